@@ -1,0 +1,87 @@
+# Needs GNU make, bash and Go; make check also needs gcc, for the race detector.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+# What make fuzz searches for fuzz targets.
+PKG ?= ./...
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help build test check fmt format vet staticcheck race tidy cross fuzz bench demo vuln clean
+
+help:
+	@echo 'make build       build all programs into bin/'
+	@echo 'make test        run all tests'
+	@echo 'make check       formatting, vet, staticcheck, race detector, go.mod, other systems'
+	@echo 'make fmt         format the source'
+	@echo 'make fuzz        run each fuzz target for FUZZTIME (10s); PKG=./fasp/... limits where'
+	@echo 'make bench       run the benchmarks'
+	@echo 'make demo        run the demonstration'
+	@echo 'make vuln        look up known vulnerabilities (needs the network)'
+	@echo 'make clean       remove what make build built'
+
+build:
+	$(GO) build -o bin/ ./cmd/...
+
+test:
+	$(GO) test -shuffle=on ./...
+
+check: format vet staticcheck tidy cross race
+
+fmt:
+	$(TOOL) gofumpt -w .
+
+format:
+	@echo 'gofumpt -l .'
+	@files=$$($(TOOL) gofumpt -l .); \
+	if [[ -n $$files ]]; then echo "$$files"; echo 'not formatted; run make fmt'; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(TOOL) staticcheck ./...
+
+race:
+	$(GO) test -race -short ./...
+
+tidy:
+	$(GO) mod tidy -diff
+
+cross:
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+
+# go test runs one fuzz target of one package at a time. It lists the targets of
+# a package and then a line "ok PACKAGE"; packages without tests get a line "?".
+fuzz:
+	@list=$$($(GO) test -run '^$$' -list '^Fuzz' $(PKG)); \
+	names=(); count=0; \
+	while read -r word package rest; do \
+		case $$word in \
+		Fuzz*) names+=("$$word");; \
+		ok) for f in "$${names[@]}"; do \
+				echo "== $$package $$f"; \
+				$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$package"; \
+				count=$$((count+1)); \
+			done; names=();; \
+		esac; \
+	done <<<"$$list"; \
+	echo "$$count fuzz targets, $(FUZZTIME) each"
+
+bench:
+	./bench/run.sh
+
+demo:
+	$(GO) run ./internal/demo
+
+vuln:
+	$(TOOL) govulncheck ./...
+
+clean:
+	rm -rf bin
