@@ -1,0 +1,296 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaxDatagram is the largest UDP payload over IPv4 in bytes: 65535 less 20 of
+// IP header and 8 of UDP header. Nothing larger is sent, over IPv6 either.
+const MaxDatagram = 65507
+
+// defaultBuffer is the socket buffer asked for when Options leaves it zero.
+const defaultBuffer = 7 << 20
+
+// Options tunes a Socket. The zero value is the fastest setup the system has.
+type Options struct {
+	// ReadBuffer and WriteBuffer are the kernel socket buffers in bytes; zero
+	// means 7 MiB, negative leaves the system's default. They are wishes: without
+	// the privilege to exceed it, the system's limit holds.
+	ReadBuffer, WriteBuffer int
+
+	// NoGSO, NoGRO and NoBatch switch off segmentation offload, receive offload
+	// and the many-messages-per-call system calls, each by itself.
+	NoGSO, NoGRO, NoBatch bool
+
+	// Portable forces the driver that uses ReadFrom and WriteTo only.
+	Portable bool
+
+	// DummyTail appends one datagram of one zero byte to every message that is
+	// sent with GSO and whose segments are all of equal length. Some kernels
+	// corrupt the headers of such messages. The receiver must ignore it. The
+	// extra datagrams are counted in Stats.DummiesOut only.
+	DummyTail bool
+}
+
+// Packet is one received datagram.
+type Packet struct {
+	// Addr is the sender; IPv4 addresses are never in their IPv6-mapped form.
+	Addr netip.AddrPort
+	// Data is the payload, possibly empty. It points into its Batch.
+	Data []byte
+}
+
+// Train is a run of datagrams to one address.
+type Train struct {
+	// Addr is the destination. An IPv4-mapped IPv6 address means the IPv4 one.
+	Addr netip.AddrPort
+	// Buf holds the datagrams one after the other, each Seg bytes long; the last
+	// may be shorter. An empty Buf is a train of no datagrams. The socket only
+	// reads it, and not after WriteTrains has returned.
+	Buf []byte
+	// Seg is the length of a datagram in bytes. Zero or negative means that Buf
+	// is one datagram.
+	Seg int
+}
+
+// seg returns the length of the train's datagrams, the last one excepted.
+func (t *Train) seg() int {
+	if t.Seg <= 0 || t.Seg > len(t.Buf) {
+		return len(t.Buf)
+	}
+	return t.Seg
+}
+
+// Stats counts what a Socket did since New. Bytes are UDP payload.
+type Stats struct {
+	DatagramsIn, BytesIn   uint64
+	DatagramsOut, BytesOut uint64 // handed to the system without an error
+
+	SyscallsIn, SyscallsOut uint64 // calls that were made, failed ones included
+
+	GSOSends     uint64 // messages sent that carried more than one datagram
+	GROReceives  uint64 // messages received that carried more than one datagram
+	GSOFallbacks uint64 // messages refused with GSO and sent again as single datagrams
+	DummiesOut   uint64 // dummy tail datagrams
+
+	KernelDrops uint64 // datagrams the system dropped because the read buffer was full (Linux fast driver only)
+	SendDrops   uint64 // datagrams dropped locally for want of buffers; to the transport these are lost packets
+	Oversize    uint64 // datagrams not sent because they do not fit the interface
+	SendErrors  uint64 // datagrams not sent for another reason
+	PathErrors  uint64 // ICMP errors and the like that the system reported while reading
+}
+
+// SizeError says that a datagram does not fit the outgoing interface.
+type SizeError struct {
+	Addr netip.AddrPort
+	Size int // bytes of UDP payload
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("udp: datagram of %d bytes to %v is too large to send unfragmented", e.Size, e.Addr)
+}
+
+// SendError says that the system would not send to an address. Err is its
+// reason, such as syscall.ENETUNREACH.
+type SendError struct {
+	Addr netip.AddrPort
+	Err  error
+}
+
+func (e *SendError) Error() string { return fmt.Sprintf("udp: send to %v: %v", e.Addr, e.Err) }
+
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Socket is a UDP socket with batch I/O. Make one with New.
+type Socket struct {
+	pc    net.PacketConn
+	drv   driver
+	local netip.AddrPort
+	c     counters
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// driver is how a Socket reaches the system.
+type driver interface {
+	// newReceiver returns a receiver with buffers of its own.
+	newReceiver() receiver
+	// writeTrains sends and returns what Socket.WriteTrains returns.
+	writeTrains(trains []Train) error
+	gso() bool
+	gro() bool
+}
+
+// receiver is the part of a Batch that belongs to the driver.
+type receiver interface {
+	// read blocks for at least one datagram and appends to pkts.
+	read(pkts []Packet) ([]Packet, error)
+}
+
+// counters are the live Stats; updated once per system call or batch.
+type counters struct {
+	datagramsIn, bytesIn, datagramsOut, bytesOut         atomic.Uint64
+	syscallsIn, syscallsOut                              atomic.Uint64
+	gsoSends, groReceives, gsoFallbacks, dummies         atomic.Uint64
+	kernelDrops, sendDrops, oversize, sendErrs, pathErrs atomic.Uint64
+}
+
+// New wraps pc and owns it from then on: Socket.Close closes it. If New fails,
+// pc is left open. pc must not be connected.
+//
+// On Linux a *net.UDPConn gets the fast driver. Any other connection is driven
+// through ReadFrom and WriteTo with *net.UDPAddr addresses, or through
+// ReadFromUDPAddrPort and WriteToUDPAddrPort where it has them.
+func New(pc net.PacketConn, o Options) (*Socket, error) {
+	local, err := addrPortOf(pc.LocalAddr())
+	if err != nil {
+		return nil, fmt.Errorf("udp: local address: %w", err)
+	}
+	s := &Socket{pc: pc, local: local}
+	uc, ok := pc.(*net.UDPConn)
+	if ok {
+		if uc.RemoteAddr() != nil {
+			return nil, errors.New("udp: the socket is connected")
+		}
+		if err := tune(uc, o); err != nil {
+			return nil, fmt.Errorf("udp: set up %v: %w", local, err)
+		}
+	}
+	if ok && !o.Portable {
+		s.drv, err = newFastDriver(uc, o, &s.c)
+		if err != nil {
+			return nil, fmt.Errorf("udp: set up %v: %w", local, err)
+		}
+	}
+	if s.drv == nil {
+		s.drv = newPortableDriver(pc, &s.c)
+	}
+	return s, nil
+}
+
+// Batch holds datagrams read by one call, and the buffers they lie in. It
+// belongs to the Socket it was made for and to one goroutine at a time.
+//
+// The buffers are large (up to 4 MiB of address space), but only the pages that
+// datagrams have touched take memory.
+type Batch struct {
+	// Packets are the datagrams of the last ReadBatch, in order of arrival. They
+	// are valid until the next ReadBatch with this Batch.
+	Packets []Packet
+
+	sock *Socket
+	recv receiver
+}
+
+// NewBatch returns an empty Batch for s.
+func (s *Socket) NewBatch() *Batch {
+	return &Batch{sock: s, recv: s.drv.newReceiver()}
+}
+
+// NewBatch returns an empty Batch for s; it is s.NewBatch().
+func NewBatch(s *Socket) *Batch { return s.NewBatch() }
+
+// ReadBatch blocks until at least one datagram has come, and fills b.Packets
+// with all that were ready, up to the capacity of b. Errors that the network
+// reported for datagrams sent earlier (ICMP) do not end it; they are counted in
+// Stats.PathErrors. If it returns an error b.Packets is empty; the error matches
+// net.ErrClosed after Close, and os.ErrDeadlineExceeded after the deadline.
+func (s *Socket) ReadBatch(b *Batch) error {
+	if b.sock != s {
+		panic("BUG: udp: ReadBatch with the Batch of another Socket")
+	}
+	pkts, err := b.recv.read(b.Packets[:0])
+	b.Packets = pkts
+	if err != nil {
+		return err
+	}
+	var bytes uint64
+	for i := range pkts {
+		bytes += uint64(len(pkts[i].Data))
+	}
+	s.c.datagramsIn.Add(uint64(len(pkts)))
+	s.c.bytesIn.Add(bytes)
+	return nil
+}
+
+// WriteTrains sends all trains in order and returns when the system has taken
+// them. It waits while the socket's write buffer is full. Datagrams that the
+// system then still drops for want of buffers are counted in Stats.SendDrops and
+// are no error: to the sender they are lost packets like any other.
+//
+// A train that cannot be sent does not stop the others. It is reported, once
+// per train, as a *SizeError for datagrams that do not fit the interface (the
+// shorter last datagram is sent if it fits) or a *SendError for anything else
+// (the rest of the train is given up). With more than one such train the errors
+// are joined by errors.Join. After Close the error matches net.ErrClosed, and
+// what was not sent by then is not sent.
+func (s *Socket) WriteTrains(trains []Train) error {
+	return s.drv.writeTrains(trains)
+}
+
+// Stats returns a copy of the counters.
+func (s *Socket) Stats() Stats {
+	c := &s.c
+	return Stats{
+		DatagramsIn: c.datagramsIn.Load(), BytesIn: c.bytesIn.Load(),
+		DatagramsOut: c.datagramsOut.Load(), BytesOut: c.bytesOut.Load(),
+		SyscallsIn: c.syscallsIn.Load(), SyscallsOut: c.syscallsOut.Load(),
+		GSOSends: c.gsoSends.Load(), GROReceives: c.groReceives.Load(), GSOFallbacks: c.gsoFallbacks.Load(),
+		DummiesOut:  c.dummies.Load(),
+		KernelDrops: c.kernelDrops.Load(), SendDrops: c.sendDrops.Load(),
+		Oversize: c.oversize.Load(), SendErrors: c.sendErrs.Load(), PathErrors: c.pathErrs.Load(),
+	}
+}
+
+// LocalAddr returns the address the socket is bound to.
+func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
+
+// GSO reports whether trains are sent with segmentation offload. It can turn
+// from true to false when the network device proves unable.
+func (s *Socket) GSO() bool { return s.drv.gso() }
+
+// GRO reports whether datagrams are received with receive offload.
+func (s *Socket) GRO() bool { return s.drv.gro() }
+
+// SetReadDeadline sets the time after which ReadBatch fails; zero means never.
+func (s *Socket) SetReadDeadline(t time.Time) error { return s.pc.SetReadDeadline(t) }
+
+// Close closes the connection. It may be called more than once and from any
+// goroutine; later calls return what the first one did.
+func (s *Socket) Close() error {
+	s.closeOnce.Do(func() { s.closeErr = s.pc.Close() })
+	return s.closeErr
+}
+
+// addrPortOf returns the address of a, unmapped.
+func addrPortOf(a net.Addr) (netip.AddrPort, error) {
+	if u, ok := a.(*net.UDPAddr); ok {
+		return unmap(u.AddrPort()), nil
+	}
+	if a == nil {
+		return netip.AddrPort{}, errors.New("none")
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	return unmap(ap), err
+}
+
+// unmap turns an IPv4-mapped IPv6 address into the IPv4 one.
+func unmap(ap netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// bufferSize is the socket buffer that an Options field asks for; zero means to
+// leave it alone.
+func bufferSize(option int) int {
+	if option == 0 {
+		return defaultBuffer
+	}
+	return max(option, 0)
+}
