@@ -1,0 +1,107 @@
+package fasp
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Cipher names how data packets are sealed (docs/protocol.md section 4.5). All of them authenticate every byte;
+// the Clear ones leave the payload of data packets readable, never control messages.
+type Cipher uint8
+
+// Ciphers. The values are those on the wire.
+const (
+	AES128      Cipher = 1
+	AES192      Cipher = 2
+	AES256      Cipher = 3
+	ClearAES128 Cipher = 0x81 // payload in clear, authenticated
+)
+
+// Config sets up an Endpoint and the sessions on it. The zero value is a good client. An Endpoint copies it.
+type Config struct {
+	// Identity is the server's key. Listening endpoints must have one; nil means this endpoint only dials.
+	Identity *Identity
+
+	// VerifyServer is called while dialing with the fingerprint of the server's key; its error ends the
+	// handshake and matches ErrIdentity. nil refuses every server: there is no session with an unknown one.
+	VerifyServer func(Fingerprint) error
+
+	// Ciphers are those this side accepts, best first; the server picks the client's first that it accepts itself. Empty means
+	// AES128, AES256, AES192 for a client and, for a server, every cipher.
+	Ciphers []Cipher
+
+	// Datagram is the largest UDP payload to send and receive, 1,200 to 65,507 bytes. 0 means what fits an MTU of
+	// 1,500: 1,472 bytes on IPv4, 1,452 on IPv6.
+	Datagram int
+
+	// Window is the credit each session gives its peer from the start, in bytes of blocks that the layer above has not released; 0 means
+	// 32 MiB. It grows with what the network holds half-arrived, up to WindowMax; 0 means 1 GiB.
+	Window, WindowMax int64
+
+	// SendBuffer bounds the bytes of blocks leased by NewBlock and not yet acknowledged, per session; 0 means 1 GiB.
+	// What is used is what the path needs: about 5 x rate x RTT at 30 % loss.
+	SendBuffer int64
+
+	// Grant is the most that a peer may send to this side, IP bits per second; 0 means no limit.
+	Grant Rate
+
+	// Rates are those a session starts with; see Conn.SetRates.
+	Rates Rates
+
+	// IdleTimeout ends a session in which nothing authentic arrives; 0 means 60 s, at least 1 s. The smaller of both sides' holds.
+	IdleTimeout time.Duration
+
+	// HandshakeTimeout bounds a handshake; 0 means 15 s.
+	HandshakeTimeout time.Duration
+
+	// MaxSessions bounds the sessions of an endpoint; more are refused. 0 means 256.
+	MaxSessions int
+
+	// MaxHalfOpen bounds handshakes in progress on a listening endpoint; 0 means 1,024. Above half of it clients have to prove their address first.
+	MaxHalfOpen int
+
+	// Node and Worker go into connection ids (docs/protocol.md section 3), 0-4095 and 0-63.
+	Node, Worker uint32
+
+	// Portable forces the socket driver that uses plain ReadFrom and WriteTo.
+	Portable bool
+
+	// Logger gets handshakes, closes and faults. nil is silent.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults(ipv6 bool) Config {
+	def := func(p *int64, v int64) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&c.Window, 32<<20)
+	def(&c.WindowMax, 1<<30)
+	c.WindowMax = max(c.WindowMax, c.Window)
+	def(&c.SendBuffer, 1<<30)
+	c.SendBuffer = max(c.SendBuffer, 4*MaxBlock)
+	if c.Datagram == 0 {
+		c.Datagram = 1472
+		if ipv6 {
+			c.Datagram = 1452
+		}
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 60 * time.Second
+	}
+	c.IdleTimeout = max(c.IdleTimeout, time.Second)
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 15 * time.Second
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 256
+	}
+	if c.MaxHalfOpen == 0 {
+		c.MaxHalfOpen = 1024
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,376 @@
+package fasp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/core"
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+var _ Session = (*Conn)(nil)
+
+// Conn is a session over UDP. It implements Session, where its methods are described; all of them may be called
+// concurrently. A goroutine of its own, which Close ends, owns the protocol state.
+type Conn struct {
+	e      *Endpoint
+	log    *slog.Logger
+	client bool
+	cid    wire.CID
+	tlsCS  tls.ConnectionState
+	server Fingerprint
+	cipher Cipher
+
+	loop  connLoop // belongs to the session's goroutine
+	inbox chan delivery
+	wake  chan struct{} // capacity 1
+	ended chan struct{} // closed when the goroutine has ended
+	peer  atomic.Pointer[netip.AddrPort]
+
+	mu       sync.Mutex // guards what follows
+	changed  chan struct{}
+	err      error // why the session ended
+	closing  *closeRequest
+	blocks   []*Block // whole, for ReceiveBlock
+	messages [][]byte // for ReceiveMessage
+	stats    Stats
+	leased   int64 // bytes of blocks leased and not yet acknowledged
+	// Requests to the goroutine.
+	out         []*Block
+	outBytes    int64
+	outMessages [][]byte
+	outMsgBytes int
+	room        bool // for messages, in the core
+	freed       []int
+	taken       int
+	rates       *Rates
+	grant       *Rate
+	window      int64
+	drain       bool
+	pings       int
+	settled     bool // everything that was given has been acknowledged
+}
+
+type closeRequest struct {
+	code   Code
+	reason string
+}
+
+// outQueueBytes is how much SendBlock queues ahead of the core.
+const outQueueBytes = 1 << 20
+
+func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt time.Duration) (*Conn, error) {
+	tx, rx, err := h.traffic(cipher)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		e: e, client: h.client, cid: h.cid, tlsCS: h.tls.ConnectionState(), server: h.server, cipher: cipher,
+		inbox: make(chan delivery, 64), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		room: true, settled: true,
+		log: e.cfg.Logger.With("peer", peer, "cid", uint64(h.cid)),
+	}
+	c.peer.Store(&peer)
+	datagram := min(e.datagram, int(min(h.peer.Datagram, wire.MaxDatagram)))
+	idle := e.cfg.IdleTimeout
+	if h.peer.IdleMS != 0 {
+		idle = min(idle, max(time.Second, time.Duration(min(h.peer.IdleMS, 1<<32))*time.Millisecond))
+	}
+	overhead := 28
+	if peer.Addr().Is6() {
+		overhead = 48
+	}
+	c.loop = connLoop{
+		c: c, tx: tx, rx: rx, peerCID: h.peerCID, overhead: overhead, datagram: datagram,
+		core: core.New(core.Config{
+			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, IPOverhead: overhead,
+			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
+			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: 1 << 62, Grant: int64(e.cfg.Grant),
+			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
+			Rates: coreRates(e.cfg.Rates),
+		}),
+		scratch: make([]byte, 0, wire.MaxDatagram),
+	}
+	return c, nil
+}
+
+func coreRates(r Rates) core.Rates {
+	return core.Rates{Policy: core.Policy(r.Policy), Target: int64(r.Target), Min: int64(r.Min)}
+}
+
+// LocalAddr returns the address of the socket.
+func (c *Conn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.e.sock.LocalAddr()) }
+
+// RemoteAddr returns the peer's current address; it changes when the peer's NAT rebinds.
+func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(*c.peer.Load()) }
+
+// ServerFingerprint returns the identity of the server, on both sides.
+func (c *Conn) ServerFingerprint() Fingerprint {
+	if c.client {
+		return c.server
+	}
+	return c.e.cfg.Identity.fp
+}
+
+// Cipher returns the cipher that the server chose.
+func (c *Conn) Cipher() Cipher { return c.cipher }
+
+// ExportKeyingMaterial returns n bytes that only the two ends of this session know, as RFC 8446 section 7.5 defines. Proofs of
+// credentials are bound to it, so that they are worth nothing elsewhere.
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
+	return c.tlsCS.ExportKeyingMaterial(label, context, n)
+}
+
+// wait blocks until ready returns true, and returns with the lock held. An error, with the lock released, is that of the
+// session or the context.
+func (c *Conn) wait(ctx context.Context, ready func() bool) error {
+	c.mu.Lock()
+	for !ready() {
+		if c.err != nil {
+			err := c.err
+			c.mu.Unlock()
+			return err
+		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		ch := c.changed
+		c.mu.Unlock()
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		c.mu.Lock()
+	}
+	return nil
+}
+
+// notify wakes all waiters; the lock is held.
+func (c *Conn) notify() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// kick makes the session's goroutine look at the requests.
+func (c *Conn) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// SendMessage implements Session.
+func (c *Conn) SendMessage(ctx context.Context, msg []byte) error {
+	if len(msg) == 0 || len(msg) > MaxMessage {
+		return fmt.Errorf("message of %d bytes: %w", len(msg), ErrTooLarge)
+	}
+	if err := c.wait(ctx, func() bool { return c.err == nil && c.room && c.outMsgBytes < MaxMessage }); err != nil {
+		return err
+	}
+	c.outMessages = append(c.outMessages, append([]byte(nil), msg...))
+	c.outMsgBytes += len(msg)
+	c.settled = false
+	c.mu.Unlock()
+	c.kick()
+	return nil
+}
+
+// ReceiveMessage implements Session. Messages that had arrived when the session ended are still returned.
+func (c *Conn) ReceiveMessage(ctx context.Context) ([]byte, error) {
+	if err := c.wait(ctx, func() bool { return len(c.messages) > 0 }); err != nil {
+		return nil, err
+	}
+	m := c.messages[0]
+	c.messages = c.messages[1:]
+	c.taken += len(m)
+	kick := c.taken >= MaxMessage
+	c.mu.Unlock()
+	if kick {
+		c.kick()
+	}
+	return m, nil
+}
+
+// NewBlock implements Session.
+func (c *Conn) NewBlock(ctx context.Context, n int) (*Block, error) {
+	if n <= 0 || n > MaxBlock {
+		return nil, fmt.Errorf("block of %d bytes: %w", n, ErrTooLarge)
+	}
+	if err := c.wait(ctx, func() bool { return c.err == nil && c.leased+int64(n) <= c.e.cfg.SendBuffer }); err != nil {
+		return nil, err
+	}
+	c.leased += int64(n)
+	c.mu.Unlock()
+	buf := c.e.buffers.get(n)
+	return NewBlock(buf.data[:n], func(*Block) {
+		c.e.buffers.put(buf)
+		c.mu.Lock()
+		c.leased -= int64(n)
+		c.notify()
+		c.mu.Unlock()
+	}), nil
+}
+
+// SendBlock implements Session. An error leaves the block with the caller.
+func (c *Conn) SendBlock(ctx context.Context, b *Block) error {
+	if len(b.Data) > MaxBlock {
+		return fmt.Errorf("block of %d bytes: %w", len(b.Data), ErrTooLarge)
+	}
+	if len(b.Data) == 0 {
+		b.Release()
+		return nil
+	}
+	if err := c.wait(ctx, func() bool { return c.err == nil && c.outBytes < outQueueBytes }); err != nil {
+		return err
+	}
+	c.out = append(c.out, b)
+	c.outBytes += int64(len(b.Data))
+	c.settled, c.drain = false, false
+	first := len(c.out) == 1
+	c.mu.Unlock()
+	if first {
+		c.kick()
+	}
+	return nil
+}
+
+// ReceiveBlock implements Session. Blocks that had arrived when the session ended are still returned.
+func (c *Conn) ReceiveBlock(ctx context.Context) (*Block, error) {
+	if err := c.wait(ctx, func() bool { return len(c.blocks) > 0 }); err != nil {
+		return nil, err
+	}
+	b := c.blocks[0]
+	c.blocks[0] = nil
+	c.blocks = c.blocks[1:]
+	c.mu.Unlock()
+	return b, nil
+}
+
+// release is what Release of a received block does.
+func (c *Conn) release(buf *buffer, size int) {
+	c.e.buffers.put(buf)
+	c.mu.Lock()
+	c.freed = append(c.freed, size)
+	c.mu.Unlock()
+	c.kick()
+}
+
+// Drained implements Session. While it waits, the tail of what was sent is repeated at once (docs/protocol.md section 8.3).
+func (c *Conn) Drained(ctx context.Context) error {
+	c.mu.Lock()
+	c.drain = true
+	c.mu.Unlock()
+	c.kick()
+	if err := c.wait(ctx, func() bool { return c.settled }); err != nil {
+		return err
+	}
+	c.mu.Unlock()
+	return nil
+}
+
+// SetRates implements Session.
+func (c *Conn) SetRates(r Rates) {
+	c.mu.Lock()
+	c.rates = &r
+	c.mu.Unlock()
+	c.kick()
+}
+
+// SetGrant implements Session.
+func (c *Conn) SetGrant(r Rate) {
+	c.mu.Lock()
+	c.grant = &r
+	c.mu.Unlock()
+	c.kick()
+}
+
+// SetWindow raises the credit that the peer has; see Config.Window. A lower value does nothing.
+func (c *Conn) SetWindow(n int64) {
+	c.mu.Lock()
+	c.window = n
+	c.mu.Unlock()
+	c.kick()
+}
+
+// Stats implements Session.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// Close implements Session.
+func (c *Conn) Close(code Code, reason string) error {
+	c.mu.Lock()
+	if c.closing == nil {
+		c.closing = &closeRequest{code, reason}
+	}
+	c.mu.Unlock()
+	c.kick()
+	<-c.ended
+	if c.e.owned {
+		c.e.wg.Wait()
+	}
+	return nil
+}
+
+// ping makes the session send a packet at once.
+func (c *Conn) ping() {
+	c.mu.Lock()
+	c.pings++
+	c.mu.Unlock()
+	c.kick()
+}
+
+// Done is closed when the session has ended for whatever reason; Err says which.
+func (c *Conn) Done() <-chan struct{} { return c.ended }
+
+// Err returns why the session ended, nil while it lives.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// peerError makes the error for a CLOSE frame.
+func peerError(code uint64, reason []byte) *PeerError {
+	return &PeerError{Code: Code(min(code, 1<<32-1)), Reason: printable(string(reason))}
+}
+
+// printable takes out of a peer's text what could confuse a terminal or a log.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// fault turns an error of the core into ours.
+func fault(err error) error {
+	var p *core.ProtocolError
+	switch {
+	case errors.As(err, &p):
+		return &ProtocolError{p.Reason}
+	case errors.Is(err, core.ErrIdle):
+		return ErrIdleTimeout
+	case errors.Is(err, core.ErrMTU):
+		return ErrPathMTU
+	}
+	return err
+}

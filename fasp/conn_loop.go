@@ -1,0 +1,475 @@
+package fasp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/core"
+	"github.com/tradewind-io/tradewind/fasp/internal/udp"
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+// connLoop is the part of a session that its goroutine owns: the core, the keys, the path.
+type connLoop struct {
+	c        *Conn
+	core     *core.Conn
+	tx, rx   *trafficKeys
+	peerCID  wire.CID
+	overhead int // IP and UDP headers
+	datagram int
+	path     pathState
+	finish   *flightSender // client: Finished, until the server shows that it has it
+
+	held      *Block // taken from the queue, waiting for credit
+	scratch   []byte
+	sendBuf   []byte
+	trains    []udp.Train
+	packet    core.Packet
+	inBlocks  []*Block // whole since the last publish
+	lastClass int
+	settled   []*core.OutBlock
+	closing   []byte // the CLOSE frame, once this side ends the session
+	closeAt   [3]time.Duration
+	closeSent int
+	forged    uint64
+	rekeys    uint64
+	started   time.Duration
+	fatal     error
+}
+
+// turnPackets bounds what one turn sends before it looks at the clock and the inbox again.
+const turnPackets = 128
+
+// run drives the session until it ends. It reads the clock once a turn.
+func (c *Conn) run() {
+	l := &c.loop
+	l.started = c.e.now()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := c.e.now()
+		for range 8 {
+			select {
+			case d := <-c.inbox:
+				l.receive(now, d)
+				continue
+			default:
+			}
+			break
+		}
+		l.pull(now)
+		more := l.transmit(now)
+		if err := l.core.Check(now); err != nil && l.fatal == nil {
+			l.fatal = fault(err)
+			if err == core.ErrMTU {
+				l.startClose(now, closeRequest{CodeTimeout, "full-size datagrams do not arrive"})
+			}
+		}
+		l.publish(now)
+		if l.finished(now) {
+			break
+		}
+		if more {
+			continue
+		}
+		wait := l.deadline(now) - now
+		if wait <= 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case d := <-c.inbox:
+			l.receive(c.e.now(), d)
+		case <-c.wake:
+		case <-timer.C:
+		}
+	}
+	c.e.forget(c)
+	for len(c.inbox) > 0 {
+		(<-c.inbox).release()
+	}
+	l.core.Abandon(func(ref any) { ref.(*Block).Release() })
+	c.mu.Lock()
+	left := c.out
+	c.out = nil
+	c.mu.Unlock()
+	if l.held != nil {
+		left = append(left, l.held)
+	}
+	for _, b := range left {
+		b.Release()
+	}
+	close(c.ended)
+}
+
+func (l *connLoop) deadline(now time.Duration) time.Duration {
+	if l.closing != nil {
+		return l.closeAt[l.closeSent]
+	}
+	at := l.core.Deadline(now)
+	if l.finish != nil {
+		at = min(at, l.finish.next)
+	}
+	return min(at, l.path.deadline())
+}
+
+// finished ends the session once the reason has been told to the peer.
+func (l *connLoop) finished(now time.Duration) bool {
+	c := l.c
+	if l.fatal == nil || l.closing != nil && l.closeSent < len(l.closeAt) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = l.fatal
+		c.log.Debug("session ended", "reason", l.fatal)
+	}
+	c.notify()
+	return true
+}
+
+// fail ends the session for something the peer did.
+func (l *connLoop) fail(now time.Duration, err error) {
+	if l.fatal != nil {
+		return
+	}
+	l.fatal = fault(err)
+	if p, ok := l.fatal.(*ProtocolError); ok {
+		l.c.log.Warn("peer broke the protocol", "reason", p.Reason)
+		l.startClose(now, closeRequest{CodeProtocol, p.Reason})
+	}
+}
+
+// startClose begins to send CLOSE three times (docs/protocol.md section 5.8).
+func (l *connLoop) startClose(now time.Duration, r closeRequest) {
+	if l.closing != nil {
+		return
+	}
+	reason := []byte(r.reason)
+	l.closing = wire.AppendFrame(nil, &wire.Frame{Type: wire.FrameClose, Code: uint64(r.code), Data: reason[:min(len(reason), wire.MaxReason)]})
+	l.closeAt = [3]time.Duration{now, now + 5*time.Millisecond, now + 20*time.Millisecond}
+}
+
+// pull takes the layer above's requests over.
+func (l *connLoop) pull(now time.Duration) {
+	c := l.c
+	c.mu.Lock()
+	if r := c.closing; r != nil && l.fatal == nil {
+		l.fatal = ErrClosed
+		c.err = ErrClosed
+		c.notify()
+		l.startClose(now, *r)
+	}
+	for _, n := range c.freed {
+		l.core.Freed(n)
+	}
+	c.freed = c.freed[:0]
+	if c.taken > 0 {
+		l.core.MessageTaken(c.taken)
+		c.taken = 0
+	}
+	if c.rates != nil {
+		l.core.SetRates(now, coreRates(*c.rates))
+		c.rates = nil
+	}
+	if c.grant != nil {
+		l.core.SetGrant(int64(*c.grant))
+		c.grant = nil
+	}
+	if c.window > 0 {
+		l.core.SetWindow(c.window)
+		c.window = 0
+	}
+	waiting := len(c.outMessages) > 0 || !c.room
+	for len(c.outMessages) > 0 && l.core.MessageRoom() {
+		m := c.outMessages[0]
+		c.outMessages = c.outMessages[1:]
+		c.outMsgBytes -= len(m)
+		l.core.AddMessage(m)
+	}
+	c.room = l.core.MessageRoom()
+	if waiting && c.room {
+		c.notify()
+	}
+	if c.pings > 0 {
+		l.core.Ping()
+		c.pings = 0
+	}
+	drain := c.drain
+	c.mu.Unlock()
+	l.queueBlocks(now)
+	if drain && l.held == nil {
+		c.mu.Lock()
+		empty := len(c.out) == 0
+		c.mu.Unlock()
+		if empty {
+			l.core.Flush()
+		}
+	}
+}
+
+// queueBlocks gives the core enough to send until the next turn.
+func (l *connLoop) queueBlocks(now time.Duration) {
+	c := l.c
+	// 8 ms of sending, in case this goroutine does not get the processor, but no more: what is queued here cannot be taken back.
+	target := max(256<<10, l.core.Rate()/8*8/1000)
+	for l.core.Unsent() < target {
+		if l.held == nil {
+			c.mu.Lock()
+			if len(c.out) > 0 {
+				l.held = c.out[0]
+				c.out[0] = nil
+				c.out = c.out[1:]
+				was := c.outBytes
+				c.outBytes -= int64(len(l.held.Data))
+				if was >= outQueueBytes && c.outBytes < outQueueBytes {
+					c.notify()
+				}
+			}
+			c.mu.Unlock()
+			if l.held == nil {
+				l.core.Blocked(false)
+				return
+			}
+		}
+		if !l.core.MayAdd(len(l.held.Data), l.held.Extent) {
+			l.core.Blocked(true)
+			return
+		}
+		l.core.Blocked(false)
+		l.core.AddBlock(now, len(l.held.Data), l.held.Extent, l.held)
+		l.held = nil
+	}
+}
+
+// publish hands to the layer above what this turn brought.
+func (l *connLoop) publish(now time.Duration) {
+	c := l.c
+	if len(l.core.Settled) > 0 {
+		for _, b := range l.core.Settled {
+			b.Ref.(*Block).Release()
+			l.core.Recycle(b)
+		}
+		l.core.Settled = l.core.Settled[:0]
+	}
+	msgs := l.core.Messages()
+	blocks, bytes := l.core.Unsettled()
+	s := l.stats(now)
+	c.mu.Lock()
+	c.messages = append(c.messages, msgs...)
+	c.blocks = append(c.blocks, l.inBlocks...)
+	settled := blocks == 0 && bytes == 0 && l.held == nil && len(c.out) == 0 && len(c.outMessages) == 0
+	if len(msgs) > 0 || len(l.inBlocks) > 0 || settled && !c.settled {
+		c.notify()
+	}
+	if settled {
+		c.drain = false
+	}
+	c.settled = settled
+	c.stats = s
+	c.mu.Unlock()
+	clear(l.inBlocks)
+	l.inBlocks = l.inBlocks[:0]
+}
+
+func (l *connLoop) stats(now time.Duration) Stats {
+	k := &l.core.Stats
+	rtt := l.core.RTT()
+	return Stats{
+		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Loss: l.core.Loss(),
+		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
+		DataSent: k.DataOut, Resent: k.Resent, StragglerCopies: k.Stragglers, TailCopies: k.Tail,
+		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
+		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
+		Dropped: k.Dropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
+	}
+}
+
+// receive handles the packets of one delivery.
+func (l *connLoop) receive(now time.Duration, d delivery) {
+	for i := range d.packets {
+		if l.fatal != nil {
+			break
+		}
+		if err := l.receivePacket(now, d.packets[i]); err != nil {
+			l.fail(now, err)
+		}
+	}
+	d.release()
+}
+
+func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
+	h, err := wire.ParseShort(p.Data)
+	if err != nil {
+		l.forged++
+		return nil
+	}
+	pn, replay := l.core.ExpandPN(h.PN)
+	if replay {
+		l.forged++
+		return nil
+	}
+	newest := pn >= l.core.HighestReceived()
+	if !h.Data {
+		frames, err := l.rx.open(l.scratch[:0], &h, pn, p.Data)
+		if err != nil {
+			l.forged++
+			return nil
+		}
+		l.authentic(now, p.Addr, newest, len(p.Data))
+		from := p.Addr
+		return l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
+	}
+	n := len(p.Data) - wire.DataOverhead
+	size := l.core.SymbolSize()
+	off := int(h.Symbol) * size
+	// A symbol that is not there yet is opened straight into its place; if it does not authenticate the place is still empty.
+	dst := l.scratch[:0]
+	in := l.core.Lookup(h.Block)
+	placed := false
+	if in != nil && !in.Has(int(h.Symbol)) && n <= size {
+		if buf := in.Ref.(*buffer); off+n <= len(buf.data) {
+			dst, placed = buf.data[off:off:off+n], true
+		}
+	}
+	payload, err := l.rx.open(dst, &h, pn, p.Data)
+	if err != nil {
+		l.forged++
+		return nil
+	}
+	l.authentic(now, p.Addr, newest, len(p.Data))
+	r, err := l.core.OnData(now, pn, &h, n)
+	if err != nil || r.Duplicate {
+		return err
+	}
+	if !placed {
+		l.place(r.Block, r.Offset, payload)
+	}
+	if r.Whole {
+		buf := r.Block.Ref.(*buffer)
+		n := r.Block.Size
+		l.lastClass = buf.class
+		l.inBlocks = append(l.inBlocks, NewBlock(buf.data[:n], func(*Block) { l.c.release(buf, n) }))
+		l.core.RecycleIn(r.Block)
+	}
+	return nil
+}
+
+// place copies a symbol into the block's buffer, which it makes or enlarges.
+func (l *connLoop) place(b *core.InBlock, off int, payload []byte) {
+	buf, _ := b.Ref.(*buffer)
+	end := off + len(payload)
+	if buf == nil || end > len(buf.data) {
+		// How large the block is shows only with its last symbol; the last block's size is a good guess.
+		bigger := l.c.e.buffers.get(max(end, min(bufferClasses[l.lastClass], MaxBlock)))
+		if buf != nil {
+			copy(bigger.data, buf.data)
+			l.c.e.buffers.put(buf)
+		}
+		buf = bigger
+		b.Ref = buf
+	}
+	copy(buf.data[off:], payload)
+}
+
+// authentic does what every packet that opened causes.
+func (l *connLoop) authentic(now time.Duration, from netip.AddrPort, newest bool, n int) {
+	l.finish = nil // the server sends short packets only when it has our Finished
+	l.path.heard(l, now, from, newest, n)
+}
+
+// frame handles the frames that the core leaves to us.
+func (l *connLoop) frame(now time.Duration, from netip.AddrPort, f *wire.Frame) error {
+	switch f.Type {
+	case wire.FrameClose:
+		if l.fatal == nil {
+			l.fatal = peerError(f.Code, f.Data)
+		}
+	case wire.FramePathChallenge:
+		l.path.challenged(l, from, f.Data)
+	case wire.FramePathResponse:
+		l.path.answered(l, from, f.Data)
+	}
+	return nil
+}
+
+// transmit sends what the core has to send now; it returns true if there may be more.
+func (l *connLoop) transmit(now time.Duration) (more bool) {
+	if l.finish != nil && now >= l.finish.next {
+		l.c.e.send(l.finish.take(now), *l.c.peer.Load())
+		if l.finish.over(now) {
+			l.finish = nil
+		}
+	}
+	l.path.turn(l, now)
+	limit := turnPackets
+	if l.closing != nil {
+		if now < l.closeAt[l.closeSent] {
+			return false
+		}
+		l.closeSent++
+		l.core.Control(l.closing, 0)
+		limit = 1
+	}
+	main := *l.c.peer.Load()
+	l.sendBuf, l.trains = l.sendBuf[:0], l.trains[:0]
+	if cap(l.sendBuf) < turnPackets*l.datagram {
+		l.sendBuf = make([]byte, 0, turnPackets*l.datagram)
+	}
+	n := 0
+	for ; n < limit && l.core.Next(now, &l.packet); n++ {
+		p := &l.packet
+		if l.tx.phase != l.wantPhase(p.PN) {
+			l.tx.rekey(p.PN)
+			l.rekeys++
+		}
+		h := wire.Short{CID: l.peerCID, PN: uint32(p.PN), Echo: p.Echo}
+		payload := p.Frames
+		to := main
+		if p.Data {
+			h.Data, h.Block, h.Symbol, h.Last = true, p.Block.ID, p.Symbol, p.Last
+			payload = p.Block.Ref.(*Block).Data[p.Offset : p.Offset+p.Len]
+		} else if p.Path == candidate {
+			to = l.path.candidate
+		}
+		start := len(l.sendBuf)
+		l.sendBuf = l.tx.seal(l.sendBuf, &h, p.PN, payload)
+		l.append(to, start)
+	}
+	if len(l.trains) > 0 {
+		l.c.e.write(l.trains)
+	}
+	return n == limit && l.closing == nil
+}
+
+// append adds the packet at the end of sendBuf to the last train, if it fits there, or to a new one.
+func (l *connLoop) append(to netip.AddrPort, start int) {
+	n := len(l.sendBuf) - start
+	if k := len(l.trains) - 1; k >= 0 {
+		t := &l.trains[k]
+		if t.Addr == to && n <= t.Seg && len(t.Buf)%t.Seg == 0 {
+			t.Buf = t.Buf[:len(t.Buf)+n]
+			return
+		}
+	}
+	l.trains = append(l.trains, udp.Train{Addr: to, Buf: l.sendBuf[start:len(l.sendBuf):cap(l.sendBuf)], Seg: n})
+}
+
+// rekeyEvery is the number of packets a key seals (docs/protocol.md section 5.3).
+const rekeyEvery = 1 << 22
+
+// wantPhase tells the phase that packet pn should have.
+func (l *connLoop) wantPhase(pn uint64) bool {
+	n := pn - l.tx.since
+	if n < l.c.e.rekeyEvery {
+		return l.tx.phase
+	}
+	if l.tx.since == 0 || l.core.PhaseReported(l.tx.since) {
+		return !l.tx.phase
+	}
+	if n == l.c.e.rekeyEvery || n%64 == 0 {
+		l.core.Ping() // a side that only reports gets no reports itself, unless it asks
+	}
+	return l.tx.phase
+}

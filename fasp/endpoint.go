@@ -1,0 +1,420 @@
+package fasp
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/udp"
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+// Endpoint is one UDP socket with the sessions on it: it dials, and accepts if its Config has an Identity. All methods may
+// be called concurrently.
+type Endpoint struct {
+	cfg        Config
+	sock       *udp.Socket
+	datagram   int
+	epoch      time.Time
+	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
+	buffers    bufferPool
+	batches    chan *udp.Batch
+	greet      chan greeting // nil if this endpoint only dials
+	accepted   chan *Conn
+	closed     chan struct{}
+	wg         sync.WaitGroup
+	closeOnce  sync.Once
+	owned      bool // by the one session on it, which Dial made
+
+	dropped  atomic.Uint64 // datagrams that belong to nothing
+	overflow atomic.Uint64 // packets dropped because a session did not keep up
+	greeter  greeterStats
+
+	mu    sync.RWMutex // guards the maps
+	conns map[uint32]*Conn
+	slots map[uint32]bool // in use or reserved by a handshake
+	dials map[uint64]chan []byte
+}
+
+// EndpointStats are counts since the endpoint was made.
+type EndpointStats struct {
+	Socket    udp.Stats // of the socket driver
+	Unknown   uint64    // datagrams that belong to no session or handshake, dropped
+	Overflow  uint64    // packets dropped because a session did not keep up
+	Greetings uint64    // long packets handled by the listening side
+	Retries   uint64    // stateless retries sent
+	Sessions  int       // now
+	HalfOpen  int       // handshakes in progress now
+}
+
+// NewEndpoint takes pc over and serves it. On Linux a *net.UDPConn is driven with batches and offload; any other
+// net.PacketConn with *net.UDPAddr addresses works too.
+func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
+	sock, err := udp.New(pc, udp.Options{Portable: cfg.Portable})
+	if err != nil {
+		return nil, err
+	}
+	ip := sock.LocalAddr().Addr()
+	e := &Endpoint{
+		cfg:  cfg.withDefaults(ip.Is6() && !ip.IsUnspecified()),
+		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery,
+		batches: make(chan *udp.Batch, 4),
+		closed:  make(chan struct{}),
+		conns:   map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
+	}
+	e.datagram = min(max(e.cfg.Datagram, wire.MinDatagram), wire.MaxDatagram)
+	for range cap(e.batches) {
+		e.batches <- sock.NewBatch()
+	}
+	if e.cfg.Identity != nil {
+		e.greet = make(chan greeting, 1024)
+		e.accepted = make(chan *Conn, 64)
+		g := newGreeter(e)
+		e.wg.Go(g.run)
+	}
+	e.wg.Go(e.read)
+	return e, nil
+}
+
+// Listen opens a UDP socket at addr ("host:port", host may be empty for all addresses of both families) and makes an Endpoint on it.
+func Listen(addr string, cfg Config) (*Endpoint, error) {
+	a, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := net.ListenUDP("udp", a)
+	if err != nil {
+		return nil, err
+	}
+	e, err := NewEndpoint(pc, cfg)
+	if err != nil {
+		pc.Close()
+	}
+	return e, err
+}
+
+// Dial opens a session with the server at addr ("host:port") over a socket of its own, which closes with the session.
+// Errors: ErrIdentity, ErrHandshakeTimeout, *PeerError, or what the context or the resolver says.
+func Dial(ctx context.Context, addr string, cfg Config) (*Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	p, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, err
+	}
+	for i, ip := range ips {
+		var c *Conn
+		if c, err = dialOwn(ctx, netip.AddrPortFrom(ip.Unmap(), uint16(p)), cfg); err == nil {
+			return c, nil
+		}
+		// Another address of the host may answer where this one is silent or unreachable; nothing else is worth a second try.
+		if i == len(ips)-1 || errors.Is(err, ErrIdentity) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+func dialOwn(ctx context.Context, to netip.AddrPort, cfg Config) (*Conn, error) {
+	local := "0.0.0.0:0"
+	if to.Addr().Is6() {
+		local = "[::]:0"
+		if cfg.Datagram == 0 {
+			cfg.Datagram = 1452
+		}
+	}
+	cfg.Identity = nil
+	e, err := Listen(local, cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.owned = true
+	c, err := e.Dial(ctx, to)
+	if err != nil {
+		e.Close()
+	}
+	return c, err
+}
+
+// now is the endpoint's clock: monotonic time since it was made.
+func (e *Endpoint) now() time.Duration { return time.Since(e.epoch) }
+
+// LocalAddr returns the address of the socket.
+func (e *Endpoint) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.LocalAddr()) }
+
+// Accept returns the next session that a client has opened. It fails with ErrClosed after Close.
+func (e *Endpoint) Accept(ctx context.Context) (*Conn, error) {
+	if e.greet == nil {
+		return nil, errors.New("fasp: an endpoint without an Identity accepts nothing")
+	}
+	select {
+	case c := <-e.accepted:
+		return c, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-e.closed:
+		return nil, ErrClosed
+	}
+}
+
+// Close ends all sessions, telling the peers that this side shuts down, and frees the socket. It returns when everything has ended.
+func (e *Endpoint) Close() error {
+	var err error
+	e.closeOnce.Do(func() {
+		close(e.closed)
+		e.mu.RLock()
+		conns := make([]*Conn, 0, len(e.conns))
+		for _, c := range e.conns {
+			conns = append(conns, c)
+		}
+		e.mu.RUnlock()
+		var wg sync.WaitGroup
+		for _, c := range conns {
+			wg.Go(func() { c.Close(CodeShutdown, "shutting down") })
+		}
+		wg.Wait()
+		err = e.sock.Close()
+	})
+	e.wg.Wait()
+	return err
+}
+
+// Stats returns a copy of the counters.
+func (e *Endpoint) Stats() EndpointStats {
+	e.mu.RLock()
+	n := len(e.conns)
+	e.mu.RUnlock()
+	return EndpointStats{
+		Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
+		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
+	}
+}
+
+// delivery is a run of packets of one batch for one session. The batch goes back to the reader when all its deliveries have been released.
+type delivery struct {
+	packets []udp.Packet
+	batch   *sharedBatch
+}
+
+func (d delivery) release() { d.batch.release() }
+
+type sharedBatch struct {
+	b    *udp.Batch
+	refs atomic.Int32
+	to   chan *udp.Batch
+}
+
+func (s *sharedBatch) release() {
+	if s.refs.Add(-1) == 0 {
+		s.to <- s.b // never blocks: the channel has room for all batches
+	}
+}
+
+// read hands packets to their sessions until the socket is closed.
+func (e *Endpoint) read() {
+	for b := range e.batches {
+		if err := e.sock.ReadBatch(b); err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				e.cfg.Logger.Error("reading from the socket failed", "error", err)
+			}
+			return
+		}
+		s := &sharedBatch{b: b, to: e.batches}
+		s.refs.Store(1)
+		e.dispatch(b.Packets, s)
+		s.release()
+	}
+}
+
+func (e *Endpoint) dispatch(pkts []udp.Packet, s *sharedBatch) {
+	for i := 0; i < len(pkts); {
+		data := pkts[i].Data
+		switch {
+		case len(data) <= 1: // a dummy (docs/protocol.md section 2)
+			i++
+			continue
+		case wire.IsLong(data):
+			e.long(pkts[i])
+			i++
+			continue
+		}
+		cid, ok := shortCID(data)
+		if !ok {
+			e.dropped.Add(1)
+			i++
+			continue
+		}
+		j := i + 1
+		for j < len(pkts) {
+			if next, ok := shortCID(pkts[j].Data); !ok || next != cid {
+				break
+			}
+			j++
+		}
+		e.mu.RLock()
+		c := e.conns[cid.Slot()]
+		e.mu.RUnlock()
+		if c == nil || c.cid != cid {
+			e.dropped.Add(uint64(j - i))
+			i = j
+			continue
+		}
+		s.refs.Add(1)
+		select {
+		case c.inbox <- delivery{pkts[i:j], s}:
+		default:
+			// The session does not keep up; the network would have dropped them, too.
+			e.overflow.Add(uint64(j - i))
+			s.release()
+		}
+		i = j
+	}
+}
+
+// shortCID returns the connection id of a short packet.
+func shortCID(b []byte) (wire.CID, bool) {
+	if len(b) < wire.FrameOverhead || wire.IsLong(b) {
+		return 0, false
+	}
+	return wire.CID(b[1])<<32 | wire.CID(binary.BigEndian.Uint32(b[2:])), true
+}
+
+// long hands a datagram of long packets to the handshake it belongs to.
+func (e *Endpoint) long(p udp.Packet) {
+	if len(p.Data) < 13 || len(p.Data) > 4096 {
+		e.dropped.Add(1)
+		return
+	}
+	hid := binary.BigEndian.Uint64(p.Data[5:])
+	e.mu.RLock()
+	ch := e.dials[hid]
+	e.mu.RUnlock()
+	data := append([]byte(nil), p.Data...)
+	if ch != nil {
+		select {
+		case ch <- data:
+		default:
+		}
+		return
+	}
+	if e.greet == nil {
+		e.dropped.Add(1)
+		return
+	}
+	select {
+	case e.greet <- greeting{data, p.Addr}:
+	default:
+		e.dropped.Add(1)
+	}
+}
+
+// send sends datagrams of a handshake, which are few and differ in length.
+func (e *Endpoint) send(datagrams [][]byte, to netip.AddrPort) {
+	trains := make([]udp.Train, len(datagrams))
+	for i, d := range datagrams {
+		trains[i] = udp.Train{Addr: to, Buf: d}
+	}
+	e.write(trains)
+}
+
+// write sends; what cannot be sent is lost, and the transport deals with that as with any loss.
+func (e *Endpoint) write(trains []udp.Train) {
+	if err := e.sock.WriteTrains(trains); err != nil && !errors.Is(err, net.ErrClosed) {
+		e.cfg.Logger.Debug("sending failed", "error", err)
+	}
+}
+
+// reserve takes a connection id.
+func (e *Endpoint) reserve() (wire.CID, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.slots) >= e.cfg.MaxSessions+e.cfg.MaxHalfOpen {
+		return 0, errors.New("no room for another session")
+	}
+	for {
+		slot := uint32(randomUint64()) & 0x3fffff
+		if slot != 0 && !e.slots[slot] {
+			e.slots[slot] = true
+			return wire.MakeCID(e.cfg.Node, e.cfg.Worker, slot), nil
+		}
+	}
+}
+
+func (e *Endpoint) unreserve(cid wire.CID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.slots, cid.Slot())
+}
+
+var errFull = errors.New("too many sessions")
+
+// adopt registers a session and starts it.
+func (e *Endpoint) adopt(c *Conn) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case <-e.closed:
+		return ErrClosed
+	default:
+	}
+	if len(e.conns) >= e.cfg.MaxSessions {
+		return errFull
+	}
+	e.conns[c.cid.Slot()] = c
+	e.wg.Go(c.run)
+	return nil
+}
+
+// forget removes a session that has ended.
+func (e *Endpoint) forget(c *Conn) {
+	e.mu.Lock()
+	delete(e.conns, c.cid.Slot())
+	delete(e.slots, c.cid.Slot())
+	e.mu.Unlock()
+	if e.owned {
+		e.wg.Go(func() {
+			<-c.ended
+			e.closeOnce.Do(func() {
+				close(e.closed)
+				e.sock.Close()
+			})
+		})
+	}
+}
+
+func randomUint64() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// params encodes our transport parameters (docs/protocol.md section 4.5).
+func (e *Endpoint) params(ciphers []byte) []byte {
+	p := wire.Params{
+		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: 1 << 62, Grant: uint64(e.cfg.Grant),
+		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
+	}
+	return p.Append(nil)
+}
+
+// Dial opens a session with the server at addr over this endpoint's socket. Errors are those of the function Dial.
+func (e *Endpoint) Dial(ctx context.Context, addr netip.AddrPort) (*Conn, error) {
+	c, err := e.dial(ctx, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	if err != nil {
+		return nil, fmt.Errorf("open a session with %v: %w", addr, err)
+	}
+	return c, nil
+}

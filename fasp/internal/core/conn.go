@@ -1,0 +1,295 @@
+package core
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+const (
+	maxBlock = 1 << 20
+	never    = time.Duration(1<<63 - 1)
+	// maxOutstanding bounds the ledger: 12 s of 1,500-byte packets at 4 Gbit/s.
+	maxOutstanding = 1 << 22
+)
+
+// Errors that end a session without the peer's word.
+var (
+	ErrIdle = errors.New("idle time-out")
+	ErrMTU  = errors.New("full-size packets do not pass")
+)
+
+// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant and WindowMax must be set.
+type Config struct {
+	Now        time.Duration // the session's beginning
+	Seed       uint64        // of the numbers left out at random; unpredictable in real use
+	Symbol     int           // P: payload bytes of a full data packet
+	IPOverhead int           // 28 on IPv4, 48 on IPv6
+	MaxLag     time.Duration // how much lateness the pacer makes up for
+	InitialRTT time.Duration // as the handshake measured it
+	Idle       time.Duration // idle time-out
+
+	Window    int64  // bytes of credit given to the peer at the start, and the window from then on
+	WindowMax int64  // how far the window may grow with what the network holds; 0 = Window
+	Extents   uint64 // extents granted to the peer
+	Grant     int64  // rate granted to the peer, bit/s, 0 = no limit
+
+	PeerCredit  uint64 // what the peer gave at the start
+	PeerExtents uint64
+	PeerGrant   int64
+
+	Rates Rates
+}
+
+// Stats are plain counters, read by the driver between calls.
+type Stats struct {
+	PacketsOut, PacketsIn, BytesOut, BytesIn             uint64
+	DataOut, Resent, Stragglers, Tail                    uint64
+	Lost, Spurious, Symbols, SymbolBytes, Duplicates     uint64
+	BlocksOut, BlocksIn, BlockBytesOut, BlockBytesIn     uint64
+	Dropped, Breaker, ReportsIn, ReportsOut, CreditWaits uint64
+}
+
+// Conn is one side of a session. It is not safe for concurrent use.
+type Conn struct {
+	cfg   Config
+	rng   *rand.Rand
+	Stats Stats
+	// Settled collects blocks that are acknowledged; the driver takes them, frees their bytes and calls Recycle.
+	Settled []*OutBlock
+	// FirstData and LastNew are when the first and the latest new symbol arrived, for measurements.
+	FirstData, LastNew time.Duration
+
+	// Sending.
+	led             ledger
+	out             outQueue
+	msgOut          outMessages
+	pace            pacer
+	law             law
+	rates           Rates
+	nextSkip        uint64 // the packet number to leave out next
+	skipGap         uint64
+	suspects        []uint64
+	newestAcked     uint64
+	newestAckedAt   time.Duration
+	highestReported uint64
+	lastReportIn    uint64
+	reportAt        time.Duration // arrival of the last report
+	reorder         time.Duration
+	elicitingOut    int
+	rtt             rttEstimator
+	credit, issued  uint64
+	extents         uint64
+	grant           int64
+	copyOf          *OutBlock // a straggler whose second copy goes next
+	copySym         int
+	tail            tail
+	flush           bool
+	idleSince       time.Duration // when the queue of new data ran empty
+	control         []controlPacket
+	wantPing        bool
+	lastEliciting   time.Duration // sent
+	echoSent        uint64
+	blocked         bool
+	dataAcked       bool
+	dataLost        int // data packets declared lost while none was acknowledged
+	breaker         breaker
+	rateNow         int64 // bit/s, never 0
+
+	// What the rate law is told.
+	ackedBytes, lostBytes uint64
+	lossAcked, lossLost   float64 // decaying counts
+	lossAt                time.Duration
+	stamped               bool
+	stamp                 int64 // microseconds on the peer's clock, unwrapped
+	owdMin                windowMin
+	queue                 time.Duration
+	arrival, arrivalSent  time.Duration
+	lastSample            sampleMark
+
+	// Receiving.
+	seen           pnSet
+	in             []*InBlock // in[i].ID == inBase+i
+	inBase         uint32
+	inFree         []*InBlock
+	inHeld         uint64 // charge of blocks begun and not given back
+	whole          uint64 // of that, blocks that are whole and wait for Freed
+	freed          uint64
+	window         int64
+	creditGiven    uint64
+	creditReported uint64
+	extentsGiven   uint64
+	grantGiven     int64
+	msgIn          inMessages
+	stretches      []stretch
+	chosen         []bool
+	spans          []wire.Span
+	spanBuf        []byte
+	reportedTo     uint64
+	reportNo       uint64
+	reportWanted   bool
+	eliciting      int
+	firstEliciting time.Duration
+	lastReport     time.Duration
+	highestAt      time.Duration
+	lastArrival    time.Duration
+	packetGap      time.Duration
+	echoed         uint64
+	echoRTT        rttEstimator
+	reportLoss     float64
+	sentReports    [256]time.Duration
+	lastHeard      time.Duration
+
+	frame  wire.Frame
+	outBuf []byte
+}
+
+type controlPacket struct {
+	frames []byte
+	path   int
+}
+
+// New returns a Conn that has sent and received nothing.
+func New(cfg Config) *Conn {
+	c := &Conn{
+		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7472616465)),
+		led: newLedger(), seen: newPNSet(),
+		credit: cfg.PeerCredit, extents: cfg.PeerExtents, grant: cfg.PeerGrant,
+		window: cfg.Window, creditGiven: uint64(cfg.Window), creditReported: uint64(cfg.Window),
+		extentsGiven: cfg.Extents, grantGiven: cfg.Grant,
+		reportLoss: 0.02, skipGap: 64,
+		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, lossAt: cfg.Now, reportAt: cfg.Now,
+		lastReport: cfg.Now,
+	}
+	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
+	c.nextSkip = 16 + c.rng.Uint64N(c.skipGap)
+	c.SetRates(cfg.Now, cfg.Rates)
+	return c
+}
+
+// RTT returns the smoothed round trip, or the handshake's before there is a sample.
+func (c *Conn) RTT() time.Duration {
+	if c.rtt.smoothed != 0 {
+		return c.rtt.smoothed
+	}
+	return c.cfg.InitialRTT
+}
+
+// MinRTT returns the least round trip of the last half minute, 0 before there is one.
+func (c *Conn) MinRTT() time.Duration { return c.rtt.min.get() }
+
+// Rate returns the sending rate, bit/s.
+func (c *Conn) Rate() int64 { return c.rateNow }
+
+// Grant returns the peer's rate grant, bit/s, 0 = none.
+func (c *Conn) Grant() int64 { return c.grant }
+
+// Loss returns the share of packets lost in the last few seconds.
+func (c *Conn) Loss() float64 {
+	if n := c.lossAcked + c.lossLost; n > 0 {
+		return c.lossLost / n
+	}
+	return 0
+}
+
+// Unsent returns the bytes of blocks queued of which no symbol was sent yet, plus those of a block begun.
+func (c *Conn) Unsent() int64 { return c.out.unsent }
+
+// Unsettled returns the number of blocks given and not acknowledged, and the bytes of messages likewise.
+func (c *Conn) Unsettled() (blocks, messageBytes int) { return c.out.open, c.msgOut.unsettled() }
+
+// MayAdd tells whether a block of that size in that extent is covered by credit behind all that is queued.
+func (c *Conn) MayAdd(size int, extent uint64) bool {
+	return c.issued+charge(size) <= c.credit && extent < c.extents
+}
+
+// AddBlock queues a block of 1 to 1 MiB bytes. Ref is the driver's own. Credit is taken at once, so call it only
+// after MayAdd.
+func (c *Conn) AddBlock(now time.Duration, size int, extent uint64, ref any) *OutBlock {
+	c.issued += charge(size)
+	c.flush = false
+	return c.out.add(size, c.cfg.Symbol, extent, ref)
+}
+
+// Blocked tells that a block waits for credit, so that the peer is asked for it now and then.
+func (c *Conn) Blocked(yes bool) {
+	if yes && !c.blocked {
+		c.Stats.CreditWaits++
+	}
+	c.blocked = yes
+}
+
+// Abandon calls f with the Ref of every block that is not settled, when the session has ended.
+func (c *Conn) Abandon(f func(ref any)) {
+	for _, b := range append(c.out.blocks, c.Settled...) {
+		if b != nil {
+			f(b.Ref)
+		}
+	}
+	c.out.blocks, c.Settled = nil, nil
+}
+
+// Recycle takes back a settled block after the driver has finished with it.
+func (c *Conn) Recycle(b *OutBlock) { c.out.recycle(b) }
+
+// RecycleIn takes back a whole received block after Freed.
+func (c *Conn) RecycleIn(b *InBlock) {
+	if len(c.inFree) < 256 {
+		b.Ref = nil
+		c.inFree = append(c.inFree, b)
+	}
+}
+
+// AddMessage queues a message of 1 to 64 KiB; the bytes are copied.
+func (c *Conn) AddMessage(msg []byte) { c.msgOut.add(msg) }
+
+// MessageRoom tells whether the message stream takes another message now.
+func (c *Conn) MessageRoom() bool { return c.msgOut.unsettled() < maxUnsettled }
+
+// Flush tells that no more blocks come for now, so that the tail may be repeated at once (section 8.3).
+func (c *Conn) Flush() { c.flush = true }
+
+// Ping makes the peer report.
+func (c *Conn) Ping() { c.wantPing = true }
+
+// Control queues frames that elicit nothing and are not repeated (paths, CLOSE) before everything else. Path 0 is
+// the peer's address, any other the driver's choice.
+func (c *Conn) Control(frames []byte, path int) {
+	if len(c.control) < 16 {
+		c.control = append(c.control, controlPacket{frames, path})
+	}
+}
+
+// SetGrant changes the rate granted to the peer; it is told with the next report.
+func (c *Conn) SetGrant(rate int64) {
+	c.grantGiven = rate
+	c.reportWanted = true
+}
+
+// SetExtents raises the extents granted to the peer.
+func (c *Conn) SetExtents(n uint64) {
+	if n > c.extentsGiven {
+		c.extentsGiven = n
+		c.reportWanted = true
+	}
+}
+
+// SetWindow raises the receive window, bytes.
+func (c *Conn) SetWindow(n int64) {
+	if n > c.window {
+		c.window = n
+		c.raiseCredit()
+		c.reportWanted = true
+	}
+}
+
+// Window returns the receive window, bytes.
+func (c *Conn) Window() int64 { return c.window }
+
+// PhaseReported tells whether a packet numbered pn or above is known to have arrived (section 5.3).
+func (c *Conn) PhaseReported(pn uint64) bool { return c.newestAcked >= pn && c.newestAcked > 0 }
+
+// NextPN returns the number that the next packet will have at least.
+func (c *Conn) NextPN() uint64 { return c.led.next }

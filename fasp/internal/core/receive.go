@@ -1,0 +1,237 @@
+package core
+
+import (
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+// ProtocolError says which rule of docs/protocol.md the peer broke; the session must end.
+type ProtocolError struct{ Reason string }
+
+func (e *ProtocolError) Error() string { return e.Reason }
+
+func protocolError(s string) error { return &ProtocolError{s} }
+
+// ExpandPN turns the low bits of a header into the packet number, and tells whether a packet of that number
+// arrived already or is too old to tell (a replay, to be dropped).
+func (c *Conn) ExpandPN(low uint32) (pn uint64, replay bool) {
+	pn = wire.ExpandPN(c.seen.next, low)
+	return pn, c.seen.has(pn)
+}
+
+// HighestReceived returns one more than the highest packet number received.
+func (c *Conn) HighestReceived() uint64 { return c.seen.next }
+
+// Lookup returns the block if a part of it is held and it is not whole, so that the driver may open a symbol
+// straight into place.
+func (c *Conn) Lookup(id uint32) *InBlock {
+	if i := id - c.inBase; int(i) < len(c.in) {
+		if b := c.in[i]; b != nil && !b.done {
+			return b
+		}
+	}
+	return nil
+}
+
+// SymbolSize returns P, the payload size of all symbols of a block but the last.
+func (c *Conn) SymbolSize() int { return c.cfg.Symbol }
+
+// DataResult says what a data packet brought.
+type DataResult struct {
+	Block     *InBlock // where the symbol belongs; nil for a duplicate
+	Offset    int      // of the symbol in the block
+	Duplicate bool
+	Whole     bool // the block is complete: it is the layer above's until Freed
+}
+
+// OnData records an authentic data packet with n bytes of payload. The only error is *ProtocolError.
+func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataResult, error) {
+	if c.seen.has(pn) {
+		c.Stats.Dropped++
+		return DataResult{Duplicate: true}, nil
+	}
+	if h.Class != 0 {
+		return DataResult{}, protocolError("symbol size class not announced")
+	}
+	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
+	c.elicited(now)
+	p := c.cfg.Symbol
+	off := int(h.Symbol) * p
+	if n > p || !h.Last && n != p || n == 0 || off+n > maxBlock {
+		return DataResult{}, protocolError("symbol of a wrong size")
+	}
+	i := h.Block - c.inBase
+	if i >= 1<<31 { // below the base: settled long ago
+		c.Stats.Duplicates++
+		return DataResult{Duplicate: true}, nil
+	}
+	if int(i) < len(c.in) && c.in[i] != nil && (c.in[i].done || c.in[i].Has(int(h.Symbol))) {
+		c.Stats.Duplicates++
+		return DataResult{Duplicate: true}, nil
+	}
+	if uint64(i)*minCharge > c.creditGiven {
+		return DataResult{}, protocolError("block beyond the credit")
+	}
+	for int(i) >= len(c.in) {
+		c.in = append(c.in, nil)
+	}
+	b := c.in[i]
+	if b == nil {
+		b = c.newIn(h.Block)
+		c.in[i] = b
+		c.inHeld += minCharge
+		c.raiseCredit()
+	}
+	sym := int(h.Symbol)
+	switch {
+	case b.total != 0 && sym >= b.total, h.Last && b.total != 0, h.Last && sym*p < b.reach-p:
+		return DataResult{}, protocolError("symbols disagree on the length of a block")
+	case h.Last:
+		b.total, b.Size = sym+1, off+n
+	}
+	if end := off + n; end > b.reach {
+		c.inHeld += charge(end) - charge(b.reach)
+		b.reach = end
+	}
+	if c.freed+c.inHeld > c.creditGiven {
+		return DataResult{}, protocolError("more data than the credit allows")
+	}
+	b.got.set(sym)
+	b.nGot++
+	c.Stats.Symbols++
+	c.Stats.SymbolBytes += uint64(n)
+	if c.FirstData == 0 {
+		c.FirstData = now
+	}
+	c.LastNew = now
+	r := DataResult{Block: b, Offset: off}
+	if b.nGot == b.total {
+		c.in[i] = wholeIn
+		r.Whole = true
+		c.whole += charge(b.Size)
+		c.Stats.BlocksIn++
+		c.Stats.BlockBytesIn += uint64(b.Size)
+		for len(c.in) > 0 && c.in[0] != nil && c.in[0].done {
+			c.in = c.in[1:]
+			c.inBase++
+		}
+	}
+	return r, nil
+}
+
+// wholeIn stands for every block that is whole, so that the InBlock itself can be used again.
+var wholeIn = &InBlock{done: true}
+
+func (c *Conn) newIn(id uint32) *InBlock {
+	if n := len(c.inFree); n > 0 {
+		b := c.inFree[n-1]
+		c.inFree = c.inFree[:n-1]
+		*b = InBlock{ID: id}
+		return b
+	}
+	return &InBlock{ID: id}
+}
+
+// Freed tells that the layer above has done with a whole block of the given size: credit grows by it. To
+// follow what storage takes away, call it as blocks are released, in any order.
+func (c *Conn) Freed(size int) {
+	n := charge(size)
+	c.freed += n
+	c.inHeld -= n
+	c.whole -= n
+	c.raiseCredit()
+}
+
+// raiseCredit keeps the outstanding credit at the window, which grows with what the network holds in
+// half-arrived blocks, but not with what storage is slow to take: blocks that are whole and wait.
+func (c *Conn) raiseCredit() {
+	window := max(c.window, min(c.cfg.WindowMax, c.window+2*int64(c.inHeld-c.whole)))
+	credit := c.freed + uint64(window)
+	if credit > c.creditGiven {
+		c.creditGiven = credit
+	}
+	if c.creditGiven-c.creditReported >= uint64(c.window)/16 {
+		c.reportWanted = true
+	}
+}
+
+// arrived does what every authentic packet causes.
+func (c *Conn) arrived(now time.Duration, pn uint64, echo uint16, ipBytes int) {
+	if pn >= c.seen.next {
+		c.highestAt = now
+		c.lastArrival = now
+	}
+	c.track(pn)
+	c.lastHeard = now
+	c.Stats.PacketsIn++
+	c.Stats.BytesIn += uint64(ipBytes)
+	c.onEcho(now, echo)
+}
+
+// elicited notes that a packet wants a report.
+func (c *Conn) elicited(now time.Duration) {
+	c.reportWanted = true
+	if c.eliciting == 0 {
+		c.firstEliciting = now
+	}
+	c.eliciting++
+}
+
+// OnFrames handles an authentic frame packet of ipBytes. Frames that concern the driver (paths, CLOSE,
+// HANDSHAKE_DONE, extensions) are handed to other; their Data is valid during the call. The error is
+// *ProtocolError, or what other returned.
+func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte, ipBytes int, other func(*wire.Frame) error) error {
+	if c.seen.has(pn) {
+		c.Stats.Dropped++
+		return nil
+	}
+	f := &c.frame
+	// First pass: nothing is taken from a packet that is malformed or whose messages find no room.
+	elicits := false
+	for r := wire.NewReader(frames); r.Len() > 0; {
+		if wire.ReadFrame(&r, f) != nil || f.Type == wire.FrameCrypto {
+			return protocolError("malformed frame")
+		}
+		if f.Type == wire.FrameMessage && !c.msgIn.fits(f.Offset, len(f.Data)) {
+			c.Stats.Dropped++
+			return nil
+		}
+		elicits = elicits || wire.Elicits(f.Type)
+	}
+	c.arrived(now, pn, echo, ipBytes)
+	if elicits {
+		c.elicited(now)
+	}
+	for r := wire.NewReader(frames); r.Len() > 0; {
+		if err := wire.ReadFrame(&r, f); err != nil {
+			return protocolError("malformed frame")
+		}
+		var err error
+		switch f.Type {
+		case wire.FramePadding, wire.FramePing:
+		case wire.FrameReport:
+			err = c.onReport(now, &f.Report)
+		case wire.FrameMessage:
+			err = c.msgIn.add(f.Offset, f.Data)
+		default:
+			if other != nil {
+				err = other(f)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Messages returns the messages that have arrived in order since the last call; the caller owns them.
+func (c *Conn) Messages() [][]byte {
+	m := c.msgIn.ready
+	c.msgIn.ready = nil
+	return m
+}
+
+// MessageTaken tells that the layer above has consumed n bytes of messages, which makes room for more.
+func (c *Conn) MessageTaken(n int) { c.msgIn.held -= n }

@@ -1,0 +1,366 @@
+package core
+
+import (
+	"math"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+)
+
+// Packet describes one packet to seal and send. The driver reuses one value for all calls of Next.
+type Packet struct {
+	PN   uint64
+	Echo uint16
+	Data bool
+	// Data packets: payload is bytes Offset .. Offset+Len of Block.
+	Block  *OutBlock
+	Symbol uint16
+	Last   bool
+	Offset int
+	Len    int
+	// Frame packets: the frames, valid until the next call of Next, and where to.
+	Frames []byte
+	Path   int
+}
+
+// IPBytes returns the packet's size as rates count it, with the given IP overhead.
+func (p *Packet) IPBytes(overhead int) int {
+	if p.Data {
+		return p.Len + wire.DataOverhead + overhead
+	}
+	return len(p.Frames) + wire.FrameOverhead + overhead
+}
+
+// room is the space for frames in one packet.
+func (c *Conn) room() int { return c.cfg.Symbol + wire.DataOverhead - wire.FrameOverhead }
+
+// Next fills p with the packet to send now, or returns false if there is none.
+func (c *Conn) Next(now time.Duration, p *Packet) bool {
+	c.checkBreaker(now)
+	if c.nextUnpaced(now, p) {
+		return true
+	}
+	if !c.pace.ready(now) || c.led.next-c.led.base >= maxOutstanding {
+		return false
+	}
+	if c.breaker.open {
+		return c.nextProbe(now, p)
+	}
+	if b := c.copyOf; b != nil {
+		c.copyOf = nil
+		if !b.acked.has(c.copySym) && c.out.get(b.ID) == b {
+			c.Stats.Stragglers++
+			c.data(now, p, b, c.copySym)
+			return true
+		}
+	}
+	if c.msgOut.pending() {
+		c.message(now, p, c.msgOut.take(c.room()-20))
+		return true
+	}
+	if b, sym := c.out.nextLost(); b != nil {
+		c.out.unmarkLost(b, sym)
+		if b.tx[sym] >= 4 && b == c.out.oldest() {
+			c.copyOf, c.copySym = b, sym
+		}
+		c.Stats.Resent++
+		c.data(now, p, b, sym)
+		return true
+	}
+	if b := c.out.nextNew(); b != nil {
+		c.idleSince = never
+		if b.next == 0 {
+			c.out.unsent -= int64(b.Size)
+		}
+		b.next++
+		c.data(now, p, b, b.next-1)
+		return true
+	}
+	if c.idleSince == never {
+		c.idleSince = now
+	}
+	return c.nextTail(now, p)
+}
+
+// nextUnpaced sends what must not wait for the pacer; it is little, and its bytes are charged to the pacer all the same.
+func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
+	if len(c.control) > 0 {
+		k := c.control[0]
+		c.control = c.control[1:]
+		c.frames(now, p, k.frames, kindNone, 0)
+		p.Path = k.path
+		return true
+	}
+	if now >= c.reportDue() && c.seen.next > 0 {
+		c.outBuf = c.buildReport(now, c.outBuf[:0], c.room())
+		c.frames(now, p, c.outBuf, kindNone, 0)
+		return true
+	}
+	if c.wantPing || now >= c.pingDue() {
+		c.wantPing = false
+		c.outBuf = append(c.outBuf[:0], wire.FramePing)
+		c.frames(now, p, c.outBuf, kindPing, 0)
+		return true
+	}
+	if id, at, ok := c.msgOut.repeat(c.RTT()); ok && now >= at {
+		c.message(now, p, id)
+		return true
+	}
+	if now >= c.echoDue() {
+		c.outBuf = append(c.outBuf[:0], wire.FramePadding)
+		c.frames(now, p, c.outBuf, kindNone, 0)
+		return true
+	}
+	return false
+}
+
+// pingDue returns when a PING is needed: to keep the session alive, or to ask for credit.
+func (c *Conn) pingDue() time.Duration {
+	at := c.lastEliciting + c.cfg.Idle/3
+	if c.blocked || c.elicitingOut > 0 && c.out.open == 0 && c.msgOut.unsettled() == 0 {
+		at = min(at, max(c.lastEliciting, c.reportAt)+max(100*time.Millisecond, c.RTT()))
+	}
+	return at
+}
+
+// echoDue returns when the peer should be told of its reports though there is nothing else to send.
+func (c *Conn) echoDue() time.Duration {
+	if c.echoSent >= c.lastReportIn {
+		return never
+	}
+	return c.reportAt + min(25*time.Millisecond, max(time.Millisecond, c.RTT()/4))
+}
+
+// data describes a data packet and records it.
+func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
+	off, n := b.symbolLen(sym, c.cfg.Symbol)
+	*p = Packet{Data: true, Block: b, Symbol: uint16(sym), Last: sym == b.symbols-1, Offset: off, Len: n}
+	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym)})
+	b.last[sym] = p.PN
+	if b.tx[sym] < 255 {
+		b.tx[sym]++
+	}
+	c.Stats.DataOut++
+}
+
+// message describes a packet with one chunk of the message stream.
+func (c *Conn) message(now time.Duration, p *Packet, id uint32) {
+	k := c.msgOut.get(id)
+	c.outBuf = wire.AppendFrame(c.outBuf[:0], &wire.Frame{Type: wire.FrameMessage, Offset: uint64(k.off), Data: c.msgOut.data(k)})
+	c.frames(now, p, c.outBuf, kindMessage, id)
+	c.msgOut.onSent(k, p.PN, now)
+}
+
+func (c *Conn) frames(now time.Duration, p *Packet, frames []byte, kind uint8, id uint32) {
+	*p = Packet{Frames: frames}
+	c.number(now, p, sent{kind: kind, block: id})
+}
+
+// number gives the packet its number and accounts for it.
+func (c *Conn) number(now time.Duration, p *Packet, s sent) {
+	if c.led.next >= c.nextSkip {
+		c.led.push(sent{at: now, kind: kindSkipped})
+		if c.skipGap < 1024 {
+			c.skipGap *= 2
+		}
+		c.nextSkip = c.led.next + c.skipGap/2 + c.rng.Uint64N(c.skipGap)
+	}
+	n := p.IPBytes(c.cfg.IPOverhead)
+	s.at, s.size = now, uint16(min(n, math.MaxUint16))
+	p.PN = c.led.push(s)
+	p.Echo = uint16(c.lastReportIn)
+	c.echoSent = c.lastReportIn
+	c.pace.sent(now, n, c.rateNow)
+	c.Stats.PacketsOut++
+	c.Stats.BytesOut += uint64(n)
+	if s.kind > kindSkipped {
+		if c.elicitingOut == 0 {
+			c.breaker.since = now
+		}
+		c.elicitingOut++
+		c.lastEliciting = now
+	}
+}
+
+// tail repeats unsettled symbols while the link would idle (section 8.3).
+type tail struct {
+	block  uint32
+	sym    int
+	passAt time.Duration // earliest time of the next pass
+	inPass bool
+}
+
+// tailWait is how long the queue must have been empty before the tail is repeated, unless Flush was called: a source
+// that stalls for a moment is not at its end.
+func (c *Conn) tailWait() time.Duration {
+	if c.flush {
+		return 0
+	}
+	return max(2*time.Millisecond, c.RTT()/16)
+}
+
+func (c *Conn) nextTail(now time.Duration, p *Packet) bool {
+	t := &c.tail
+	if c.out.open == 0 || c.idleSince == never || now < c.idleSince+c.tailWait() {
+		t.inPass = false
+		return false
+	}
+	if !t.inPass {
+		if now < t.passAt {
+			return false
+		}
+		t.inPass, t.block, t.sym = true, c.out.base, 0
+		t.passAt = now + c.RTT()/time.Duration(c.tailCopies())
+	}
+	for i := max(0, int(int32(t.block-c.out.base))); i < len(c.out.blocks); i++ {
+		b := c.out.blocks[i]
+		if b == nil {
+			continue
+		}
+		if b.ID != t.block {
+			t.block, t.sym = b.ID, 0
+		}
+		for ; t.sym < b.symbols; t.sym++ {
+			if !b.acked.has(t.sym) {
+				c.Stats.Tail++
+				c.data(now, p, b, t.sym)
+				t.sym++
+				return true
+			}
+		}
+		t.block, t.sym = b.ID+1, 0
+	}
+	t.inPass = false
+	return false
+}
+
+// tailCopies is how many copies of each unsettled symbol an RTT may see.
+func (c *Conn) tailCopies() int {
+	n := 0
+	for _, b := range c.out.blocks {
+		if b != nil {
+			n += b.symbols - b.nAcked
+		}
+	}
+	p := min(max(c.Loss(), 0.01), 0.9)
+	if c.rates.Policy == Low {
+		return 1
+	}
+	return 1 + int(math.Ceil(math.Log(0.001/float64(max(n, 1)))/math.Log(p)))
+}
+
+// breaker is the circuit breaker of section 9.1.
+type breaker struct {
+	open  bool
+	since time.Duration // when unsettled packets began to wait for a report
+	next  time.Duration // of the next halving
+	rate  int64         // before it opened
+}
+
+func (c *Conn) breakerAt() time.Duration {
+	if c.elicitingOut == 0 {
+		return never
+	}
+	wait := max(3*c.RTT(), time.Second, 8*c.reportInterval())
+	return max(c.reportAt, c.breaker.since) + wait
+}
+
+func (c *Conn) checkBreaker(now time.Duration) {
+	b := &c.breaker
+	if !b.open {
+		if now < c.breakerAt() {
+			return
+		}
+		b.open, b.rate, b.next = true, c.rateNow, now
+		c.Stats.Breaker++
+	}
+	for now >= b.next {
+		floor := airtimeRate(c.cfg.Symbol+wire.DataOverhead+c.cfg.IPOverhead, max(c.RTT(), 250*time.Millisecond))
+		b.next = now + max(c.RTT(), 50*time.Millisecond)
+		c.setRate(now, max(c.rateNow/2, min(floor, b.rate)))
+	}
+}
+
+// airtimeRate is the rate at which n bytes take d.
+func airtimeRate(n int, d time.Duration) int64 { return int64(float64(n) * 8e9 / float64(d)) }
+
+// heardReport closes the breaker.
+func (c *Conn) heardReport(now time.Duration) {
+	c.breaker.since = now
+	if c.breaker.open {
+		c.breaker.open = false
+		c.law.restart(now, c.breaker.rate/2)
+		c.applyRates(now)
+	}
+}
+
+// nextProbe sends, while the breaker is open, the oldest unsettled data or a message, at the breaker's rate.
+func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
+	if b := c.out.oldest(); b != nil {
+		for sym := range b.symbols {
+			if !b.acked.has(sym) {
+				if b.lost.has(sym) {
+					c.out.unmarkLost(b, sym)
+				}
+				if sym >= b.next {
+					if b.next == 0 {
+						c.out.unsent -= int64(b.Size)
+					}
+					b.next = sym + 1
+				}
+				c.data(now, p, b, sym)
+				return true
+			}
+		}
+	}
+	c.outBuf = append(c.outBuf[:0], wire.FramePing)
+	c.frames(now, p, c.outBuf, kindPing, 0)
+	return true
+}
+
+// Deadline returns when Next should be called again if nothing arrives before.
+func (c *Conn) Deadline(now time.Duration) time.Duration {
+	if len(c.control) > 0 || c.wantPing {
+		return now
+	}
+	at := min(c.lastHeard+c.cfg.Idle, c.pingDue(), c.echoDue())
+	if c.seen.next > 0 {
+		at = min(at, c.reportDue())
+	}
+	if _, t, ok := c.msgOut.repeat(c.RTT()); ok {
+		at = min(at, t)
+	}
+	if c.breaker.open {
+		return min(at, c.breaker.next, max(c.pace.next, now))
+	}
+	at = min(at, c.breakerAt())
+	if c.led.next-c.led.base >= maxOutstanding {
+		return at
+	}
+	switch {
+	case c.copyOf != nil, c.msgOut.pending(), c.out.nLost > 0, c.out.nextNew() != nil:
+		at = min(at, c.pace.next)
+	case c.out.open > 0:
+		t := c.pace.next
+		if c.idleSince != never {
+			t = max(t, c.idleSince+c.tailWait())
+		}
+		if !c.tail.inPass {
+			t = max(t, c.tail.passAt)
+		}
+		at = min(at, t)
+	}
+	return at
+}
+
+// Check tells whether the session must end: ErrIdle, ErrMTU or nil.
+func (c *Conn) Check(now time.Duration) error {
+	if now >= c.lastHeard+c.cfg.Idle {
+		return ErrIdle
+	}
+	// Reports come, so the path works, but of all data packets none arrived.
+	if !c.dataAcked && c.dataLost >= 32 {
+		return ErrMTU
+	}
+	return nil
+}

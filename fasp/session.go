@@ -1,0 +1,74 @@
+package fasp
+
+import (
+	"context"
+	"time"
+)
+
+// MaxMessage is the largest control message, in bytes.
+const MaxMessage = 64 << 10
+
+// Session is what the layer above needs of a transport: ordered control messages both ways and
+// unordered blocks both ways, with credit. *Conn is the implementation over UDP. All methods may be
+// called by several goroutines at once. Calls that wait return when ctx ends, or with the error that
+// ended the session: ErrClosed, *PeerError, *ProtocolError, ErrIdleTimeout, ErrPathMTU.
+type Session interface {
+	// SendMessage queues one control message of 1 to MaxMessage bytes. Messages arrive in the order of
+	// the calls, exactly once. It waits while more than 1 MiB of messages is unacknowledged. msg is copied.
+	SendMessage(ctx context.Context, msg []byte) error
+	// ReceiveMessage returns the next control message; the caller owns it.
+	ReceiveMessage(ctx context.Context) ([]byte, error)
+	// NewBlock leases a block with len(Data) == n, 1 to MaxBlock, from the send buffer; it waits while
+	// the send buffer is full. Give it to SendBlock, or Release it.
+	NewBlock(ctx context.Context, n int) (*Block, error)
+	// SendBlock takes the block over and queues it. It waits while the receiver's credit or extent grant
+	// does not cover it, or more unsent blocks are queued than the rate needs. Blocks may arrive in any order.
+	SendBlock(ctx context.Context, b *Block) error
+	// ReceiveBlock returns a block that arrived whole. The caller must Release it.
+	ReceiveBlock(ctx context.Context) (*Block, error)
+	// Drained waits until every block and message given so far has been acknowledged by the peer's transport.
+	Drained(ctx context.Context) error
+	// SetRates changes this side's sending: takes effect at once. See Rates.
+	SetRates(Rates)
+	// SetGrant limits what the peer may send to this side, IP bits per second; 0 means no limit.
+	SetGrant(Rate)
+	// Stats returns a copy of the counters.
+	Stats() Stats
+	// Close ends the session at once; the peer is told code and reason (at most 1,024 bytes are sent).
+	// It returns when everything the session started has ended. Later calls do nothing.
+	Close(code Code, reason string) error
+}
+
+// Rates is what a sender is asked to do.
+type Rates struct {
+	Policy Policy
+	Target Rate // ceiling, and the rate itself under Fixed. 0 = find the rate up to the grant (not allowed with Fixed)
+	Min    Rate // floor under congestion, 0 = the transport's own minimum
+}
+
+// Stats is a snapshot of a session. Rates and counts are since the session began unless said otherwise.
+type Stats struct {
+	Since   time.Duration // age of the session
+	RTT     time.Duration // smoothed round trip, 0 until measured
+	MinRTT  time.Duration
+	Rate    Rate    // current sending rate
+	Granted Rate    // the peer's grant to this side, 0 = none
+	Loss    float64 // share of this side's packets lost, last few seconds, 0..1
+
+	PacketsSent, PacketsReceived uint64
+	BytesSent, BytesReceived     uint64 // IP bytes
+	DataSent                     uint64 // data packets, copies included
+	Resent                       uint64 // data packets that repeat a symbol declared lost
+	StragglerCopies, TailCopies  uint64 // data packets sent beside that
+	Lost                         uint64 // our packets declared lost
+	SpuriousLoss                 uint64 // of those, reported as received afterwards
+	SymbolsReceived              uint64 // distinct
+	Duplicates                   uint64 // data packets whose symbol was there already
+	BlocksSent, BlocksReceived   uint64 // acknowledged; arrived whole
+	BlockBytesSent               uint64 // bytes of acknowledged blocks
+	BlockBytesReceived           uint64 // bytes of blocks that arrived whole
+	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted
+	Breaker                      uint64 // times the circuit breaker opened
+	Rekeys                       uint64
+	CreditWaits                  uint64 // times sending waited for the receiver's credit
+}
