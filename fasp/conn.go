@@ -36,6 +36,7 @@ type Conn struct {
 	inbox chan delivery
 	wake  chan struct{} // capacity 1
 	ended chan struct{} // closed when the goroutine has ended
+	reset []byte        // the token by which the server would say that it has forgotten the session; a client's
 	peer  atomic.Pointer[netip.AddrPort]
 
 	mu       sync.Mutex // guards what follows
@@ -57,8 +58,10 @@ type Conn struct {
 	rates       *Rates
 	grant       *Rate
 	window      int64
+	windowMax   int64
 	drain       bool
 	pings       int
+	forgotten   bool // the server says that it has forgotten the session
 	settled     bool // everything that was given has been acknowledged
 }
 
@@ -78,7 +81,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 	c := &Conn{
 		e: e, client: h.client, cid: h.cid, tlsCS: h.tls.ConnectionState(), server: h.server, cipher: cipher,
 		inbox: make(chan delivery, 64), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		room: true, settled: true,
+		room: true, settled: true, reset: h.peer.Reset,
 		log: e.cfg.Logger.With("peer", peer, "cid", uint64(h.cid)),
 	}
 	c.peer.Store(&peer)
@@ -196,7 +199,7 @@ func (c *Conn) ReceiveMessage(ctx context.Context) ([]byte, error) {
 	}
 	m := c.messages[0]
 	c.messages = c.messages[1:]
-	c.taken += len(m)
+	c.taken += core.MessageCost(len(m))
 	kick := c.taken >= MaxMessage
 	c.mu.Unlock()
 	if kick {
@@ -298,10 +301,11 @@ func (c *Conn) SetGrant(r Rate) {
 	c.kick()
 }
 
-// SetWindow raises the credit that the peer has; see Config.Window. A lower value does nothing.
-func (c *Conn) SetWindow(n int64) {
+// SetWindow raises Config.Window and Config.WindowMax for this session, such as when the peer has proved who it is. Lower values do
+// nothing.
+func (c *Conn) SetWindow(window, windowMax int64) {
 	c.mu.Lock()
-	c.window = n
+	c.window, c.windowMax = window, windowMax
 	c.mu.Unlock()
 	c.kick()
 }

@@ -178,7 +178,7 @@ func (l *connLoop) pull(now time.Duration) {
 		c.grant = nil
 	}
 	if c.window > 0 {
-		l.core.SetWindow(c.window)
+		l.core.SetWindow(c.window, c.windowMax)
 		c.window = 0
 	}
 	waiting := len(c.outMessages) > 0 || !c.room
@@ -195,6 +195,9 @@ func (l *connLoop) pull(now time.Duration) {
 	if c.pings > 0 {
 		l.core.Ping()
 		c.pings = 0
+	}
+	if c.forgotten && l.fatal == nil {
+		l.fatal = ErrReset
 	}
 	drain := c.drain
 	c.mu.Unlock()
@@ -409,7 +412,8 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 			return false
 		}
 		l.closeSent++
-		l.core.Control(l.closing, 0)
+		// The peer learns with the end what arrived before it, and does not take its last messages for lost.
+		l.core.Control(append(l.core.LastReport(now), l.closing...), 0)
 		limit = 1
 	}
 	main := *l.c.peer.Load()

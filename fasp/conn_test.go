@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
@@ -302,6 +303,32 @@ func TestClose(t *testing.T) {
 		cancel(errors.New("enough"))
 		_, err = c.NewBlock(ctx, 10)
 		require.Error(t, err)
+		w.close()
+	})
+}
+
+func TestServerRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simnet.Impair{Delay: 50 * time.Millisecond, Loss: 0.1}, Config{}, testConfig())
+		c, _ := w.connect()
+		// The server dies without a word, and another with its identity takes its place.
+		w.net.Tap(func(from, _ netip.AddrPort, _ []byte) simnet.Verdict { return simnet.Verdict{Drop: from == w.at} })
+		w.server.Close()
+		w.net.Tap(nil)
+		pc, err := w.net.Listen(w.at)
+		require.NoError(t, err)
+		w.server, err = NewEndpoint(pc, Config{Identity: testIdentity})
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = c.ReceiveMessage(t.Context())
+		require.ErrorIs(t, err, ErrReset)
+		require.Less(t, time.Since(start), 5*time.Second, "long before the idle time-out")
+		require.NotZero(t, w.server.Stats().Resets)
+
+		// What is not the server's token ends nothing.
+		c, s := w.connect()
+		w.net.Inject(w.at, netip.MustParseAddrPort("10.0.0.2:4000"), wire.AppendReset(nil, c.loop.peerCID, make([]byte, wire.ResetTokenLen)))
+		exchange(t, c, s, 100_000, 10_000)
 		w.close()
 	})
 }

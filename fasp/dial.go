@@ -45,7 +45,7 @@ func (e *Endpoint) handshake(ctx context.Context, addr netip.AddrPort, cid wire.
 	for i, c := range ciphers {
 		offer[i] = byte(c)
 	}
-	if err := h.start(ctx, e.params(offer)); err != nil {
+	if err := h.start(ctx, e.params(offer, nil)); err != nil {
 		return nil, err
 	}
 	first := e.now()

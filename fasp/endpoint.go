@@ -35,7 +35,10 @@ type Endpoint struct {
 
 	dropped  atomic.Uint64 // datagrams that belong to nothing
 	overflow atomic.Uint64 // packets dropped because a session did not keep up
+	resets   atomic.Uint64
 	greeter  greeterStats
+	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent; the reader's own
+	resetIn  int
 
 	mu    sync.RWMutex // guards the maps
 	conns map[uint32]*Conn
@@ -50,6 +53,7 @@ type EndpointStats struct {
 	Overflow  uint64    // packets dropped because a session did not keep up
 	Greetings uint64    // long packets handled by the listening side
 	Retries   uint64    // stateless retries sent
+	Resets    uint64    // RESETs sent to peers of forgotten sessions
 	Sessions  int       // now
 	HalfOpen  int       // handshakes in progress now
 }
@@ -198,6 +202,7 @@ func (e *Endpoint) Stats() EndpointStats {
 	n := len(e.conns)
 	e.mu.RUnlock()
 	return EndpointStats{
+		Resets: e.resets.Load(),
 		Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
 		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
 	}
@@ -269,6 +274,7 @@ func (e *Endpoint) dispatch(pkts []udp.Packet, s *sharedBatch) {
 		e.mu.RUnlock()
 		if c == nil || c.cid != cid {
 			e.dropped.Add(uint64(j - i))
+			e.reset(cid, pkts[i])
 			i = j
 			continue
 		}
@@ -302,6 +308,10 @@ func (e *Endpoint) long(p udp.Packet) {
 	e.mu.RLock()
 	ch := e.dials[hid]
 	e.mu.RUnlock()
+	if hid == 0 && ch == nil {
+		e.wasReset(p.Data)
+		return
+	}
 	data := append([]byte(nil), p.Data...)
 	if ch != nil {
 		select {
@@ -402,8 +412,9 @@ func randomUint64() uint64 {
 }
 
 // params encodes our transport parameters (docs/protocol.md section 4.5).
-func (e *Endpoint) params(ciphers []byte) []byte {
+func (e *Endpoint) params(ciphers, reset []byte) []byte {
 	p := wire.Params{
+		Reset:    reset,
 		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: 1 << 62, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
 	}

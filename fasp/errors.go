@@ -14,6 +14,8 @@ var (
 	ErrHandshakeTimeout = errors.New("fasp: no answer to the handshake; check host, UDP port and firewall")
 	// ErrIdleTimeout: nothing authentic arrived for Config.IdleTimeout.
 	ErrIdleTimeout = errors.New("fasp: connection lost: nothing arrived from the peer")
+	// ErrReset: the server has forgotten the session, because it was started anew.
+	ErrReset = errors.New("fasp: the server has lost the session")
 	// ErrPathMTU: small packets pass but full-size data packets do not; use a smaller datagram size.
 	ErrPathMTU = errors.New("fasp: the path does not carry datagrams of this size")
 	// ErrIdentity: the server's key is not the one that was expected.

@@ -265,7 +265,7 @@ func (g *greeter) answer(h *halfOpen, p wire.Params) ([]byte, error) {
 		return nil, errors.New("no cipher in common")
 	}
 	h.cipher = c
-	return g.e.params([]byte{byte(c)}), nil
+	return g.e.params([]byte{byte(c)}, g.e.cfg.Identity.resetToken(h.cid)), nil
 }
 
 // finish turns a complete handshake into a session.

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -45,8 +46,9 @@ func PinnedKey(want Fingerprint) func(Fingerprint) error {
 
 // Identity is a server's private key with the certificate that carries it in the handshake. It is immutable.
 type Identity struct {
-	cert tls.Certificate
-	fp   Fingerprint
+	cert  tls.Certificate
+	fp    Fingerprint
+	reset []byte // key of the reset tokens
 }
 
 // NewIdentity makes a new P-256 key.
@@ -90,9 +92,18 @@ func identityFromKey(key crypto.Signer) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	reset, err := hkdf.Key(sha256.New, pkcs8, nil, "tw reset", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
 	return &Identity{
-		cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
-		fp:   sha256.Sum256(leaf.RawSubjectPublicKeyInfo),
+		reset: reset,
+		cert:  tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
+		fp:    sha256.Sum256(leaf.RawSubjectPublicKeyInfo),
 	}, nil
 }
 

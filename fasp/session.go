@@ -11,7 +11,7 @@ const MaxMessage = 64 << 10
 // Session is what the layer above needs of a transport: ordered control messages both ways and
 // unordered blocks both ways, with credit. *Conn is the implementation over UDP. All methods may be
 // called by several goroutines at once. Calls that wait return when ctx ends, or with the error that
-// ended the session: ErrClosed, *PeerError, *ProtocolError, ErrIdleTimeout, ErrPathMTU.
+// ended the session: ErrClosed, *PeerError, *ProtocolError, ErrIdleTimeout, ErrReset, ErrPathMTU.
 type Session interface {
 	// SendMessage queues one control message of 1 to MaxMessage bytes. Messages arrive in the order of
 	// the calls, exactly once. It waits while more than 1 MiB of messages is unacknowledged. msg is copied.

@@ -94,7 +94,8 @@ type Conn struct {
 	echoSent        uint64
 	blocked         bool
 	dataAcked       bool
-	dataLost        int // data packets declared lost while none was acknowledged
+	dataLost        int // data packets declared lost since one was acknowledged
+	lossRounds      int // reports that declared data lost since then
 	breaker         breaker
 	rateNow         int64 // bit/s, never 0
 
@@ -113,6 +114,7 @@ type Conn struct {
 	seen           pnSet
 	in             []*InBlock // in[i].ID == inBase+i
 	inBase         uint32
+	inBegun        int // entries of in that are not nil
 	inFree         []*InBlock
 	inHeld         uint64 // charge of blocks begun and not given back
 	whole          uint64 // of that, blocks that are whole and wait for Freed
@@ -141,6 +143,8 @@ type Conn struct {
 	reportLoss     float64
 	sentReports    [256]time.Duration
 	lastHeard      time.Duration
+	worked         time.Duration // when data or a message came last
+	silence        time.Duration // since worked, until the next PING asks for a sign of life
 
 	frame  wire.Frame
 	outBuf []byte
@@ -164,6 +168,7 @@ func New(cfg Config) *Conn {
 		lastReport: cfg.Now,
 	}
 	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
+	c.work(cfg.Now)
 	c.nextSkip = 16 + c.rng.Uint64N(c.skipGap)
 	c.SetRates(cfg.Now, cfg.Rates)
 	return c
@@ -276,13 +281,12 @@ func (c *Conn) SetExtents(n uint64) {
 	}
 }
 
-// SetWindow raises the receive window, bytes.
-func (c *Conn) SetWindow(n int64) {
-	if n > c.window {
-		c.window = n
-		c.raiseCredit()
-		c.reportWanted = true
-	}
+// SetWindow raises the receive window and how far it may grow, bytes.
+func (c *Conn) SetWindow(window, windowMax int64) {
+	c.window = max(c.window, window)
+	c.cfg.WindowMax = max(c.cfg.WindowMax, windowMax)
+	c.raiseCredit()
+	c.reportWanted = true
 }
 
 // Window returns the receive window, bytes.

@@ -13,7 +13,13 @@ const (
 	maxMessage     = 64 << 10
 	maxUnsettled   = 1 << 20
 	maxMessageHeld = 2 << 20
+	// maxPieces bounds the pieces of the stream that wait for those before them, each as small as the peer likes.
+	maxPieces = 2048
 )
+
+// MessageCost is what a message of n bytes counts for while the layer above has not taken it: the memory around it included, so that
+// a flood of tiny ones is bounded, too.
+func MessageCost(n int) int { return n + 64 }
 
 // chunk is a piece of the message stream as it was cut when it was first sent.
 type chunk struct {
@@ -146,11 +152,14 @@ type inMessages struct {
 	base  uint64 // stream offset of buf[0]
 	have  []interval
 	ready [][]byte
-	held  int // bytes in ready that the layer above has not taken
+	held  int // cost of what the layer above has not taken
 }
 
 // fits tells whether a piece may be stored now; if not, its packet is dropped and will come again.
 func (m *inMessages) fits(off uint64, n int) bool {
+	if off > m.base && len(m.have) >= maxPieces {
+		return false
+	}
 	return off+uint64(n) <= m.base+uint64(maxMessageHeld-min(m.held, maxMessageHeld))
 }
 
@@ -206,7 +215,7 @@ func (m *inMessages) cut() error {
 			break
 		}
 		m.ready = append(m.ready, slices.Clone(body))
-		m.held += len(body)
+		m.held += MessageCost(len(body))
 		used = len(avail) - r.Len()
 	}
 	if used > 0 {

@@ -5,6 +5,7 @@ package core
 type pnSet struct {
 	words []uint64 // ring; the bit of pn is words[pn/64 % len], pn%64
 	next  uint64   // highest + 1
+	low   uint64   // what an earlier, smaller window had forgotten
 }
 
 const (
@@ -20,9 +21,9 @@ func (s *pnSet) size() uint64 { return uint64(len(s.words)) * 64 }
 func (s *pnSet) floor() uint64 {
 	// One word of slack: the word that next lies in is partly ahead of it.
 	if keep := s.size() - 64; s.next > keep {
-		return s.next - keep
+		return max(s.low, s.next-keep)
 	}
-	return 0
+	return s.low
 }
 
 func (s *pnSet) has(pn uint64) bool {
@@ -53,7 +54,8 @@ func (s *pnSet) grow() {
 	if len(old)*64 >= pnSetMax {
 		return
 	}
-	lo := s.floor() / 64
+	s.low = s.floor()
+	lo := s.low / 64
 	s.words = make([]uint64, 2*len(old))
 	for w := lo; w <= s.next/64; w++ {
 		s.words[w%uint64(len(s.words))] = old[w%uint64(len(old))]

@@ -85,6 +85,9 @@ func (c *Conn) applyRates(now time.Duration) {
 	if l, ok := c.law.(*fixedLaw); ok {
 		l.target = ceiling
 	}
+	if l, ok := c.law.(*delayLaw); ok {
+		l.ceiling = float64(ceiling)
+	}
 	c.setRate(now, min(ceiling, max(c.law.rate(), c.rates.Min, minRate)))
 }
 
@@ -149,6 +152,7 @@ type delayLaw struct {
 	r        float64 // bit/s
 	weight   float64
 	start    bool // still doubling
+	ceiling  float64
 	capacity float64
 	hold     time.Duration // no change before
 	lossBase float64       // least loss of a round in the last two windows
@@ -163,7 +167,7 @@ type delayLaw struct {
 }
 
 func newDelayLaw(p Policy, rate int64, rtt time.Duration, packet int) *delayLaw {
-	l := &delayLaw{r: float64(rate), weight: 1, start: true, packet: packet, lossBase: 1, lossPrev: 1}
+	l := &delayLaw{r: float64(rate), weight: 1, start: true, ceiling: maxRate, packet: packet, lossBase: 1, lossPrev: 1}
 	switch p {
 	case High:
 		l.weight = 2
@@ -211,8 +215,9 @@ func (l *delayLaw) onSample(s *sample) {
 			l.r = min(l.r, max(float64(s.delivered)*0.95, l.r/2))
 			l.hold = s.now + rtt
 		default:
-			l.r *= math.Pow(2, min(1, float64(s.dt)/float64(rtt)))
-			l.r = min(l.r, maxRate)
+			// On a path shorter than the reports are apart, doubling every round trip would outrun them.
+			l.r *= math.Pow(2, min(1, float64(s.dt)/float64(max(rtt, 5*time.Millisecond))))
+			l.r = min(l.r, 2*l.ceiling)
 		}
 		return
 	}
@@ -229,9 +234,14 @@ func (l *delayLaw) onSample(s *sample) {
 	base := float64(max(s.base, time.Millisecond))
 	bq := base + float64(s.queue)
 	own := l.weight * max(l.capacity, l.r/2) * float64(target)
+	if s.queue < target/2 {
+		// Over a long path with a small weight the law alone would need minutes to fill an empty link.
+		own = max(own, 0.05*l.r*bq)
+	}
 	next := (1-g)*l.r + g*(l.r*base/bq+own/bq)
 	step := math.Pow(2, min(1, float64(s.dt)/float64(rtt)))
-	l.r = min(max(next, l.r/step), l.r*step)
+	// A rate far above what may be sent at all would take as many round trips to come down when it has to.
+	l.r = min(max(next, l.r/step), l.r*step, 2*l.ceiling)
 }
 
 // guard tells whether the last round trip lost clearly more than was lost at lower rates.
@@ -250,7 +260,8 @@ func (l *delayLaw) guard(s *sample) bool {
 		l.lossAt, l.lossPrev, l.lossBase = s.now, l.lossBase, 1
 	}
 	// Smoothing keeps one lucky round from making random loss look congestive.
-	l.lossBase = min(l.lossBase, max(p, p+2*math.Sqrt(p*(1-p)/n)))
+	few := (p*n + 2) / (n + 4) // a short round without loss does not mean that there is none
+	l.lossBase = min(l.lossBase, few+2*math.Sqrt(few*(1-few)/n))
 	if base == 1 {
 		return p > 0.5
 	}

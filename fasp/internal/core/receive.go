@@ -56,6 +56,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	}
 	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
 	c.elicited(now)
+	c.work(now)
 	p := c.cfg.Symbol
 	off := int(h.Symbol) * p
 	if n > p || !h.Last && n != p || n == 0 || off+n > maxBlock {
@@ -70,16 +71,20 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		c.Stats.Duplicates++
 		return DataResult{Duplicate: true}, nil
 	}
-	if uint64(i)*minCharge > c.creditGiven {
-		return DataResult{}, protocolError("block beyond the credit")
-	}
-	for int(i) >= len(c.in) {
-		c.in = append(c.in, nil)
+	if int(i) >= len(c.in) {
+		// Each block before it that has not begun needs its own part of the credit that is left.
+		if left := c.creditGiven - min(c.creditGiven, c.freed+c.inHeld); uint64(int(i)+1-c.inBegun)*minCharge > left {
+			return DataResult{}, protocolError("block beyond the credit")
+		}
+		for int(i) >= len(c.in) {
+			c.in = append(c.in, nil)
+		}
 	}
 	b := c.in[i]
 	if b == nil {
 		b = c.newIn(h.Block)
 		c.in[i] = b
+		c.inBegun++
 		c.inHeld += minCharge
 		c.raiseCredit()
 	}
@@ -115,6 +120,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		for len(c.in) > 0 && c.in[0] != nil && c.in[0].done {
 			c.in = c.in[1:]
 			c.inBase++
+			c.inBegun--
 		}
 	}
 	return r, nil
@@ -178,6 +184,12 @@ func (c *Conn) elicited(now time.Duration) {
 	c.eliciting++
 }
 
+// work notes that the peer sent something of use.
+func (c *Conn) work(now time.Duration) {
+	c.worked = now
+	c.silence = max(time.Second, 4*c.RTT())
+}
+
 // OnFrames handles an authentic frame packet of ipBytes. Frames that concern the driver (paths, CLOSE,
 // HANDSHAKE_DONE, extensions) are handed to other; their Data is valid during the call. The error is
 // *ProtocolError, or what other returned.
@@ -213,6 +225,7 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 		case wire.FrameReport:
 			err = c.onReport(now, &f.Report)
 		case wire.FrameMessage:
+			c.work(now)
 			err = c.msgIn.add(f.Offset, f.Data)
 		default:
 			if other != nil {
@@ -233,5 +246,5 @@ func (c *Conn) Messages() [][]byte {
 	return m
 }
 
-// MessageTaken tells that the layer above has consumed n bytes of messages, which makes room for more.
-func (c *Conn) MessageTaken(n int) { c.msgIn.held -= n }
+// MessageTaken tells that the layer above has consumed messages of that MessageCost, which makes room for more.
+func (c *Conn) MessageTaken(cost int) { c.msgIn.held -= cost }

@@ -17,9 +17,13 @@ type stretch struct {
 	settled bool
 }
 
+// maxInterval bounds the time of 20 full packets between two reports.
+const maxInterval = 250 * time.Millisecond
+
 const (
 	maxStretch  = 8192
-	maxAttempts = 20 // then the peer is silent or gone, and repeating is left to what elicits a report
+	lateStretch = 1024 // for packets that arrive when their stretch has been forgotten; a power of two
+	maxAttempts = 20   // then the peer is silent or gone, and repeating is left to what elicits a report
 )
 
 // track records an arrival for the reports.
@@ -36,11 +40,16 @@ func (c *Conn) track(pn uint64) {
 			return
 		}
 	}
-	// Forgotten because a report about it was echoed: speak of it again.
-	s := stretch{lo: pn, hi: pn + 1}
+	// Forgotten because a report about it was echoed: speak of it again, and of those around it, so that a peer that fills
+	// old gaps one by one does not make a stretch of each.
+	s := stretch{lo: max(pn&^(lateStretch-1), c.seen.floor()), hi: min(pn|(lateStretch-1)+1, c.reportedTo)}
 	i := 0
 	for i < len(c.stretches) && c.stretches[i].hi <= pn {
+		s.lo = max(s.lo, c.stretches[i].hi)
 		i++
+	}
+	if i < len(c.stretches) {
+		s.hi = min(s.hi, c.stretches[i].lo)
 	}
 	c.stretches = append(c.stretches, stretch{})
 	copy(c.stretches[i+1:], c.stretches[i:])
@@ -65,8 +74,8 @@ func (c *Conn) receiverRTT() time.Duration {
 // reportInterval is the least time between two reports (section 8.1).
 func (c *Conn) reportInterval() time.Duration {
 	d := min(10*time.Millisecond, max(time.Millisecond, c.receiverRTT()/4))
-	if c.packetGap > 0 {
-		d = max(d, min(20*c.packetGap, 250*time.Millisecond))
+	if c.packetGap > 0 && c.eliciting < 20 { // with twenty, their time is over, whatever it was before
+		d = max(d, min(20*c.packetGap, maxInterval))
 	}
 	return d
 }
@@ -101,14 +110,20 @@ func (c *Conn) reportDue() time.Duration {
 
 // buildReport writes the REPORT frame that is due, at most room bytes long.
 func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
-	if c.eliciting > 0 && c.lastReport > 0 {
-		gap := (now - c.lastReport) / time.Duration(c.eliciting)
-		if c.packetGap == 0 {
+	// A pause before the first packet says nothing of the pace at which they come.
+	if c.eliciting > 1 || c.eliciting == 1 && c.firstEliciting-c.lastReport < maxInterval {
+		since := c.lastReport
+		if c.eliciting > 1 {
+			since = max(since, c.firstEliciting)
+		}
+		gap := min((now-since)/time.Duration(c.eliciting), maxInterval/20)
+		if c.packetGap == 0 || c.eliciting >= 20 && gap < c.packetGap {
 			c.packetGap = gap
 		}
 		c.packetGap += (gap - c.packetGap) / 4
 	}
-	for lo := c.reportedTo; lo < c.seen.next; {
+	// A peer may jump ahead by any number; what the window has forgotten by that is not spoken of.
+	for lo := max(c.reportedTo, c.seen.floor()); lo < c.seen.next; {
 		hi := min(c.seen.next, lo+maxStretch)
 		c.stretches = append(c.stretches, stretch{lo: lo, hi: hi})
 		lo = hi
@@ -183,6 +198,14 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	return wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
 }
 
+// LastReport returns a REPORT frame to go with a CLOSE, or nil if nothing has arrived.
+func (c *Conn) LastReport(now time.Duration) []byte {
+	if c.seen.next == 0 {
+		return nil
+	}
+	return c.buildReport(now, nil, c.room()-wire.MaxReason-16)
+}
+
 func (s *stretch) carried(report uint64, now time.Duration) {
 	if s.reports == 0 || report-s.first >= 64 {
 		s.first, s.reports = report, 0
@@ -232,6 +255,9 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	if r.Highest >= c.led.next {
 		return protocolError("report of a packet that was never sent")
 	}
+	if e := c.led.at(r.Highest); e != nil && e.kind == kindSkipped {
+		return protocolError("report of a packet that was left out on purpose")
+	}
 	c.Stats.ReportsIn++
 	c.credit = max(c.credit, r.Credit)
 	c.extents = max(c.extents, r.Extents)
@@ -257,11 +283,15 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 		}
 	}
 	if first {
-		if e := c.led.at(r.Highest); e != nil && e.kind != kindSkipped {
+		if e := c.led.at(r.Highest); e != nil {
 			c.rttSample(now, e, r)
 		}
 	}
+	dataLost := c.dataLost
 	c.findLost(now)
+	if c.dataLost > dataLost {
+		c.lossRounds++
+	}
 	c.led.trim(now - 4*c.RTT() - time.Second)
 	c.sampleRate(now)
 	return nil
@@ -342,7 +372,7 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 	case kindMessage:
 		c.msgOut.onAcked(e.block)
 	case kindData:
-		c.dataAcked = true
+		c.dataAcked, c.dataLost, c.lossRounds = true, 0, 0
 		b := c.out.get(e.block)
 		if b == nil || b.acked.has(int(e.sym)) {
 			return

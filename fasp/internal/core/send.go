@@ -98,7 +98,10 @@ func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
 	}
 	if c.wantPing || now >= c.pingDue() {
 		c.wantPing = false
-		c.outBuf = append(c.outBuf[:0], wire.FramePing)
+		if now >= c.worked+c.silence {
+			c.silence *= 2
+		}
+		c.outBuf = append(c.outBuf[:0], ping[:]...)
 		c.frames(now, p, c.outBuf, kindPing, 0)
 		return true
 	}
@@ -114,9 +117,16 @@ func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
 	return false
 }
 
+// ping is a PING with padding, so that its packet is longer than a RESET (docs/protocol.md section 5.5).
+var ping = [16]byte{wire.FramePing}
+
 // pingDue returns when a PING is needed: to keep the session alive, or to ask for credit.
 func (c *Conn) pingDue() time.Duration {
 	at := c.lastEliciting + c.cfg.Idle/3
+	// A peer that falls silent in the midst of work may have gone and forgotten the session; it says so when asked (section 5.5).
+	if c.silence < c.cfg.Idle/3 {
+		at = min(at, max(c.worked+c.silence, c.lastEliciting+c.RTT()))
+	}
 	if c.blocked || c.elicitingOut > 0 && c.out.open == 0 && c.msgOut.unsettled() == 0 {
 		at = min(at, max(c.lastEliciting, c.reportAt)+max(100*time.Millisecond, c.RTT()))
 	}
@@ -255,6 +265,7 @@ type breaker struct {
 	since time.Duration // when unsettled packets began to wait for a report
 	next  time.Duration // of the next halving
 	rate  int64         // before it opened
+	small bool          // the next probe is a PING
 }
 
 func (c *Conn) breakerAt() time.Duration {
@@ -294,9 +305,11 @@ func (c *Conn) heardReport(now time.Duration) {
 	}
 }
 
-// nextProbe sends, while the breaker is open, the oldest unsettled data or a message, at the breaker's rate.
+// nextProbe sends, while the breaker is open, the oldest unsettled data and PING by turns, at the breaker's rate: small packets may pass
+// where full ones do not.
 func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
-	if b := c.out.oldest(); b != nil {
+	c.breaker.small = !c.breaker.small
+	if b := c.out.oldest(); b != nil && c.breaker.small {
 		for sym := range b.symbols {
 			if !b.acked.has(sym) {
 				if b.lost.has(sym) {
@@ -313,7 +326,7 @@ func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
 			}
 		}
 	}
-	c.outBuf = append(c.outBuf[:0], wire.FramePing)
+	c.outBuf = append(c.outBuf[:0], ping[:]...)
 	c.frames(now, p, c.outBuf, kindPing, 0)
 	return true
 }
@@ -358,8 +371,13 @@ func (c *Conn) Check(now time.Duration) error {
 	if now >= c.lastHeard+c.cfg.Idle {
 		return ErrIdle
 	}
-	// Reports come, so the path works, but of all data packets none arrived.
-	if !c.dataAcked && c.dataLost >= 32 {
+	// Reports come, so small packets pass, but of all data packets none arrives. One report is no proof, as after an outage a
+	// small packet may be the first to get through; if data did pass before, it takes more of them.
+	rounds := 3
+	if c.dataAcked {
+		rounds = 8
+	}
+	if c.dataLost >= 32 && c.lossRounds >= rounds {
 		return ErrMTU
 	}
 	return nil

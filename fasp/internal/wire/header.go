@@ -152,12 +152,16 @@ const (
 	Retry
 	VersionNegotiation
 	Early
+	Reset
 )
+
+// ResetTokenLen is the length of a reset token (section 5.5).
+const ResetTokenLen = 16
 
 // MaxToken is the longest retry token in bytes.
 const MaxToken = 256
 
-// Long is the header of a long packet. Token is set in INITIAL packets of clients and in RETRY.
+// Long is the header of a long packet. Token is set in INITIAL packets of clients, in RETRY and in RESET.
 type Long struct {
 	Type     Type
 	Version  uint32
@@ -199,6 +203,15 @@ func AppendVersions(b []byte, hid uint64, versions []uint32) []byte {
 	return b
 }
 
+// AppendReset appends a whole RESET packet.
+func AppendReset(b []byte, cid CID, token []byte) []byte {
+	b = appendLongStart(b, &Long{Type: Reset, Version: Version1})
+	at := len(b)
+	b = append(b, 0, 0, 0, 0, 0)
+	putCID(b[at:], cid)
+	return append(b, token...)
+}
+
 func appendLongStart(b []byte, h *Long) []byte {
 	b = append(b, 0x80|byte(h.Type)<<4)
 	b = binary.BigEndian.AppendUint32(b, h.Version)
@@ -237,6 +250,15 @@ func ParseLong(b []byte, withToken bool) (h Long, head, end int, err error) {
 		return h, 0, 0, ErrMalformed
 	}
 	switch h.Type {
+	case Reset:
+		if v := r.Bytes(CIDLen); v != nil {
+			h.CID = getCID(v)
+		}
+		h.Token = r.Bytes(ResetTokenLen)
+		if r.Err() != nil || r.Len() != 0 || h.HID != 0 {
+			return h, 0, 0, ErrMalformed
+		}
+		return h, len(b), len(b), nil
 	case Retry:
 		h.Token = r.Block(MaxToken)
 		h.Tag = r.Bytes(16)

@@ -9,6 +9,7 @@ type Params struct {
 	IdleMS   uint64
 	Ciphers  []byte
 	Features uint64
+	Reset    []byte // 16 bytes, or none
 }
 
 // Append appends the parameters in wire form.
@@ -29,6 +30,9 @@ func (p *Params) Append(b []byte) []byte {
 		b = AppendBlock(AppendUvarint(b, 6), p.Ciphers)
 	}
 	num(7, p.Features)
+	if len(p.Reset) > 0 {
+		b = AppendBlock(AppendUvarint(b, 10), p.Reset)
+	}
 	return b
 }
 
@@ -65,6 +69,12 @@ func ParseParams(b []byte) (p Params, err error) {
 			vr = Reader{}
 		case 7:
 			p.Features = vr.Uvarint()
+		case 10:
+			if len(v) != ResetTokenLen {
+				return Params{}, ErrMalformed
+			}
+			p.Reset = v
+			vr = Reader{}
 		default:
 			vr = Reader{}
 		}

@@ -107,6 +107,7 @@ func FuzzLong(f *testing.F) {
 	f.Add(append(AppendLong(nil, &Long{Type: Handshake, Version: Version1, HID: 1}, false, 2), make([]byte, 18)...), false)
 	f.Add(append(AppendRetry(nil, Version1, 3, []byte("token")), make([]byte, 16)...), false)
 	f.Add(AppendVersions(nil, 5, []uint32{1, 2}), false)
+	f.Add(AppendReset(nil, 7, make([]byte, ResetTokenLen)), false)
 	f.Fuzz(func(t *testing.T, b []byte, withToken bool) {
 		h, head, end, err := ParseLong(b, withToken)
 		if err != nil {
@@ -121,6 +122,8 @@ func FuzzLong(f *testing.F) {
 			e = AppendVersions(nil, h.HID, h.Versions)
 		case h.Version != Version1:
 			return
+		case h.Type == Reset:
+			e = AppendReset(nil, h.CID, h.Token)
 		case h.Type == Retry:
 			e = AppendRetry(nil, h.Version, h.HID, h.Token)
 		default:

@@ -1,0 +1,15 @@
+package accesskey
+
+import "errors"
+
+// Conditions that callers branch on. They are matched with errors.Is.
+var (
+	// ErrAuth: the proof is not that of a known key. Which part is wrong is not said.
+	ErrAuth = errors.New("failed to authenticate")
+	// ErrDisabled: the proof is right, but the key is disabled. Only who holds the secret gets to see this.
+	ErrDisabled = errors.New("this access key is disabled")
+	// ErrNotFound: a Store has no key of this id.
+	ErrNotFound = errors.New("no such access key")
+	// ErrCorrupt: a file of a FileStore is not what was written there.
+	ErrCorrupt = errors.New("the file is damaged")
+)

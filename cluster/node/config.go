@@ -1,0 +1,98 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// Config sets up a Node, which copies it. DocRoot and StateDir are required; zero is a good default for everything else.
+type Config struct {
+	// DocRoot is the folder that clients reach, or parts of it. It must exist.
+	DocRoot string
+	// StateDir holds the node's identity and access keys. It is made if needed, for this user only.
+	StateDir string
+	// Listen is the UDP address "host:port"; empty means port 33001 on all addresses. Port 0 takes a free one.
+	Listen string
+	// PacketConn is used instead of a socket at Listen if it is not nil. Run closes it.
+	PacketConn net.PacketConn
+	// Identity is the key that clients know the node by; nil means the one in StateDir, made on first use.
+	Identity *fasp.Identity
+	// Keys are the access keys; nil means the file in StateDir.
+	Keys accesskey.Store
+
+	// MaxRate bounds what all sessions together send, and what they receive, in bits of IP packets per second; 0 means no bound.
+	MaxRate fasp.Rate
+	// MinFree is how many bytes uploads leave free on the docroot's file system; 0 means none.
+	MinFree int64
+	// MaxSessions bounds sessions; more are refused as busy. 0 means 256.
+	MaxSessions int
+	// MaxUnauthenticated bounds sessions whose proof has not been checked yet; the oldest gives way to a new one. 0 means 16.
+	MaxUnauthenticated int
+	// AuthTimeout is how long a client may take for its proof; 0 means 10 s.
+	AuthTimeout time.Duration
+	// InitialWindow is how many bytes a session may send ahead before its proof is checked; 0 means 32 MiB. Less slows the start on
+	// long fat paths.
+	InitialWindow int64
+	// Window is how far the window of an authenticated session may grow with what the network holds half-arrived; 0 means 1 GiB.
+	// About 5 x rate x RTT is used at 30 % loss. What storage is slow to take does not make it grow.
+	Window int64
+	// DrainTimeout is how long running sessions may go on after Run's context has ended; 0 means 1 hour, negative means not at all. Clients of sessions
+	// that are cut resume later by themselves.
+	DrainTimeout time.Duration
+
+	// Datagram is the largest UDP payload, bytes; 0 means what fits an MTU of 1,500.
+	Datagram int
+	// Logger gets a line for each session, at debug level one for each file. nil is silent.
+	Logger *slog.Logger
+	// Events gets the events of all sessions, one call at a time per session; see transfer.Event. May be nil.
+	Events func(transfer.Event)
+}
+
+// DefaultPort is the UDP port of nodes.
+const DefaultPort = 33001
+
+func (c Config) withDefaults() (Config, error) {
+	if c.DocRoot == "" || c.StateDir == "" {
+		return c, errors.New("node: DocRoot and StateDir are required")
+	}
+	fi, err := os.Stat(c.DocRoot)
+	if err != nil {
+		return c, fmt.Errorf("docroot: %w", err)
+	}
+	if !fi.IsDir() {
+		return c, fmt.Errorf("docroot %s is not a folder", c.DocRoot)
+	}
+	if c.Listen == "" {
+		c.Listen = fmt.Sprint(":", DefaultPort)
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 256
+	}
+	if c.MaxUnauthenticated == 0 {
+		c.MaxUnauthenticated = 16
+	}
+	if c.AuthTimeout == 0 {
+		c.AuthTimeout = 10 * time.Second
+	}
+	if c.InitialWindow == 0 {
+		c.InitialWindow = 32 << 20
+	}
+	if c.Window == 0 {
+		c.Window = 1 << 30
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = time.Hour
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

@@ -1,0 +1,17 @@
+// Package node is a transfer node as a value: everything that the program twnode does, to be embedded in any program.
+//
+// [New] checks a [Config] and loads the node's identity; [Node.Run] opens the UDP port, serves sessions and returns when its context has
+// ended and the running sessions have finished (or Config.DrainTimeout has passed). Two nodes with different settings live in one
+// process.
+//
+// A session is authenticated by an access key (package accesskey) whose Grant decides what it may touch: a place below the docroot,
+// rights, a rate cap. Until the key's proof has been checked, a session holds at most Config.InitialWindow bytes, and at most
+// Config.MaxUnauthenticated sessions are in that state. The rest is package fasp/transfer.
+//
+// The state folder holds the identity (identity.pem, the private key that clients know the node by) and, unless Config.Keys is given, the access keys
+// (keys.json and master.key). Back it up, and let nobody read it.
+//
+// Known limits: rate caps are shared out equally among the sessions they bind, also when one of them does not use its share. A key's root
+// is opened by path after it was found to lie below the docroot, so whoever can change folders there outside of
+// transfers, at that moment, is trusted.
+package node

@@ -1,0 +1,62 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+const identityName = "identity.pem"
+
+// LoadIdentity returns the identity in the state folder dir, which it makes if there is none yet, and the folder too.
+func LoadIdentity(dir string) (*fasp.Identity, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	path := filepath.Join(dir, identityName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := createIdentity(path); err != nil {
+			return nil, fmt.Errorf("make the identity: %w", err)
+		}
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the identity: %w", err)
+	}
+	id, err := fasp.ParseIdentity(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return id, nil
+}
+
+// createIdentity writes a new identity to path, whole or not at all. If another process was faster, its identity stays.
+func createIdentity(path string) error {
+	id, err := fasp.NewIdentity()
+	if err != nil {
+		return err
+	}
+	data, err := id.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), identityName+".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	// Unlike a rename, a link does not replace what is there.
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// Node serves transfers; see the package. Methods may be called by several goroutines at once.
+type Node struct {
+	cfg      Config
+	identity *fasp.Identity
+	keys     accesskey.Store
+	ready    chan struct{}
+
+	places *places
+	jobs   transfer.Sessions
+	shares shares
+	idle   chan struct{} // closed when the node drains and serves nobody
+
+	mu       sync.Mutex // guards what follows
+	ran      bool
+	addr     net.Addr
+	draining bool
+	waiting  []*waiter // sessions whose proof has not been checked, oldest first
+	serving  int
+}
+
+// New checks cfg, loads or makes the identity, and opens the access keys. It starts nothing.
+func New(cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, identity: cfg.Identity, keys: cfg.Keys, ready: make(chan struct{}), idle: make(chan struct{})}
+	if n.identity == nil {
+		if n.identity, err = LoadIdentity(cfg.StateDir); err != nil {
+			return nil, err
+		}
+	}
+	if n.keys == nil {
+		if n.keys, err = accesskey.OpenFileStore(cfg.StateDir); err != nil {
+			return nil, err
+		}
+	}
+	n.shares.total = cfg.MaxRate
+	return n, nil
+}
+
+// Fingerprint returns the identity that clients pin.
+func (n *Node) Fingerprint() fasp.Fingerprint { return n.identity.Fingerprint() }
+
+// Ready is closed when Run accepts sessions.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Addr returns the address of the UDP socket, nil before Ready.
+func (n *Node) Addr() net.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addr
+}
+
+// Sessions returns how many authenticated sessions are running.
+func (n *Node) Sessions() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.serving
+}
+
+// Run serves until ctx ends; then it takes no new sessions, waits for the running ones up to Config.DrainTimeout, ends the rest, and returns nil
+// when all is over. Other errors are those of the socket and the docroot. Run can be called once.
+func (n *Node) Run(ctx context.Context) error {
+	n.mu.Lock()
+	ran := n.ran
+	n.ran = true
+	n.mu.Unlock()
+	if ran {
+		return errors.New("node: Run was called before")
+	}
+	var err error
+	if n.places, err = openPlaces(n.cfg.DocRoot); err != nil {
+		return err
+	}
+	defer n.places.close()
+	ep, err := n.listen()
+	if err != nil {
+		return fmt.Errorf("open the UDP port: %w", err)
+	}
+	defer ep.Close()
+	n.mu.Lock()
+	n.addr = ep.LocalAddr()
+	n.mu.Unlock()
+	n.cfg.Logger.Info("node ready", "addr", ep.LocalAddr().String(), "fingerprint", n.Fingerprint().String(), "docroot", n.cfg.DocRoot)
+	close(n.ready)
+
+	// Sessions live on when ctx ends, until the drain is over.
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	failed := make(chan error, 1)
+	var accepting sync.WaitGroup
+	accepting.Go(func() { failed <- n.accept(life, ep) })
+	select {
+	case <-ctx.Done():
+		n.drain()
+	case err = <-failed:
+	}
+	end(errShutdown)
+	accepting.Wait()
+	n.cfg.Logger.Info("node stopped")
+	return err
+}
+
+var errShutdown = errors.New("the node shuts down")
+
+func (n *Node) listen() (*fasp.Endpoint, error) {
+	cfg := fasp.Config{
+		Identity: n.identity, Datagram: n.cfg.Datagram, Grant: n.cfg.MaxRate, MaxSessions: n.cfg.MaxSessions + n.cfg.MaxUnauthenticated,
+		// Before the proof, the window must not grow; afterwards it is raised with SetWindow.
+		Window: n.cfg.InitialWindow, WindowMax: n.cfg.InitialWindow,
+		Logger: n.cfg.Logger,
+	}
+	if n.cfg.PacketConn != nil {
+		return fasp.NewEndpoint(n.cfg.PacketConn, cfg)
+	}
+	return fasp.Listen(n.cfg.Listen, cfg)
+}
+
+// accept serves sessions until life or the endpoint ends, and returns when all of them have ended.
+func (n *Node) accept(life context.Context, ep *fasp.Endpoint) error {
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	for {
+		conn, err := ep.Accept(life)
+		if err != nil {
+			if life.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		// New sessions during the drain are accepted only to tell the client at once that it must go elsewhere.
+		ctx, w := n.admit(life, conn)
+		sessions.Go(func() { n.serve(life, ctx, w) })
+	}
+}
+
+// drain waits until all sessions have ended, for as long as they may.
+func (n *Node) drain() {
+	n.mu.Lock()
+	n.draining = true
+	waiting := append([]*waiter(nil), n.waiting...)
+	serving := n.serving
+	if serving == 0 {
+		close(n.idle)
+	}
+	n.mu.Unlock()
+	for _, w := range waiting {
+		w.giveUp(errShutdown)
+	}
+	if n.cfg.DrainTimeout < 0 {
+		return
+	}
+	n.cfg.Logger.Info("draining", "sessions", serving, "timeout", n.cfg.DrainTimeout)
+	timer := time.NewTimer(n.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-n.idle:
+	case <-timer.C:
+		n.cfg.Logger.Warn("sessions did not end in time and are cut; their clients resume by themselves")
+	}
+}

@@ -1,0 +1,190 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// A session goes through these states:
+//
+//	admitted --proof right--> serving --> ended
+//	    \--proof wrong, too slow, too many, draining--> refused
+//
+// waiter is a session in the first of them.
+type waiter struct {
+	conn   *fasp.Conn
+	giveUp context.CancelCauseFunc
+}
+
+var (
+	errCrowded = errors.New("too many sessions wait to be authenticated")
+	errSlow    = errors.New("no authentication in time")
+)
+
+// admit enters a new session into the books; its proof must arrive while ctx lasts. When there are too many without proof, the oldest has to go: an honest client's proof
+// arrives with the session itself, so that waiting is the mark of others.
+func (n *Node) admit(life context.Context, conn *fasp.Conn) (context.Context, *waiter) {
+	ctx, giveUp := context.WithCancelCause(life)
+	w := &waiter{conn: conn, giveUp: giveUp}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.draining {
+		giveUp(errShutdown)
+	}
+	if len(n.waiting) >= n.cfg.MaxUnauthenticated {
+		n.waiting[0].giveUp(errCrowded)
+		n.waiting = n.waiting[1:]
+	}
+	n.waiting = append(n.waiting, w)
+	return ctx, w
+}
+
+// promote moves a session from waiting to serving; it says why not.
+func (n *Node) promote(w *waiter) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i := slices.Index(n.waiting, w); i >= 0 {
+		n.waiting = slices.Delete(n.waiting, i, i+1)
+	}
+	switch {
+	case n.draining:
+		return errShutdown
+	case n.serving >= n.cfg.MaxSessions:
+		return errCrowded
+	}
+	n.serving++
+	return nil
+}
+
+// demote takes a session out of serving.
+func (n *Node) demote() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.serving--
+	if n.draining && n.serving == 0 {
+		close(n.idle)
+	}
+}
+
+func (n *Node) forget(w *waiter) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i := slices.Index(n.waiting, w); i >= 0 {
+		n.waiting = slices.Delete(n.waiting, i, i+1)
+	}
+}
+
+// serve takes one session from its first message to its end.
+func (n *Node) serve(life, ctx context.Context, w *waiter) {
+	log := n.cfg.Logger.With("peer", w.conn.RemoteAddr().String())
+	grant, err := n.authenticate(ctx, w.conn)
+	if err == nil {
+		err = n.promote(w)
+	} else {
+		n.forget(w)
+	}
+	w.giveUp(nil)
+	if err != nil {
+		code, reason := refusal(err)
+		log.Warn("session refused", "key", grant.KeyID, "reason", reason, "error", err)
+		w.conn.Close(code, reason)
+		return
+	}
+	defer n.demote()
+	n.transfer(life, w.conn, grant, log.With("key", grant.KeyID))
+}
+
+// authenticate reads the client's first message and checks its proof (docs/protocol-auth.md section 40).
+func (n *Node) authenticate(ctx context.Context, conn *fasp.Conn) (accesskey.Grant, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, n.cfg.AuthTimeout, errSlow)
+	defer cancel()
+	msg, err := conn.ReceiveMessage(ctx)
+	if err != nil {
+		return accesskey.Grant{}, err
+	}
+	return accesskey.Verify(ctx, n.keys, conn, msg)
+}
+
+// refusal says what the client is told. What is not the client's business stays in the log.
+func refusal(err error) (fasp.Code, string) {
+	switch {
+	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled):
+		return fasp.CodeAuth, err.Error()
+	case errors.Is(err, errSlow):
+		return fasp.CodeTimeout, err.Error()
+	case errors.Is(err, errCrowded):
+		return fasp.CodeBusy, "too many sessions"
+	case errors.Is(err, errShutdown):
+		return fasp.CodeShutdown, "shutting down"
+	}
+	return fasp.CodeInternal, "internal error"
+}
+
+// transfer serves an authenticated session.
+func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
+	store, release, err := n.places.open(grant.Root)
+	if err != nil {
+		log.Error("the key's root cannot be opened", "root", grant.Root, "error", err)
+		conn.Close(fasp.CodeApplication+fasp.Code(transfer.CodeBadPath), "the access key's folder cannot be opened on the server")
+		return
+	}
+	defer release()
+	conn.SetWindow(n.cfg.InitialWindow, n.cfg.Window)
+	sess := n.shares.join(conn, grant)
+	defer n.shares.leave(sess)
+	var last transfer.SessionRecord
+	err = transfer.Serve(life, sess, transfer.ServeConfig{
+		Store: store,
+		Limits: transfer.Limits{
+			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
+			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree,
+		},
+		Owner: grant.KeyID, Sessions: &n.jobs, Logger: log,
+		Events: func(e transfer.Event) {
+			last = e.Session
+			logEvent(log, e)
+			if n.cfg.Events != nil {
+				n.cfg.Events(e)
+			}
+		},
+	})
+	logSession(log, conn, last, err)
+}
+
+// logEvent writes what happened to a file.
+func logEvent(log *slog.Logger, e transfer.Event) {
+	if !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	switch e.Kind {
+	case transfer.EventFileDone, transfer.EventFileSkipped, transfer.EventFileFailed:
+		log.Debug("file", "event", e.Kind.String(), "session", e.Session.ID, "name", e.File.Name, "size", e.File.Size, "code", int(e.File.Code), "error", e.File.Error)
+	case transfer.EventSessionStarted:
+		log.Debug("session started", "session", e.Session.ID, "direction", e.Session.Direction.String())
+	}
+}
+
+// logSession writes the one line that every authenticated session gets.
+func logSession(log *slog.Logger, conn *fasp.Conn, s transfer.SessionRecord, err error) {
+	st := conn.Stats()
+	attrs := []any{
+		"session", s.ID, "job", s.Job, "direction", s.Direction.String(), "files", s.FilesDone, "skipped", s.FilesSkipped, "failed", s.FilesFailed,
+		"folders", s.Folders, "bytes", s.BytesSent, "resumed", s.BytesResumed, "elapsed", st.Since.Round(time.Millisecond), "rtt", st.RTT, "loss", st.Loss,
+	}
+	if err != nil {
+		var te *transfer.Error
+		if errors.As(err, &te) {
+			attrs = append(attrs, "code", int(te.Code))
+		}
+		log.Warn("session failed", append(attrs, "error", err)...)
+		return
+	}
+	log.Info("session done", attrs...)
+}

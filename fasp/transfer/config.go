@@ -1,0 +1,92 @@
+package transfer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+// Config is the surroundings of Run. Only Dial is required; Run copies the Config and does not change it.
+type Config struct {
+	// Dial opens a session for the Spec, with the credentials already sent: what is written next is read
+	// by the server's Serve. It is called again for each retry. Errors that may pass are those of package
+	// fasp about the link, and network errors; any other ends the Run.
+	Dial func(ctx context.Context, spec *Spec) (fasp.Session, error)
+	// Open opens the local place: the scheme and authority of local paths that are URIs, such as
+	// "mem://x", else "". Names are then what follows it. Nil: local paths only, in the local file system.
+	Open func(ctx context.Context, place string) (Store, error)
+	// Logger gets diagnostics; nil is silent.
+	Logger *slog.Logger
+	// Events gets every event; see Event. May be nil.
+	Events func(Event)
+	// StateDir is a folder for markers of unfinished jobs, one small file each, made if needed. With it, an
+	// upload that no earlier run left unfinished starts without waiting for answers. "" means no markers:
+	// every upload asks first, which takes one round trip more.
+	StateDir string
+	// Origin tells jobs of different machines or users apart which are otherwise the same; a host name is
+	// fitting. Jobs with the same Origin, server, user, paths and direction are the same work: a new session
+	// of one ends an old one at the server. May be empty.
+	Origin string
+	// RetryTimeout is how long Run goes on trying while nothing moves. 0 means 10 minutes, negative means
+	// no retries.
+	RetryTimeout time.Duration
+	// RetryWait is the first wait between attempts; it doubles up to 60 times itself. 0 means 500 ms.
+	RetryWait time.Duration
+	// Workers is how many files are read or written at a time, 0 means 3. Each may hold one block.
+	Workers int
+	// MaxErrors bounds the errors and the digests that are kept in a Result, 0 means 1,000 of each.
+	MaxErrors int
+	// MaxRemembered bounds the confirmed names that are kept for retries, about 40 bytes each. 0 means
+	// 1,000,000. Files beyond it are compared again with the destination after a lost link.
+	MaxRemembered int
+}
+
+const (
+	defaultRetryTimeout  = 10 * time.Minute
+	defaultRetryWait     = 500 * time.Millisecond
+	defaultWorkers       = 3
+	defaultMaxErrors     = 1000
+	defaultMaxRemembered = 1_000_000
+	progressEvery        = 500 * time.Millisecond
+)
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Limits is what a peer may do. The zero Limits allows nothing.
+type Limits struct {
+	Read   bool // download
+	Write  bool // upload
+	List   bool // download folders
+	Delete bool // replace existing files; without it every upload behaves as with OverwriteNever
+	// MaxRate caps the rate of data in either direction; 0 means no cap.
+	MaxRate fasp.Rate
+	// MinFree is how many bytes must stay free at the destination; 0 means no check. It is checked when a
+	// session begins and before files are begun.
+	MinFree int64
+}
+
+// ServeConfig is the surroundings of Serve.
+type ServeConfig struct {
+	// Store is the place that clients may reach, shared by any number of sessions. Serve does not close it.
+	Store  Store
+	Limits Limits
+	// Owner names who the session was authenticated for, such as a key id.
+	Owner string
+	// Sessions makes a new session of a job end an old one of the same job and owner, whose link was
+	// lost without a word, before it touches the same files. Shared by all sessions of a node; nil leaves
+	// old ones alone until they time out.
+	Sessions *Sessions
+	Logger   *slog.Logger // nil is silent
+	Events   func(Event)  // may be nil
+	Workers  int          // as in Config
+	// MaxErrors is as in Config.
+	MaxErrors int
+}

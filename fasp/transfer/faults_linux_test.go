@@ -1,0 +1,58 @@
+package transfer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRealDiskFull fills a real, small file system.
+func TestRealDiskFull(t *testing.T) {
+	r := newRig(t)
+	if err := syscall.Mount("tmpfs", r.root, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("SKIPPED, mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(r.root, syscall.MNT_DETACH) })
+	write(t, filepath.Join(r.local, "t/large"), 6<<20, 1)
+	for i := range 10 {
+		write(t, filepath.Join(r.local, fmt.Sprintf("t/f%d", i)), 1000, 1)
+	}
+	spec := r.send("t")
+	_, err := r.run(spec)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Contains(t, []Code{CodeNoSpace, CodeSomeFileErrors}, e.Code)
+	wholeOrAbsent(t, filepath.Join(r.local, "t"), filepath.Join(r.root, "in/t"))
+
+	require.NoError(t, syscall.Mount("tmpfs", r.root, "tmpfs", syscall.MS_REMOUNT, "size=40m"))
+	res, err := r.run(spec)
+	require.NoError(t, err)
+	require.Equal(t, list(t, filepath.Join(r.local, "t")), list(t, filepath.Join(r.root, "in/t")))
+	t.Logf("resumed %d bytes", res.BytesResumed)
+	noPartials(t, r.root)
+}
+
+// TestForeignFileSystem puts a folder of another file system below the root: one syncfs does not cover it.
+func TestForeignFileSystem(t *testing.T) {
+	r := newRig(t)
+	dir := filepath.Join(r.root, "in/t/sub")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("SKIPPED, mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	write(t, filepath.Join(r.local, "t/sub/f"), 1000, 1)
+	write(t, filepath.Join(r.local, "t/sub/g"), 1_000_000, 1)
+	write(t, filepath.Join(r.local, "t/h"), 1000, 1)
+	for _, d := range []Durability{DurabilitySession, DurabilityFile} {
+		spec := r.send("t")
+		spec.Durability, spec.Overwrite = d, OverwriteAlways
+		_, err := r.run(spec)
+		require.NoError(t, err)
+		require.Equal(t, list(t, filepath.Join(r.local, "t")), list(t, filepath.Join(r.root, "in/t")))
+	}
+}

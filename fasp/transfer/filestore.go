@@ -1,0 +1,500 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Dir is a Store in a folder of the local file system, held open with os.Root: no name and no symbolic
+// link leads out of it. The exception is a Dir of the file system's root folder itself, from which there
+// is no way out: there absolute symbolic links in sources are followed.
+//
+// The folder may be renamed while the Dir is open. Methods may be called by several goroutines at once.
+type Dir struct {
+	root   *os.Root
+	handle *os.File // the root folder, to sync its file system by
+	dev    uint64
+	free   bool   // the root is the file system's own
+	path   string // as given, made absolute
+	dirs   dirCache
+
+	mu    sync.Mutex // protects dirty
+	dirty map[string]struct{}
+}
+
+// OpenDir opens the folder dir, which must exist.
+func OpenDir(dir string) (*Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, storeError(CodeBadPath, "open", dir, err)
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, storeError(CodeNoSuchFile, "open", dir, err)
+	}
+	handle, err := root.Open(".")
+	if err != nil {
+		_ = root.Close()
+		return nil, storeError(CodeNoPerms, "open", dir, err)
+	}
+	d := &Dir{root: root, handle: handle, path: abs, free: abs == filepath.VolumeName(abs)+string(filepath.Separator)}
+	if fi, err := handle.Stat(); err == nil {
+		d.dev = infoOf(fi).Dev
+	}
+	d.dirs.open, d.dirs.stat = d.openRoot, root.Stat
+	return d, nil
+}
+
+// Close releases the folder.
+func (d *Dir) Close() error {
+	d.dirs.close()
+	return errors.Join(d.handle.Close(), d.root.Close())
+}
+
+// openRoot opens the folder at name for the cache.
+func (d *Dir) openRoot(name string) (*os.Root, error) {
+	r, err := d.root.OpenRoot(name)
+	if d.free && isEscape(err) {
+		var real string
+		if real, err = d.resolve(name); err == nil {
+			r, err = d.root.OpenRoot(real)
+		}
+	}
+	if err != nil && !isEscape(err) && !errors.Is(err, fs.ErrNotExist) {
+		// What is no folder gets an error of its own that has no type; give it one.
+		if fi, serr := d.root.Stat(name); serr == nil && !fi.IsDir() {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOTDIR}
+		}
+	}
+	return r, err
+}
+
+// resolve follows absolute links, which os.Root does not; only for a Dir of the whole file system.
+func (d *Dir) resolve(name string) (string, error) {
+	real, err := filepath.EvalSymlinks(filepath.Join(d.path, filepath.FromSlash(name)))
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(d.path, real)
+	return rel, err
+}
+
+func infoOf(fi fs.FileInfo) Info {
+	in := Info{Name: fi.Name(), Mode: fi.Mode(), Size: fi.Size(), Mtime: fi.ModTime().UnixNano()}
+	sysInfo(fi, &in)
+	return in
+}
+
+// Stat implements Store.
+func (d *Dir) Stat(_ context.Context, name string, follow bool) (Info, error) {
+	dir, base := splitName(name)
+	r, err := d.dirs.get(dir)
+	if err != nil {
+		return Info{}, err
+	}
+	defer d.dirs.put(r)
+	fi, err := r.root.Lstat(base)
+	if err != nil {
+		return Info{}, err
+	}
+	if follow && fi.Mode()&fs.ModeSymlink != 0 {
+		fi, err = d.root.Stat(name)
+		if d.free && isEscape(err) {
+			fi, err = os.Stat(filepath.Join(d.path, filepath.FromSlash(name)))
+		}
+		if err != nil {
+			return Info{}, err
+		}
+	}
+	in := infoOf(fi)
+	in.Name = base
+	return in, nil
+}
+
+// ReadDir implements Store.
+func (d *Dir) ReadDir(ctx context.Context, name string, fn func(Info) error) error {
+	r, err := d.dirs.get(name)
+	if err != nil {
+		return err
+	}
+	defer d.dirs.put(r)
+	f, err := r.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		list, err := f.ReadDir(512) // in slices: a folder may hold millions
+		for _, de := range list {
+			fi, err := r.root.Lstat(de.Name())
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // gone since it was listed
+			}
+			if err != nil {
+				return err
+			}
+			if err := fn(infoOf(fi)); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Readlink implements Store.
+func (d *Dir) Readlink(_ context.Context, name string) (string, error) {
+	t, err := d.root.Readlink(filepath.FromSlash(name))
+	return filepath.ToSlash(t), err
+}
+
+// Open implements Store.
+func (d *Dir) Open(_ context.Context, name string) (Source, error) {
+	dir, base := splitName(name)
+	r, err := d.dirs.get(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.dirs.put(r)
+	f, err := r.root.Open(base)
+	if isEscape(err) { // a link out of its own folder, but perhaps not out of the root
+		f, err = d.root.Open(name)
+		if d.free && isEscape(err) {
+			f, err = os.Open(filepath.Join(d.path, filepath.FromSlash(name)))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return dirSource{f}, nil
+}
+
+type dirSource struct{ *os.File }
+
+func (s dirSource) Info() (Info, error) {
+	fi, err := s.Stat()
+	if err != nil {
+		return Info{}, err
+	}
+	return infoOf(fi), nil
+}
+
+// Mkdir implements Store.
+func (d *Dir) Mkdir(_ context.Context, name string) error {
+	if name == "." {
+		return nil
+	}
+	r, err := d.dirs.get(name)
+	if err == nil {
+		d.dirs.put(r)
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.mkdirAll(name)
+}
+
+func (d *Dir) mkdirAll(name string) error {
+	if name == "." {
+		return nil
+	}
+	err := d.root.Mkdir(name, 0o777)
+	if errors.Is(err, fs.ErrNotExist) {
+		if up := path.Dir(name); up != "." {
+			if err := d.mkdirAll(up); err != nil {
+				return err
+			}
+			err = d.root.Mkdir(name, 0o777)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		fi, serr := d.root.Stat(name)
+		if serr != nil {
+			return serr
+		}
+		if !fi.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
+		}
+		return nil
+	}
+	if err == nil {
+		d.markDirty(path.Dir(name))
+	}
+	return err
+}
+
+// within gives fn the open folder of name and name's last element.
+func (d *Dir) within(name string, fn func(r *os.Root, base string) error) error {
+	dir, base := splitName(name)
+	r, err := d.dirs.get(dir)
+	if err != nil {
+		return err
+	}
+	defer d.dirs.put(r)
+	return fn(r.root, base)
+}
+
+// making is within for calls that make something at name: the folder is made first if it does not exist.
+func (d *Dir) making(name string, fn func(r *os.Root, base string) error) error {
+	err := d.within(name, fn)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// The folder is not there, or the one held open was removed meanwhile.
+	dir, _ := splitName(name)
+	d.dirs.drop(dir)
+	if err := d.mkdirAll(dir); err != nil {
+		return err
+	}
+	return d.within(name, fn)
+}
+
+// Symlink implements Store.
+func (d *Dir) Symlink(_ context.Context, target, name string, force bool) error {
+	dir, _ := splitName(name)
+	if path.IsAbs(target) || filepath.IsAbs(target) || !filepath.IsLocal(filepath.FromSlash(path.Join(dir, target))) {
+		return failf(CodeBadPath, name, "link refused: its target leads out of the destination")
+	}
+	return d.making(name, func(r *os.Root, base string) error {
+		err := r.Symlink(target, base)
+		if !force || !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		tmp := partialName(base, "link", partSuffix)
+		_ = r.Remove(tmp)
+		if err := r.Symlink(target, tmp); err != nil {
+			return err
+		}
+		if err := r.Rename(tmp, base); err != nil {
+			_ = r.Remove(tmp)
+			return err
+		}
+		return nil
+	})
+}
+
+// SetAttr implements Store.
+func (d *Dir) SetAttr(_ context.Context, name string, a Attr) error {
+	if name == "." {
+		return setAttr(d.root, ".", a, 0)
+	}
+	return d.within(name, func(r *os.Root, base string) error { return setAttr(r, base, a, 0) })
+}
+
+// setAttr applies a to base. made is the mode the file was created with, 0 if it is not ours.
+func setAttr(r *os.Root, base string, a Attr, made fs.FileMode) error {
+	want := fs.FileMode(a.Mode) & fs.ModePerm
+	switch {
+	case a.Exact:
+		if err := r.Chmod(base, want); err != nil {
+			return err
+		}
+	case made != 0 && made&want != made:
+		// Created with owner rights that the source lacks, to be able to go on after an interruption.
+		if err := r.Chmod(base, made&want); err != nil {
+			return err
+		}
+	}
+	if a.Mtime == 0 {
+		return nil
+	}
+	at := a.Atime
+	if at == 0 {
+		at = a.Mtime
+	}
+	return r.Chtimes(base, time.Unix(0, at), time.Unix(0, a.Mtime))
+}
+
+// createMode is the mode that a new temporary file asks for; the system's mask applies.
+func createMode(a Attr) fs.FileMode { return fs.FileMode(a.Mode)&fs.ModePerm | 0o600 }
+
+// Put implements Store.
+func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error) {
+	p := &dirSealed{d: d}
+	err := d.making(name, func(r *os.Root, base string) error {
+		p.name = name
+		p.tmp = partialName(base, tag, partSuffix)
+		const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+		f, err := r.OpenFile(p.tmp, flags, createMode(a))
+		if errors.Is(err, fs.ErrExist) {
+			if err = r.Remove(p.tmp); err == nil {
+				f, err = r.OpenFile(p.tmp, flags, createMode(a))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		err = func() error {
+			if _, err := f.Write(data); err != nil {
+				return err
+			}
+			fi, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			in := infoOf(fi)
+			p.ino = in.Ino
+			if s == SyncNow || s == SyncLater && !d.flushCovers(in.Dev) {
+				if err := fdatasync(f); err != nil {
+					return err
+				}
+			}
+			return setAttr(r, p.tmp, a, fi.Mode().Perm())
+		}()
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			_ = r.Remove(p.tmp)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Create implements Store.
+func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
+	t := &dirTarget{d: d, name: name}
+	err := d.making(name, func(r *os.Root, base string) error {
+		t.tmp = partialName(base, "", partSuffix)
+		t.state = partialName(base, "", stateSuffix)
+		for range 10 {
+			if fi, err := r.Lstat(t.tmp); err == nil && !fi.Mode().IsRegular() {
+				if err := r.Remove(t.tmp); err != nil {
+					return err
+				}
+			}
+			f, err := r.OpenFile(t.tmp, os.O_RDWR|os.O_CREATE, createMode(a))
+			if err != nil {
+				return err
+			}
+			if err := lockFile(f); err != nil {
+				_ = f.Close()
+				return err
+			}
+			// Whoever held the lock may have published or removed the file since it was opened.
+			fi, err := f.Stat()
+			if err == nil {
+				var now fs.FileInfo
+				if now, err = r.Lstat(t.tmp); err == nil && os.SameFile(fi, now) {
+					t.f, t.made, t.partial, t.dev = f, fi.Mode().Perm(), fi.Size(), infoOf(fi).Dev
+					return nil
+				}
+			}
+			_ = f.Close()
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return fmt.Errorf("%s: %w", base, ErrBusy)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// HasPartial implements Store.
+func (d *Dir) HasPartial(_ context.Context, name string) (left bool, err error) {
+	err = d.within(name, func(r *os.Root, base string) error {
+		_, err := r.Lstat(partialName(base, "", partSuffix))
+		left = err == nil
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return left, err
+}
+
+// flushCovers says whether Flush makes data on the file system dev durable.
+func (d *Dir) flushCovers(dev uint64) bool { return haveSyncfs && dev == d.dev }
+
+func (d *Dir) markDirty(dir string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dirty == nil {
+		d.dirty = make(map[string]struct{})
+	}
+	d.dirty[dir] = struct{}{}
+}
+
+// syncDirs makes names in the folders marked dirty durable.
+func (d *Dir) syncDirs() error {
+	d.mu.Lock()
+	dirty := d.dirty
+	d.dirty = nil
+	d.mu.Unlock()
+	for dir := range dirty {
+		if err := d.syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dir) syncDir(dir string) error {
+	r, err := d.dirs.get(dir)
+	if err != nil {
+		return err
+	}
+	defer d.dirs.put(r)
+	f, err := r.root.Open(".")
+	if err != nil {
+		return err
+	}
+	err = syncFolder(f)
+	return errors.Join(err, f.Close())
+}
+
+// Flush implements Store. On Linux it is one syncfs, plus a sync of each touched folder on other file
+// systems below the root; elsewhere files were synced when they were sealed and the folders follow here.
+func (d *Dir) Flush(context.Context) error {
+	if haveSyncfs {
+		d.mu.Lock()
+		for dir := range d.dirty {
+			if d.covered(dir) {
+				delete(d.dirty, dir)
+			}
+		}
+		d.mu.Unlock()
+		if err := syncfs(d.handle); err != nil {
+			return err
+		}
+	}
+	return d.syncDirs()
+}
+
+// covered says whether the folder lies on the root's own file system.
+func (d *Dir) covered(dir string) bool {
+	r, err := d.dirs.get(dir)
+	if err != nil {
+		return true // gone; nothing to sync
+	}
+	defer d.dirs.put(r)
+	fi, err := r.root.Stat(".")
+	return err == nil && infoOf(fi).Dev == d.dev
+}
+
+// Free implements Store.
+func (d *Dir) Free(context.Context) (int64, error) { return freeBytes(d.handle) }

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package transfer
+
+import (
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// haveSyncfs is false where the batch cannot be synced as a whole: files are synced one by one.
+const haveSyncfs = false
+
+func sysInfo(fs.FileInfo, *Info) {}
+
+func fdatasync(f *os.File) error { return f.Sync() }
+
+func syncfs(*os.File) error { return nil }
+
+func syncFolder(f *os.File) error {
+	if runtime.GOOS == "windows" {
+		return nil // Windows has no sync of a folder; its file systems log names themselves
+	}
+	return f.Sync()
+}
+
+// lockFile does nothing: on this system two transfers into the same file are not kept apart.
+func lockFile(*os.File) error { return nil }
+
+func freeBytes(*os.File) (int64, error) { return -1, nil }

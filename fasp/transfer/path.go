@@ -1,0 +1,125 @@
+package transfer
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/zeebo/blake3"
+)
+
+// checkName refuses names from a peer that are not plain slash-separated paths below a folder. What it
+// lets pass may still lead through a symbolic link; the Store refuses that.
+func checkName(name string) error {
+	bad := func(why string) error {
+		return failf(CodeBadPath, name, "name refused: %s", why)
+	}
+	switch {
+	case name == "":
+		return bad("empty")
+	case len(name) > maxName:
+		return failf(CodePathTooLong, name[:64], "name refused: longer than %d bytes", maxName)
+	case name[0] == '/':
+		return bad("absolute")
+	case strings.IndexByte(name, 0) >= 0:
+		return bad("holds a NUL byte")
+	}
+	if why := platformBadName(name); why != "" {
+		return bad(why)
+	}
+	for rest := name; ; {
+		el, after, more := strings.Cut(rest, "/")
+		switch {
+		case el == "":
+			return bad("holds an empty element")
+		case el == "." || el == "..":
+			return bad("holds " + strconv.Quote(el))
+		case isPartial(el):
+			return bad("looks like a partial file of a transfer")
+		}
+		if !more {
+			return nil
+		}
+		rest = after
+	}
+}
+
+// Names of files that are not finished (docs/protocol-transfer.md section 27.1). They are hidden, and
+// neither sent nor accepted as names of files.
+const (
+	partSuffix  = ".tw-part"
+	stateSuffix = ".tw-ckpt"
+	maxBase     = 255 // bytes of a file name that file systems take
+)
+
+// isPartial says whether base is the name of an unfinished file or of its checkpoint.
+func isPartial(base string) bool {
+	return strings.HasPrefix(base, ".") &&
+		(strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, stateSuffix) || strings.HasSuffix(base, stateSuffix+".new"))
+}
+
+// partialName returns the name beside base that carries tag and suffix, cut and marked with a hash where
+// it would be longer than a file system takes.
+func partialName(base, tag, suffix string) string {
+	n := "." + base
+	if tag != "" {
+		n += "." + tag
+	}
+	if len(n)+len(suffix)+len(".new") <= maxBase {
+		return n + suffix
+	}
+	sum := blake3.Sum256([]byte(n))
+	const hexLen = 16
+	mark := "~" + hexOf(sum[:hexLen/2])
+	keep := maxBase - len(suffix) - len(".new") - len(mark)
+	for keep > 0 && n[keep]&0xC0 == 0x80 { // do not cut a UTF-8 sequence: some file systems refuse that
+		keep--
+	}
+	return n[:keep] + mark + suffix
+}
+
+func hexOf(p []byte) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 0, 2*len(p))
+	for _, b := range p {
+		out = append(out, digits[b>>4], digits[b&15])
+	}
+	return string(out)
+}
+
+// cleanPath makes a slash path relative to a root out of what a user wrote: "/a/./b/" becomes "a/b" and
+// the root itself ".". ".." at the front is refused.
+func cleanPath(p string) (string, error) {
+	if strings.IndexByte(p, 0) >= 0 || len(p) > maxName {
+		return "", failf(CodeBadPath, clip(p, 64), "path refused")
+	}
+	for el := range strings.SplitSeq(p, "/") {
+		if el == ".." {
+			return "", failf(CodeBadPath, p, `path refused: holds ".."`)
+		}
+	}
+	p = strings.TrimLeft(path.Clean("/"+p), "/")
+	if p == "" {
+		return ".", nil
+	}
+	return p, nil
+}
+
+// joinName joins a folder and a name below it; "." is the root.
+func joinName(dir, name string) string {
+	switch {
+	case dir == "." || dir == "":
+		return name
+	case name == "" || name == ".":
+		return dir
+	}
+	return dir + "/" + name
+}
+
+// splitName cuts a name into its folder ("." for the root) and its last element.
+func splitName(name string) (dir, base string) {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return ".", name
+}

@@ -1,0 +1,708 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+// fileStage is where a file that was announced stands.
+//
+//	deciding --decision--> open --all blocks and the end--> sealing --> (commit)
+//	deciding, open --refused, failed, skipped--> gone
+type fileStage uint8
+
+const (
+	stageDeciding fileStage = iota
+	stageOpen
+	stageSealing
+	stageGone
+)
+
+// rfile is an announced file on its way in.
+type rfile struct {
+	r      *receiver
+	ent    entry
+	name   string // in the store
+	blocks int64
+	again  bool          // settled by an earlier session of this run
+	io     chan struct{} // whoever syncs, saves or ends the target holds the one token
+
+	mu       sync.Mutex // protects the rest
+	stage    fileStage
+	final    string        // name, once it is claimed
+	waiting  []*fasp.Block // came before the decision
+	tgt      Target
+	got      blockMap
+	had      []span // of got, what an earlier session left, as the sender was told
+	hadBytes int64
+	pieces   []piece // of the existing file, which the sender was asked to compare with
+	writers  int
+	end      *fileEnd
+	dirty    int64 // bytes written since the last checkpoint
+	saved    time.Time
+	keep     bool // when stage is gone: the partial file stays
+}
+
+// size of block i.
+func (f *rfile) blockLen(i int64) int {
+	return int(min(int64(f.ent.BlockSize), f.ent.Size-i*int64(f.ent.BlockSize)))
+}
+
+// decisions works through announced files.
+func (r *receiver) decisions(ctx context.Context) error {
+	for {
+		f, err := r.decide.pop(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.decideOn(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// verdict is what the overwrite rules say about a file.
+type verdict uint8
+
+const (
+	take verdict = iota
+	keepOld
+	compareFirst
+)
+
+// judge applies the overwrite rules (docs/protocol-transfer.md section 26.1).
+func (r *receiver) judge(ctx context.Context, name string, size, mtime int64) (verdict, *Error) {
+	old, err := r.store.Stat(ctx, name, true)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return take, nil
+	case isEscape(err):
+		// The final element is a link that leads out of the place. Publishing would replace the link and
+		// touch nothing outside, but what stands there cannot be compared: refuse.
+		return 0, storeError(CodeBadPath, "open", name, err)
+	case err != nil:
+		return 0, storeError(CodeDiskWrite, "stat", name, err)
+	case old.Mode.IsDir():
+		return 0, failf(CodeIsDir, name, "a folder of this name exists")
+	case !old.Mode.IsRegular():
+		return 0, failf(CodeNotRegular, name, "what exists is not a regular file")
+	}
+	rule, level := r.req.Overwrite, r.req.Resume
+	if rule == OverwriteOlder || rule == OverwriteDiffOlder {
+		if old.Mtime >= mtime {
+			return keepOld, nil
+		}
+	}
+	switch rule {
+	case OverwriteNever:
+		return keepOld, nil
+	case OverwriteAlways, OverwriteOlder:
+		return take, nil
+	}
+	switch {
+	case level == 0 || old.Size != size:
+		return take, nil
+	case level == 1 && old.Mtime == mtime:
+		return keepOld, nil
+	case level == 1:
+		return take, nil
+	case size == 0:
+		return keepOld, nil
+	}
+	return compareFirst, nil
+}
+
+// decideOn answers one announcement.
+func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
+	if !r.claimName(f.name) {
+		return r.reject(ctx, f, failf(CodeAmbiguousTarget, f.ent.Name, "two sources have this destination"))
+	}
+	if !f.setFinal() {
+		return nil // failed at the sender meanwhile
+	}
+	v, ferr := r.judge(ctx, f.name, f.ent.Size, f.ent.Mtime)
+	if ferr != nil {
+		return r.reject(ctx, f, ferr)
+	}
+	switch v {
+	case keepOld:
+		f.drop(ctx, 0)
+		r.skip(f)
+		return nil
+	case compareFirst:
+		c, err := r.piecesOf(ctx, f)
+		if err != nil {
+			return r.reject(ctx, f, storeError(CodeDiskRead, "read", f.ent.Name, err))
+		}
+		f.mu.Lock()
+		f.pieces = c.Pieces
+		f.mu.Unlock()
+		if err := f.open(ctx); err != nil { // first, or the sender's reply could come before
+			return err
+		}
+		r.out.put(recCompare, c.encode())
+		return nil
+	}
+	if f.ent.Small {
+		r.want(f)
+		return nil
+	}
+	if err := f.prepare(ctx, true); err != nil {
+		return r.reject(ctx, f, storeError(CodeDiskWrite, "create", f.ent.Name, err))
+	}
+	r.answer(f)
+	return f.open(ctx)
+}
+
+// setFinal notes that f's name is claimed, or gives the claim back if f is gone already.
+func (f *rfile) setFinal() bool {
+	f.mu.Lock()
+	gone := f.stage == stageGone
+	if !gone {
+		f.final = f.name
+	}
+	f.mu.Unlock()
+	if gone {
+		f.r.freeName(f.name)
+	}
+	return !gone
+}
+
+// finalName is the name that f holds a claim on, "" if none.
+func (f *rfile) finalName() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.final
+}
+
+// want asks for a whole file.
+func (r *receiver) want(f *rfile) {
+	f.mu.Lock()
+	f.stage = stageOpen
+	f.mu.Unlock()
+	r.out.put(recWant, encodeIDs([]span{{f.ent.ID, 1}}))
+}
+
+// answer says what of f is there already.
+func (r *receiver) answer(f *rfile) {
+	f.mu.Lock()
+	had := f.had
+	f.mu.Unlock()
+	if len(had) == 0 {
+		if !r.fresh {
+			r.out.put(recWant, encodeIDs([]span{{f.ent.ID, 1}}))
+		}
+		return
+	}
+	for len(had) > 0 {
+		n := min(len(had), maxRanges)
+		r.out.put(recHave, (&have{ID: f.ent.ID, More: n < len(had), Spans: had[:n]}).encode())
+		had = had[n:]
+	}
+}
+
+// piecesOf hashes the file that exists for the sender to compare with.
+func (r *receiver) piecesOf(ctx context.Context, f *rfile) (*compare, error) {
+	src, err := r.store.Open(ctx, f.name)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	c := &compare{ID: f.ent.ID, Pieces: comparePieces(f.ent.Size, int(r.req.Resume))}
+	if f.ent.Small {
+		c.Pieces = []piece{{Len: f.ent.Size}}
+	}
+	buf := make([]byte, compareChunk)
+	for i := range c.Pieces {
+		p := &c.Pieces[i]
+		if p.Hash, err = hashStretch(ctx, src, p.Off, p.Len, buf); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// prepare opens the target. With resume, what an earlier session left is taken up as far as it fits and
+// stands the checks of the resume level; otherwise it is forgotten.
+func (f *rfile) prepare(ctx context.Context, resume bool) error {
+	select {
+	case f.io <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-f.io }()
+	f.mu.Lock()
+	ready := f.tgt != nil || f.stage == stageGone
+	f.mu.Unlock()
+	if ready {
+		return nil
+	}
+	if err := checkFree(ctx, f.r.store, f.r.minFree); err != nil {
+		return err
+	}
+	tgt, err := f.r.store.Create(ctx, f.name, f.r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime))
+	if err != nil {
+		return err
+	}
+	var cp *checkpoint
+	if resume && tgt.Partial() > 0 {
+		cp = f.r.leftover(ctx, f, tgt)
+	}
+	if cp == nil && tgt.Partial() > 0 {
+		if err := tgt.Reset(ctx); err != nil {
+			return errors.Join(err, tgt.Close())
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tgt = tgt
+	f.saved = time.Now()
+	if cp != nil {
+		f.got = cp.Blocks
+		f.had = cp.Blocks.spans()
+		for _, s := range f.had {
+			for i := s.First; i < s.First+s.Count; i++ {
+				f.hadBytes += int64(f.blockLen(int64(i)))
+			}
+		}
+		f.r.rep.bytesResumed.Add(f.hadBytes)
+		f.r.rep.bytesDone.Add(f.hadBytes)
+	}
+	return nil
+}
+
+// leftover reads the checkpoint of tgt and drops from it what cannot be trusted (section 28.3). It
+// returns nil if nothing is left.
+func (r *receiver) leftover(ctx context.Context, f *rfile, tgt Target) *checkpoint {
+	b, err := tgt.State(ctx)
+	if err != nil || b == nil {
+		return nil
+	}
+	cp, err := decodeCheckpoint(b)
+	if err != nil || cp.Size != f.ent.Size || cp.Mtime != f.ent.Mtime || cp.BlockSize != f.ent.BlockSize {
+		return nil
+	}
+	level := int(r.req.Resume)
+	sameRun := r.has(flagRetry) && cp.Run == r.req.Run
+	if level == 0 && !sameRun {
+		return nil
+	}
+	if !r.verify(ctx, f, tgt, cp, level) {
+		// A sample was wrong: nothing is taken on trust any more.
+		r.verify(ctx, f, tgt, cp, 3)
+	}
+	if cp.Blocks.n == 0 {
+		return nil
+	}
+	return cp
+}
+
+// sampleBlocks is how many blocks of a partial file resume level 2 reads.
+const sampleBlocks = 16
+
+// verify reads blocks that cp lists and drops those that are not what was received: none below level 2,
+// first, last and a spread of others at level 2, all at level 3. It returns false if one was dropped.
+func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpoint, level int) bool {
+	step := int64(1)
+	if level == 2 {
+		step = max(cp.Blocks.n/sampleBlocks, 1)
+	}
+	buf := make([]byte, cp.BlockSize)
+	ok := true
+	k := int64(0)
+	var bad []int64
+	cp.Blocks.each(func(i int64, h blockHash) {
+		k++
+		n := f.blockLen(i)
+		if i*int64(cp.BlockSize)+int64(n) > tgt.Partial() {
+			bad = append(bad, i) // the data is not even there
+			return
+		}
+		if level < 2 || (level == 2 && k%step != 0 && k != 1 && k != cp.Blocks.n) {
+			return
+		}
+		if ctx.Err() != nil || readFull(tgt, buf[:n], i*int64(cp.BlockSize)) != nil || hashBlock(buf[:n]) != h {
+			bad = append(bad, i)
+		}
+	})
+	for _, i := range bad {
+		cp.Blocks.drop(i)
+		ok = false
+	}
+	return ok
+}
+
+// open lets blocks in, first those that wait.
+func (f *rfile) open(ctx context.Context) error {
+	f.mu.Lock()
+	if f.stage != stageDeciding {
+		f.mu.Unlock()
+		return nil
+	}
+	f.stage = stageOpen
+	list := f.waiting
+	f.waiting = nil
+	ready := f.readyLocked()
+	f.mu.Unlock()
+	if ready {
+		f.r.finish.push(f)
+	}
+	for i, b := range list {
+		if err := f.arrive(ctx, b); err != nil {
+			for _, b := range list[i+1:] {
+				b.Release()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// readyLocked notes when all is there; the caller then hands f to be sealed. f.mu is held.
+func (f *rfile) readyLocked() bool {
+	if f.stage != stageOpen || f.end == nil || f.writers > 0 || f.got.n < f.blocks {
+		return false
+	}
+	f.stage = stageSealing
+	return true
+}
+
+// arrive takes a range block over.
+func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
+	h, err := parseBlock(b.Data)
+	if err == nil {
+		err = f.checkBlock(&h)
+	}
+	if err != nil {
+		b.Release()
+		return protocolError(err)
+	}
+	f.mu.Lock()
+	if f.stage == stageDeciding {
+		f.waiting = append(f.waiting, b)
+		f.mu.Unlock()
+		return nil
+	}
+	i := h.Offset / int64(f.ent.BlockSize)
+	if f.stage != stageOpen || !f.got.claim(i) {
+		f.mu.Unlock()
+		f.r.rep.unwanted.Add(int64(len(h.Payload)))
+		b.Release()
+		return nil
+	}
+	f.writers++
+	tgt := f.tgt
+	f.mu.Unlock()
+
+	n := int64(len(h.Payload))
+	hash := h.Hash
+	werr := error(nil)
+	if !h.verify() {
+		werr = protocolError(fmt.Errorf("file %d, offset %d: block does not have its hash", h.File, h.Offset))
+	}
+	if werr == nil && tgt == nil {
+		if werr = f.prepare(ctx, false); werr == nil {
+			f.mu.Lock()
+			tgt = f.tgt
+			f.mu.Unlock()
+			if tgt == nil { // gone meanwhile
+				werr = context.Canceled
+			}
+		}
+	}
+	if werr == nil {
+		_, werr = tgt.WriteAt(h.Payload, h.Offset)
+	}
+	b.Release()
+
+	f.mu.Lock()
+	f.writers--
+	if werr == nil {
+		f.got.finish(i, hash)
+		f.dirty += n
+	} else {
+		f.got.pages[i>>6].claimed &^= 1 << (i & 63)
+	}
+	ready := f.readyLocked()
+	last := f.stage == stageGone && f.writers == 0
+	gone := f.stage == stageGone
+	f.mu.Unlock()
+	if last {
+		f.cleanup(ctx)
+	}
+	switch {
+	case werr == nil:
+		f.r.rep.bytesDone.Add(n)
+		f.r.rep.progress.Add(n)
+		f.r.addSent(n)
+		if ready {
+			f.r.finish.push(f)
+		}
+		return nil
+	case gone:
+		return nil
+	}
+	var e *Error
+	if errors.As(werr, &e) && e.Code == CodeFaspProto {
+		return werr
+	}
+	return f.r.reject(ctx, f, storeError(CodeDiskWrite, "write", f.ent.Name, werr))
+}
+
+func (f *rfile) checkBlock(h *blockHead) error {
+	bs := int64(f.ent.BlockSize)
+	i := h.Offset / bs
+	if f.ent.Kind != kindFile || f.ent.Small || h.Offset%bs != 0 || i >= f.blocks || len(h.Payload) != f.blockLen(i) {
+		return fmt.Errorf("file %d: block at %d of %d bytes does not fit", h.File, h.Offset, len(h.Payload))
+	}
+	return nil
+}
+
+// drop gives f up; code says why, 0 for skipped. Partial data stays only where it may be of use.
+func (f *rfile) drop(ctx context.Context, code Code) {
+	f.mu.Lock()
+	if f.stage == stageGone || f.stage == stageSealing {
+		f.mu.Unlock()
+		return
+	}
+	f.stage = stageGone
+	switch code {
+	case CodeNoSpace, CodeDiskWrite, CodeTooManyFiles:
+		f.keep = true
+	}
+	list := f.waiting
+	f.waiting = nil
+	now := f.writers == 0
+	f.mu.Unlock()
+	for _, b := range list {
+		f.r.rep.unwanted.Add(int64(len(b.Data)))
+		b.Release()
+	}
+	if now {
+		f.cleanup(ctx)
+	}
+}
+
+// cleanup closes the target of a file that is gone; nobody writes to it any more.
+func (f *rfile) cleanup(ctx context.Context) {
+	f.io <- struct{}{} // a checkpoint may be on its way; it ends by itself
+	defer func() { <-f.io }()
+	f.mu.Lock()
+	tgt := f.tgt
+	f.tgt = nil
+	keep := f.keep && f.got.n > 0
+	f.mu.Unlock()
+	switch {
+	case tgt == nil:
+	case keep:
+		f.keepPartial(ctx, tgt)
+	default:
+		if err := tgt.Discard(ctx); err != nil {
+			f.r.log.Warn("partial file not removed", "file", f.ent.Name, "err", err)
+		}
+	}
+}
+
+// keepPartial saves what is there and closes the target. The io token is held, or nobody else is left.
+func (f *rfile) keepPartial(ctx context.Context, tgt Target) {
+	f.mu.Lock()
+	state := f.stateLocked()
+	f.mu.Unlock()
+	err := tgt.Sync(ctx)
+	if err == nil {
+		err = tgt.SaveState(ctx, state)
+	}
+	if err = errors.Join(err, tgt.Close()); err != nil {
+		f.r.log.Warn("checkpoint not saved", "file", f.ent.Name, "err", err)
+	}
+}
+
+func (f *rfile) stateLocked() []byte {
+	cp := checkpoint{Size: f.ent.Size, Mtime: f.ent.Mtime, BlockSize: f.ent.BlockSize, Run: f.r.req.Run, Blocks: f.got}
+	return cp.encode()
+}
+
+// abandon keeps what is there for the next session.
+func (f *rfile) abandon(ctx context.Context) {
+	f.mu.Lock()
+	f.stage = stageGone
+	tgt := f.tgt
+	f.tgt = nil
+	list := f.waiting
+	f.waiting = nil
+	worth := f.got.n > 0
+	f.mu.Unlock()
+	for _, b := range list {
+		b.Release()
+	}
+	switch {
+	case tgt == nil:
+	case worth:
+		f.keepPartial(ctx, tgt)
+	default:
+		_ = tgt.Discard(ctx)
+	}
+}
+
+// addSent counts content that crossed, as the receiver sees it.
+func (r *receiver) addSent(n int64) { r.rep.bytesSent.Add(n) }
+
+// fileEnd takes the sender's word that a file is complete, or equal to what is here.
+func (r *receiver) fileEnd(ctx context.Context, e *fileEnd) error {
+	f, settled := r.known(e.ID)
+	if settled {
+		return nil // given up here meanwhile
+	}
+	if f == nil || f.ent.Kind != kindFile {
+		return fmt.Errorf("end of file %d, which was not announced", e.ID)
+	}
+	if e.Same {
+		f.mu.Lock()
+		asked := f.pieces != nil
+		f.mu.Unlock()
+		if !asked {
+			return fmt.Errorf("file %d was not to be compared", e.ID)
+		}
+		f.drop(ctx, 0)
+		r.touch(ctx, f)
+		r.skip(f)
+		return nil
+	}
+	f.mu.Lock()
+	if f.end != nil || f.ent.Small {
+		f.mu.Unlock()
+		return fmt.Errorf("file %d ends twice or rides in a pack", e.ID)
+	}
+	f.end = e
+	ready := f.readyLocked()
+	f.mu.Unlock()
+	if ready {
+		r.finish.push(f)
+	}
+	return nil
+}
+
+// touch sets the attributes of a file whose content was equal already.
+func (r *receiver) touch(ctx context.Context, f *rfile) {
+	if !r.has(flagMtime | flagAtime | flagMode) {
+		return
+	}
+	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
+	if err := r.store.SetAttr(ctx, f.name, a); err != nil {
+		r.log.Warn("attributes not set", "file", f.ent.Name, "err", err)
+	}
+}
+
+// finishes seals files that are all there.
+func (r *receiver) finishes(ctx context.Context) error {
+	for {
+		f, err := r.finish.pop(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.seal(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// seal checks a complete file against the sender's root and hands it on to be committed.
+func (r *receiver) seal(ctx context.Context, f *rfile) error {
+	f.mu.Lock()
+	end, had := f.end, f.had
+	if !end.Have {
+		had = nil
+	}
+	root := newRoot(f.ent.Size, f.ent.BlockSize)
+	f.got.each(func(i int64, h blockHash) {
+		if !inSpans(had, uint64(i)) {
+			root.add(i, h)
+		}
+	})
+	f.mu.Unlock()
+	undo := func(err *Error) error {
+		f.mu.Lock()
+		f.stage = stageOpen // so that reject drops it
+		f.mu.Unlock()
+		return r.reject(ctx, f, err)
+	}
+	if root.sum() != end.Root {
+		return undo(failf(CodeTransferError, f.ent.Name, "the blocks received are not those that were sent"))
+	}
+	if err := f.prepare(ctx, false); err != nil { // a file without blocks has no target yet
+		return undo(storeError(CodeDiskWrite, "create", f.ent.Name, err))
+	}
+	if same, err := f.sameAsOld(ctx); err != nil || same {
+		if err != nil {
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		}
+		// The sender had sent it all before our question reached it. It is dropped as it would have been.
+		f.mu.Lock()
+		f.stage = stageOpen
+		f.mu.Unlock()
+		r.rep.unwanted.Add(f.ent.Size)
+		f.drop(ctx, 0)
+		r.touch(ctx, f)
+		r.skip(f)
+		return nil
+	}
+	select {
+	case f.io <- struct{}{}: // a checkpoint that is being written ends first, and none comes after
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	f.mu.Lock()
+	tgt := f.tgt
+	f.tgt = nil
+	f.mu.Unlock()
+	<-f.io
+	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
+	sealed, err := tgt.Seal(ctx, a, r.sync())
+	if err != nil {
+		return undo(storeError(CodeDiskWrite, "write", f.ent.Name, err))
+	}
+	rec := r.record(&f.ent)
+	rec.BytesResumed = f.hadBytes
+	rec.BytesSent = f.ent.Size - f.hadBytes
+	rec.Checksum, rec.Digest = r.req.Checksum, end.Digest
+	r.commit.push(&sealedFile{id: f.ent.ID, final: f.finalName(), rec: rec, sealed: sealed, open: true})
+	return nil
+}
+
+// sameAsOld says whether what was received equals the existing file in the stretches that are compared.
+func (f *rfile) sameAsOld(ctx context.Context) (bool, error) {
+	f.mu.Lock()
+	pieces, tgt := f.pieces, f.tgt
+	f.mu.Unlock()
+	if pieces == nil {
+		return false, nil
+	}
+	buf := make([]byte, compareChunk)
+	for _, p := range pieces {
+		h, err := hashStretch(ctx, tgt, p.Off, p.Len, buf)
+		if err != nil {
+			return false, err
+		}
+		if h != p.Hash {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// sync is when data of single files becomes durable in this session's mode.
+func (r *receiver) sync() Sync {
+	switch r.durability() {
+	case DurabilityFile:
+		return SyncNow
+	case DurabilityNone:
+		return SyncNone
+	}
+	return SyncLater
+}

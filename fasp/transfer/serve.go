@@ -1,0 +1,326 @@
+package transfer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+// Sessions keeps track of the sessions that a node serves; see ServeConfig. The zero value is ready for
+// use, by several goroutines at once.
+type Sessions struct {
+	mu   sync.Mutex // protects live
+	live map[sessionKey]*liveSession
+}
+
+type sessionKey struct {
+	owner string
+	job   id16
+}
+
+type liveSession struct {
+	cancel context.CancelCauseFunc
+	ended  chan struct{}
+}
+
+var errReplaced = errors.New("a new session of the same job took over")
+
+// enter registers a session and ends the one before it. The returned function must be called at its end.
+func (s *Sessions) enter(ctx context.Context, key sessionKey, cancel context.CancelCauseFunc) (leave func(), err error) {
+	if s == nil {
+		return func() {}, nil
+	}
+	me := &liveSession{cancel: cancel, ended: make(chan struct{})}
+	s.mu.Lock()
+	old := s.live[key]
+	if s.live == nil {
+		s.live = make(map[sessionKey]*liveSession)
+	}
+	s.live[key] = me
+	s.mu.Unlock()
+	leave = func() {
+		s.mu.Lock()
+		if s.live[key] == me {
+			delete(s.live, key)
+		}
+		s.mu.Unlock()
+		close(me.ended)
+	}
+	if old != nil {
+		old.cancel(errReplaced)
+		select {
+		case <-old.ended:
+		case <-ctx.Done():
+			leave()
+			return nil, context.Cause(ctx)
+		}
+	}
+	return leave, nil
+}
+
+// Serve is the node's side of one session whose credentials were consumed and accepted. It answers as
+// sender or receiver, as the client asks, closes the session, and returns what the session came to: nil
+// when everything was settled, even if files failed (events say which). When ctx ends, the client is told
+// that the node shuts down, and resumes elsewhere or later; what was received is kept for that.
+func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rep := &reporter{fn: cfg.Events, result: &Result{}, limit: orDefault(cfg.MaxErrors, defaultMaxErrors)}
+	rep.base = SessionRecord{Role: RoleServer, User: cfg.Owner, Attempt: 1, Started: time.Now()}
+	srv := &server{cfg: cfg, sess: sess, rep: rep, log: logger(cfg.Logger), cancel: cancel}
+	err := srv.run(ctx)
+	if err == nil {
+		srv.linger(ctx)
+	}
+	closeSession(sess, ctx, err, fasp.CodeShutdown)
+	if srv.started {
+		st := sess.Stats()
+		rep.emit(EventSessionEnded, &st, err)
+	}
+	if srv.leave != nil {
+		srv.leave()
+	}
+	if err != nil {
+		return sessionError(err)
+	}
+	return nil
+}
+
+type server struct {
+	cfg     ServeConfig
+	sess    fasp.Session
+	rep     *reporter
+	log     *slog.Logger
+	cancel  context.CancelCauseFunc
+	leave   func()
+	started bool
+}
+
+// lingerTime bounds the wait for a client to close a session that has done its work.
+const lingerTime = 10 * time.Second
+
+// linger lets the client close the session, so that our close cannot overtake the last records.
+func (v *server) linger(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lingerTime)
+	defer cancel()
+	for {
+		if _, err := v.sess.ReceiveMessage(ctx); err != nil {
+			return
+		}
+	}
+}
+
+func (v *server) run(ctx context.Context) error {
+	in := &inbox{sess: v.sess}
+	req, err := v.request(ctx, in)
+	if err != nil {
+		return err
+	}
+	if err := v.allow(ctx, req); err != nil {
+		return err
+	}
+	key := sessionKey{v.cfg.Owner, req.Job}
+	if v.leave, err = v.cfg.Sessions.enter(ctx, key, v.cancel); err != nil {
+		return err
+	}
+	ans := &answer{Version: wireVersion, MaxRate: uint64(v.cfg.Limits.MaxRate)}
+	_, _ = rand.Read(ans.Session[:])
+	v.rep.update(func(s *SessionRecord) {
+		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
+	})
+	j := job{sess: v.sess, store: v.cfg.Store, req: req, out: newOutbox(), in: in, rep: v.rep, log: v.log}
+	stop := v.rep.watch(ctx, v.sess)
+	defer stop()
+	if req.Direction == Send {
+		return v.receive(ctx, j, ans)
+	}
+	return v.send(ctx, j, ans)
+}
+
+// request reads the client's first record.
+func (v *server) request(ctx context.Context, in *inbox) (*request, error) {
+	typ, body, err := in.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if typ != recRequest {
+		return nil, protocolError(fmt.Errorf("record %d where a request is due", typ))
+	}
+	req, err := decodeRequest(body)
+	if err != nil {
+		return nil, protocolError(err)
+	}
+	if req.Version != wireVersion {
+		return nil, &Error{Code: CodeFaspProto, Err: fmt.Errorf("transfer protocol version %d is not spoken here; this node speaks %d", req.Version, wireVersion)}
+	}
+	return req, nil
+}
+
+// allow refuses what the limits do not grant.
+func (v *server) allow(ctx context.Context, req *request) error {
+	l := v.cfg.Limits
+	switch {
+	case req.Direction == Send && !l.Write:
+		return failf(CodeNoPerms, "", "upload is not allowed")
+	case req.Direction == Receive && !l.Read:
+		return failf(CodeNoPerms, "", "download is not allowed")
+	}
+	if req.Direction == Send && !l.Delete {
+		req.Overwrite = OverwriteNever
+	}
+	if req.Direction == Send {
+		return checkFree(ctx, v.cfg.Store, l.MinFree)
+	}
+	return nil
+}
+
+func checkFree(ctx context.Context, store Store, minFree int64) error {
+	if minFree <= 0 {
+		return nil
+	}
+	free, err := store.Free(ctx)
+	if err == nil && free >= 0 && free < minFree {
+		return failf(CodeNoSpace, "", "the destination is full")
+	}
+	return nil
+}
+
+// receive serves an upload.
+func (v *server) receive(ctx context.Context, j job, ans *answer) error {
+	req := j.req
+	dest, fresh, err := findDestination(ctx, j.store, req.Dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, req.Roots)
+	if err != nil {
+		return err
+	}
+	if v.cfg.Limits.MaxRate > 0 {
+		v.sess.SetGrant(v.cfg.Limits.MaxRate)
+	}
+	if fresh {
+		ans.Flags |= flagFresh
+	}
+	r := newReceiver(j, dest, orDefault(v.cfg.Workers, defaultWorkers))
+	r.fresh = fresh && !j.has(flagAsk)
+	r.minFree = v.cfg.Limits.MinFree
+	j.out.put(recAnswer, ans.encode())
+	v.start()
+	return r.run(ctx, nil)
+}
+
+func (v *server) start() {
+	v.started = true
+	v.rep.emit(EventSessionStarted, nil, nil)
+}
+
+// send serves a download.
+func (v *server) send(ctx context.Context, j job, ans *answer) error {
+	req := j.req
+	var sources []source
+	size := 0
+	for uint64(len(sources)) < req.Sources {
+		typ, body, err := j.in.next(ctx)
+		if err != nil {
+			return err
+		}
+		if typ != recSources {
+			continue
+		}
+		list, err := decodeSources(body)
+		if err != nil || len(list) == 0 {
+			return protocolError(errors.Join(errWire, err))
+		}
+		for _, s := range list {
+			if s.Source, err = cleanPath(s.Source); err != nil {
+				return err
+			}
+			size += len(s.Source) + len(s.Dest) + 64
+			sources = append(sources, s)
+		}
+		if size > maxSourceBytes {
+			return protocolError(errors.New("the list of sources is too long"))
+		}
+	}
+	if len(sources) == 0 {
+		return failf(CodeNothing, "", "nothing to transfer: no source was named")
+	}
+	if !v.cfg.Limits.List {
+		// Without the right to list, only files that are named can be had.
+		for _, s := range sources {
+			if in, err := j.store.Stat(ctx, s.Source, true); err == nil && in.Mode.IsDir() {
+				return failf(CodeNoPerms, s.Source, "listing folders is not allowed")
+			}
+		}
+	}
+	rates := fasp.Rates{Policy: fasp.Policy(req.Policy), Target: fasp.Rate(req.Target), Min: fasp.Rate(req.Min)}
+	if m := v.cfg.Limits.MaxRate; m > 0 && (rates.Target == 0 || rates.Target > m) {
+		rates.Target = m
+	}
+	if m := v.cfg.Limits.MaxRate; m > 0 && rates.Min > m {
+		rates.Min = m
+	}
+	if rates.Policy == fasp.Fixed && rates.Target == 0 {
+		return failf(CodeUsage, "", "policy fixed needs a target rate")
+	}
+	v.sess.SetRates(rates)
+	mode := modeAsk
+	if j.has(flagFresh) && !j.has(flagRetry) {
+		mode = modeStream
+	}
+	s := newSender(j, sources, req.SrcBase, mode, orDefault(v.cfg.Workers, defaultWorkers))
+	j.out.put(recAnswer, ans.encode())
+	v.start()
+	return s.run(ctx, nil)
+}
+
+// maxSourceBytes bounds the memory that the list of a download's sources takes.
+const maxSourceBytes = 64 << 20
+
+// closeSession ends the session with the code that fits err; cancelled is used when ctx was cancelled.
+func closeSession(sess fasp.Session, ctx context.Context, err error, cancelled fasp.Code) {
+	code, reason := fasp.CodeDone, ""
+	var e *Error
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		code, reason = cancelled, cancelled.String()
+		if errors.Is(context.Cause(ctx), errReplaced) {
+			code, reason = fasp.CodeCancelled, errReplaced.Error()
+		}
+	case errors.As(err, &e) && e.Code == CodeFaspProto:
+		code, reason = fasp.CodeProtocol, e.Error()
+	case errors.As(err, &e):
+		code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.Error()
+	default:
+		code, reason = fasp.CodeInternal, "internal error"
+	}
+	_ = sess.Close(code, clip(reason, 1024))
+}
+
+// watch emits progress while a session lasts; the returned function ends that.
+func (r *reporter) watch(ctx context.Context, sess fasp.Session) (stop func()) {
+	if r.fn == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(progressEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				st := sess.Stats()
+				r.emit(EventProgress, &st, nil)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}

@@ -1,0 +1,216 @@
+package transfer
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+// Spec says what to transfer. Its JSON form uses the names of the product's transfer specification;
+// fields of that specification which Spec does not know are ignored when it is read. The zero value of
+// every option is a good default.
+type Spec struct {
+	Direction Direction // Send is the default
+	Host      string    // server name or address
+	Port      int       // UDP port; 0 means 33001
+	User      string
+	Token     string // how the session is authenticated; used by Config.Dial only
+
+	// Paths are the sources, local paths for Send and paths below the server's root for Receive.
+	// Either all have a Destination or none has one; it is a name below the Spec's Destination.
+	Paths []Path
+	// FromList says that Paths came from a list: the destination is then a folder.
+	FromList bool
+	// Destination is where the sources land: a folder, or a file name when there is one source that is a
+	// file, CreateDir and FromList are false, and no folder of that name exists.
+	Destination string
+	CreateDir   bool
+	// SrcBase is cut off the front of the sources and the rest of their path is kept below Destination.
+	// Empty: only the last element of a source is kept.
+	SrcBase string
+
+	Rates         fasp.Rates // of the data, whichever way it goes
+	Resume        ResumeLevel
+	Overwrite     Overwrite
+	Filters       []Filter // ordered; the first match decides
+	Symlinks      Symlinks
+	PreserveTimes bool // modification and access times
+	PreserveMtime bool // modification times only
+	PreserveAtime bool // access times only
+	PreserveMode  bool // permission bits exactly; otherwise the destination's mask for new files applies
+	SkipSpecial   bool // devices, sockets and pipes are left out silently; otherwise each fails with CodeNotRegular
+	Checksum      Checksum
+	Durability    Durability
+
+	// BlockSize is the payload of a block in bytes, a multiple of 4,096 from 16 KiB to 1,044,480; 0 means
+	// 128 KiB. Memory in flight on a lossy link grows with it. Very large files get larger blocks.
+	BlockSize int
+	// DatagramSize is the size of IP datagrams in bytes; 0 finds it. Used by Config.Dial only.
+	DatagramSize int
+	// Cipher is none, aes-128, aes-192 or aes-256, with or without -gcm; empty means aes-128. Used by
+	// Config.Dial only.
+	Cipher string
+	// Cookie and Title are kept for those who report on the transfer.
+	Cookie string
+	Title  string
+}
+
+// Path is one source, and its destination where the job lists pairs.
+type Path struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination,omitempty"`
+}
+
+// specJSON is Spec in the product's words. Rates there are kbit/s.
+type specJSON struct {
+	Direction     Direction    `json:"direction"`
+	Host          string       `json:"remote_host"`
+	Port          int          `json:"fasp_port,omitempty"`
+	User          string       `json:"remote_user,omitempty"`
+	Token         string       `json:"token,omitempty"`
+	Paths         []Path       `json:"paths"`
+	FromList      bool         `json:"from_list,omitempty"`
+	Destination   string       `json:"destination_root"`
+	CreateDir     bool         `json:"create_dir,omitempty"`
+	SrcBase       string       `json:"src_base,omitempty"`
+	Policy        string       `json:"rate_policy,omitempty"`
+	Target        int64        `json:"target_rate_kbps,omitempty"`
+	Min           int64        `json:"min_rate_kbps,omitempty"`
+	Resume        ResumeLevel  `json:"resume_policy"`
+	Overwrite     Overwrite    `json:"overwrite"`
+	Filters       []filterJSON `json:"filters,omitempty"`
+	Symlinks      Symlinks     `json:"symlink_policy"`
+	PreserveTimes bool         `json:"preserve_times,omitempty"`
+	PreserveMtime bool         `json:"preserve_modification_time,omitempty"`
+	PreserveAtime bool         `json:"preserve_access_time,omitempty"`
+	PreserveMode  bool         `json:"preserve_mode,omitempty"`
+	SkipSpecial   bool         `json:"skip_special_files,omitempty"`
+	Checksum      Checksum     `json:"file_checksum"`
+	Durability    Durability   `json:"durability"`
+	BlockSize     int          `json:"block_size,omitempty"`
+	DatagramSize  int          `json:"dgram_size,omitempty"`
+	Cipher        string       `json:"cipher,omitempty"`
+	Cookie        string       `json:"cookie,omitempty"`
+	Title         string       `json:"title,omitempty"`
+}
+
+type filterJSON struct {
+	Include string `json:"include,omitempty"`
+	Exclude string `json:"exclude,omitempty"`
+}
+
+// MarshalJSON writes the transfer specification. The token is in it: it is not for logs.
+func (s Spec) MarshalJSON() ([]byte, error) {
+	j := specJSON{
+		s.Direction, s.Host, s.Port, s.User, s.Token, s.Paths, s.FromList, s.Destination, s.CreateDir, s.SrcBase,
+		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
+		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
+		s.SkipSpecial, s.Checksum, s.Durability, s.BlockSize, s.DatagramSize, s.Cipher, s.Cookie, s.Title,
+	}
+	for _, f := range s.Filters {
+		if f.Exclude {
+			j.Filters = append(j.Filters, filterJSON{Exclude: f.Pattern})
+		} else {
+			j.Filters = append(j.Filters, filterJSON{Include: f.Pattern})
+		}
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads a transfer specification.
+func (s *Spec) UnmarshalJSON(b []byte) error {
+	var j specJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	out := Spec{
+		Direction: j.Direction, Host: j.Host, Port: j.Port, User: j.User, Token: j.Token, Paths: j.Paths, FromList: j.FromList,
+		Destination: j.Destination, CreateDir: j.CreateDir, SrcBase: j.SrcBase,
+		Resume: j.Resume, Overwrite: j.Overwrite, Symlinks: j.Symlinks, PreserveTimes: j.PreserveTimes,
+		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
+		Checksum: j.Checksum, Durability: j.Durability, BlockSize: j.BlockSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
+		Cookie: j.Cookie, Title: j.Title,
+	}
+	if j.Policy != "" {
+		p, err := fasp.ParsePolicy(j.Policy)
+		if err != nil {
+			return err
+		}
+		out.Rates.Policy = p
+	}
+	const limit = math.MaxInt64 / int64(fasp.Kbps)
+	if j.Target < 0 || j.Target > limit || j.Min < 0 || j.Min > limit {
+		return fmt.Errorf("rate out of range")
+	}
+	out.Rates.Target, out.Rates.Min = fasp.Rate(j.Target)*fasp.Kbps, fasp.Rate(j.Min)*fasp.Kbps
+	for _, f := range j.Filters {
+		switch {
+		case f.Include != "" && f.Exclude == "":
+			out.Filters = append(out.Filters, Filter{Pattern: f.Include})
+		case f.Exclude != "" && f.Include == "":
+			out.Filters = append(out.Filters, Filter{Exclude: true, Pattern: f.Exclude})
+		default:
+			return fmt.Errorf("filter: want either include or exclude")
+		}
+	}
+	*s = out
+	return nil
+}
+
+// check refuses what cannot be done; the error has CodeUsage.
+func (s *Spec) check() error {
+	bad := func(format string, args ...any) error { return failf(CodeUsage, "", format, args...) }
+	if len(s.Paths) == 0 {
+		return failf(CodeNothing, "", "nothing to transfer: no source was named")
+	}
+	if len(s.Paths) > maxSources {
+		return bad("%d sources; at most %d are taken", len(s.Paths), maxSources)
+	}
+	pairs := 0
+	for _, p := range s.Paths {
+		if p.Source == "" {
+			return bad("an empty source")
+		}
+		if len(p.Source) > maxName || len(p.Destination) > maxName {
+			return failf(CodePathTooLong, "", "a path is longer than %d bytes", maxName)
+		}
+		if p.Destination != "" {
+			pairs++
+		}
+	}
+	switch {
+	case pairs != 0 && pairs != len(s.Paths):
+		return bad("either all sources have a destination of their own or none")
+	case len(s.Destination) > maxName || len(s.SrcBase) > maxName:
+		return failf(CodePathTooLong, "", "a path is longer than %d bytes", maxName)
+	case s.Destination == "":
+		return bad("no destination")
+	case s.BlockSize != 0 && !validBlockSize(uint64(max(s.BlockSize, 0))):
+		return bad("block size %d: want a multiple of 4096 from %d to %d", s.BlockSize, minBlockSize, maxBlockSize)
+	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:
+		return bad("policy fixed needs a target rate")
+	case len(s.Filters) > maxFilters:
+		return bad("%d filter rules; at most %d are taken", len(s.Filters), maxFilters)
+	}
+	size := 0
+	for _, f := range s.Filters {
+		size += len(f.Pattern) + 8
+	}
+	if size > maxRecord/2 {
+		return bad("filter rules take more than %d bytes", maxRecord/2)
+	}
+	return nil
+}
+
+func (s *Spec) blockSize() int {
+	if s.BlockSize == 0 {
+		return defaultBlockSize
+	}
+	return s.BlockSize
+}
+
+// defaultBlockSize is small enough that a lossy link does not park much memory in unfinished blocks, and
+// large enough that headers and hashes cost next to nothing.
+const defaultBlockSize = 128 << 10

@@ -1,0 +1,152 @@
+package transfer
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// A block starts with a fixed header (docs/protocol-transfer.md section 23.1), big-endian:
+//
+//	 0  kind       1 = range, 2 = pack
+//	 1  flags      bit 0: payload is compressed (reserved, zero in version 1)
+//	 2  headerLen  2 bytes, where the payload begins; at least 48
+//	 4  extent     4 bytes, the part of the destination it lies in; 0 for files
+//	 8  file       8 bytes, file id; for packs the number of files in it
+//	16  offset     8 bytes, a multiple of the file's block size; 0 for packs
+//	24  rawLen     8 bytes, length of the payload before compression
+//	32  hash       16 bytes, BLAKE3 of the payload
+const blockHeader = 48
+
+const (
+	blockRange = 1
+	blockPack  = 2
+
+	blockFlagCompressed = 1
+)
+
+// blockHead is a decoded block header.
+type blockHead struct {
+	Kind    byte
+	File    uint64
+	Offset  int64
+	Hash    blockHash
+	Payload []byte // within the block
+}
+
+// putBlockHead fills b's header for the payload that starts at blockHeader, and hashes the payload.
+func putBlockHead(b []byte, kind byte, file uint64, offset int64) blockHash {
+	h := hashBlock(b[blockHeader:])
+	b[0], b[1] = kind, 0
+	binary.BigEndian.PutUint16(b[2:], blockHeader)
+	binary.BigEndian.PutUint32(b[4:], 0)
+	binary.BigEndian.PutUint64(b[8:], file)
+	binary.BigEndian.PutUint64(b[16:], uint64(offset))
+	binary.BigEndian.PutUint64(b[24:], uint64(len(b)-blockHeader))
+	copy(b[32:], h[:])
+	return h
+}
+
+// parseBlock reads the header and checks it against itself; the payload hash is checked by verify.
+func parseBlock(b []byte) (blockHead, error) {
+	var h blockHead
+	if len(b) < blockHeader {
+		return h, fmt.Errorf("block: %w", errWire)
+	}
+	n := int(binary.BigEndian.Uint16(b[2:]))
+	h.Kind = b[0]
+	h.File = binary.BigEndian.Uint64(b[8:])
+	off := binary.BigEndian.Uint64(b[16:])
+	raw := binary.BigEndian.Uint64(b[24:])
+	copy(h.Hash[:], b[32:])
+	if n < blockHeader || n > len(b) || off > maxFileSize || h.File > maxID ||
+		(h.Kind != blockRange && h.Kind != blockPack) {
+		return h, fmt.Errorf("block: %w", errWire)
+	}
+	if b[1]&blockFlagCompressed != 0 {
+		return h, fmt.Errorf("block: compression was not agreed: %w", errWire)
+	}
+	h.Offset = int64(off)
+	h.Payload = b[n:]
+	if raw != uint64(len(h.Payload)) || len(h.Payload) == 0 {
+		return h, fmt.Errorf("block: %w", errWire)
+	}
+	return h, nil
+}
+
+func (h *blockHead) verify() bool { return hashBlock(h.Payload) == h.Hash }
+
+// packed is one small file in a pack (section 23.2).
+type packed struct {
+	ID     uint64
+	Name   string
+	Mode   uint32
+	Mtime  int64
+	Atime  int64
+	Digest []byte
+	Data   []byte // within the block
+}
+
+// Pack entry flags.
+const (
+	packAtime  = 1
+	packDigest = 2
+)
+
+// packOverhead bounds the bytes that a pack entry's header takes beside its name.
+const packOverhead = 10 + 10 + 5 + 5 + 5 + 10 + 10 + 1 + 64 + 5
+
+// appendPacked writes the entry's header; the file's bytes follow it. size is their number. The id is
+// written as the distance from prevID and the name without what it shares with prevName, the values of
+// the entry before it in the same block.
+func appendPacked(dst []byte, p *packed, size int, prevID uint64, prevName string) []byte {
+	w := wr{dst}
+	w.snum(int64(p.ID) - int64(prevID))
+	var f uint64
+	if p.Atime != 0 {
+		f |= packAtime
+	}
+	if len(p.Digest) > 0 {
+		f |= packDigest
+	}
+	w.num(f)
+	encodeName(&w, prevName, p.Name)
+	w.num(uint64(p.Mode))
+	w.snum(p.Mtime)
+	if p.Atime != 0 {
+		w.snum(p.Atime)
+	}
+	if len(p.Digest) > 0 {
+		w.bytes(p.Digest)
+	}
+	w.num(uint64(size))
+	return w.b
+}
+
+// eachPacked calls fn for each of the n files of a pack. It stops at fn's first error. The packed value
+// and its Data are valid during the call.
+func eachPacked(payload []byte, n uint64, fn func(*packed) error) error {
+	r := rd{b: payload}
+	var p packed
+	for range n {
+		p.ID += uint64(r.snum())
+		f := r.num(1<<62 - 1)
+		p.Name = decodeName(&r, p.Name)
+		p.Mode = uint32(r.num(0o7777))
+		p.Mtime = r.snum()
+		p.Atime, p.Digest = 0, nil
+		if f&packAtime != 0 {
+			p.Atime = r.snum()
+		}
+		if f&packDigest != 0 {
+			p.Digest = r.bytes(64)
+		}
+		p.Data = r.bytes(len(r.b))
+		if r.bad || p.ID == 0 || p.ID > maxID {
+			return fmt.Errorf("pack: %w", errWire)
+		}
+		if err := fn(&p); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Process is what a command is given of its surroundings.
+type Process struct {
+	Args           []string // without the program's name
+	Env            Env
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Command is a program: it returns its exit code. When ctx ends it tidies up and returns soon.
+type Command func(ctx context.Context, p Process) int
+
+// SignalError is why the context of SignalContext ended.
+type SignalError struct{ Signal os.Signal }
+
+func (e SignalError) Error() string { return e.Signal.String() }
+
+// Is makes it match context.Canceled, which it stands for.
+func (e SignalError) Is(target error) bool { return target == context.Canceled }
+
+// SignalContext returns a context that ends with the first SIGINT or SIGTERM, with a SignalError as its cause. From then on signals have
+// their usual effect, so a second one ends the process.
+func SignalContext() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-ch:
+			signal.Stop(ch)
+			cancel(SignalError{s})
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(ch)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// IsTerminal says whether w is a character device, as terminals are.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}

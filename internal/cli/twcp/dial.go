@@ -1,0 +1,136 @@
+package twcp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
+)
+
+// dialer opens sessions and authenticates them. It is used by one goroutine at a time.
+type dialer struct {
+	credential accesskey.Credential
+	trust      trust
+	idle       time.Duration // see fasp.Config.IdleTimeout
+	log        *slog.Logger
+}
+
+// dial is for transfer.Config.Dial.
+func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, error) {
+	list, err := ciphers(spec.Cipher)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	addr := net.JoinHostPort(spec.Host, strconv.Itoa(spec.Port))
+	var shown fasp.Fingerprint
+	cfg := fasp.Config{
+		VerifyServer: func(fp fasp.Fingerprint) error {
+			shown = fp
+			return d.trust.verify(addr, fp)
+		},
+		Ciphers: list, IdleTimeout: d.idle, Logger: d.log,
+	}
+	if spec.Direction == transfer.Send {
+		cfg.Rates = spec.Rates
+	}
+	if spec.DatagramSize != 0 {
+		cfg.Datagram = spec.DatagramSize - overhead(ctx, spec.Host)
+	}
+	conn, err := fasp.Dial(ctx, addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	// The handshake has proved that the server holds the key it showed; before, it would have been a claim.
+	err = d.trust.accepted(addr, shown)
+	if err == nil {
+		err = d.credential.Authenticate(ctx, conn)
+	}
+	if err != nil {
+		conn.Close(fasp.CodeCancelled, "")
+		return nil, err
+	}
+	return conn, nil
+}
+
+// overhead is the size of the IP and UDP headers towards a host.
+func overhead(ctx context.Context, host string) int {
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && len(ips) > 0 && is6(ips[0]) {
+		return 48
+	}
+	return 28
+}
+
+func is6(ip netip.Addr) bool { return ip.Unmap().Is6() }
+
+// trust decides whether a server is the one that is meant: by a fingerprint given, or by the file of known hosts, where a server that
+// is seen for the first time is entered.
+type trust struct {
+	pinned *fasp.Fingerprint
+	ignore bool
+	known  cli.KnownHosts
+	warn   func(format string, args ...any)
+
+	first bool // this server was not known
+}
+
+// newTrust reads the options.
+func newTrust(o *options, env cli.Env, warn func(string, ...any)) (t trust, err error) {
+	t.warn = warn
+	switch {
+	case o.fingerprint != "":
+		fp, err := fasp.ParseFingerprint(o.fingerprint)
+		if err != nil {
+			return t, usagef("--fingerprint: %w", err)
+		}
+		t.pinned = &fp
+	case o.ignoreHostKey:
+		t.ignore = true
+		warn("the server's key is not checked: whoever answers can read and change what is transferred")
+	case o.knownHosts != "":
+		t.known.Path = o.knownHosts
+	default:
+		dir, err := env.ConfigDir()
+		if err != nil {
+			return t, usagef("no place for the file of known hosts: %w; give --known-hosts or --fingerprint", err)
+		}
+		t.known.Path = filepath.Join(dir, "known_hosts")
+	}
+	return t, nil
+}
+
+// verify is called while the server's key is still a claim.
+func (t *trust) verify(addr string, got fasp.Fingerprint) error {
+	t.first = false
+	switch {
+	case t.pinned != nil:
+		return fasp.PinnedKey(*t.pinned)(got)
+	case t.ignore:
+		return nil
+	}
+	known, err := t.known.Check(addr, got)
+	t.first = !known && err == nil
+	return err
+}
+
+// accepted is called when the server has proved that the key is its own.
+func (t *trust) accepted(addr string, fp fasp.Fingerprint) error {
+	if !t.first {
+		return nil
+	}
+	if err := t.known.Add(addr, fp); err != nil {
+		return fmt.Errorf("%w: %w", fasp.ErrIdentity, err)
+	}
+	t.first = false
+	t.warn("%s was not known; its key %s is kept in %s", addr, fp, t.known.Path)
+	return nil
+}

@@ -1,0 +1,226 @@
+package twcp
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+const usage = `Usage:
+  twcp [options] SRC... [user@]HOST:DEST        upload
+  twcp [options] [user@]HOST:SRC... DEST        download
+  twcp [options] --mode=send|recv --host=HOST [--user=USER] SRC... DEST
+
+Copies files and folders to or from a Tradewind node, over UDP, as fast as the path allows, and goes on by itself after a
+lost link. The same command, given again after an interruption, resumes.
+
+Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node.
+
+Rates are kbit/s, or carry K, M or G: -l 300M. They count IP packets, everything included.
+
+The exit code is 0 when everything is there and confirmed, and 1 otherwise; the last line of --json tells the cause by the product's error code.
+
+Options:
+`
+
+// options are the command line as it was read.
+type options struct {
+	help, version bool
+
+	mode, host, user string
+	udpPort, tcpPort int
+	dest64           bool
+
+	target, min string // rates
+	policy      string
+	adaptive    int // -Q
+
+	resume     int
+	overwrite  string
+	createDir  bool
+	preserve   bool
+	filters    []transfer.Filter
+	symlinks   string
+	srcBase    string
+	fileList   string
+	pairList   string
+	checksum   string
+	durability string
+
+	noEncryption bool
+	cipher       string
+	datagram     int
+
+	quiet, json bool
+	verbose     int
+	logDir      string
+
+	fingerprint   string
+	ignoreHostKey bool
+	knownHosts    string
+	retryTimeout  string
+	idleTimeout   string
+
+	keyFile string // refused
+	token   string // refused
+
+	args []string // what is left: sources and destination
+}
+
+// flagSet declares the options.
+func flagSet(o *options) *pflag.FlagSet {
+	f := pflag.NewFlagSet("twcp", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.StringVar(&o.mode, "mode", "", "`direction` send or recv; all paths are then bare, and --host is needed")
+	f.StringVar(&o.host, "host", "", "the remote `host`, with --mode")
+	f.StringVar(&o.user, "user", "", "the remote `user`, with --mode")
+	f.IntVarP(&o.udpPort, "udp-port", "O", 33001, "UDP `port` of the node")
+	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port`; accepted, no TCP is used yet")
+	f.StringVarP(&o.target, "target-rate", "l", "", "target `rate`; without it the rate is found, up to the server's grant")
+	f.StringVarP(&o.min, "min-rate", "m", "", "minimum `rate` under congestion")
+	f.StringVar(&o.policy, "policy", "", "rate `policy` fixed, high, fair or low (default fair); fixed needs -l")
+	f.CountVarP(&o.adaptive, "adaptive", "Q", "older form: -Q is --policy=fair, -QQ is --policy=low")
+	f.IntVarP(&o.resume, "resume", "k", 2, "resume `level`: 0 send all again; 1 compare size and time; 2 also a sample of the content; 3 all content")
+	f.StringVar(&o.overwrite, "overwrite", "diff", "`when` files that exist are replaced: never, always, diff, older, diff+older")
+	f.BoolVarP(&o.createDir, "create-dir", "d", false, "the destination is a folder and is made if needed")
+	f.BoolVarP(&o.preserve, "preserve-times", "p", false, "keep modification and access times")
+	f.VarP(filterFlag{o, false}, "include", "N", "include what matches `pattern`; the first match among all -N and -E decides")
+	f.VarP(filterFlag{o, true}, "exclude", "E", "exclude what matches `pattern`")
+	f.StringVar(&o.symlinks, "symbolic-links", "follow", "`how` links in the source are treated: follow, copy, copy+force, skip")
+	f.StringVar(&o.srcBase, "src-base", "", "cut this `path` off the sources and keep the rest of their paths")
+	f.StringVar(&o.fileList, "file-list", "", "`file` with a source on each line; - is standard input")
+	f.StringVar(&o.pairList, "file-pair-list", "", "`file` with source and destination on alternating lines")
+	f.StringVar(&o.checksum, "file-checksum", "none", "`digest` to report for each file: md5, sha1, sha-256, sha-384, sha-512, none")
+	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none, auto")
+	f.BoolVarP(&o.noEncryption, "no-encryption", "T", false, "do not encrypt file content on the wire; it is authenticated all the same")
+	f.StringVarP(&o.cipher, "cipher", "c", "aes128", "`cipher` aes128, aes192, aes256, none")
+	f.IntVarP(&o.datagram, "datagram-size", "Z", 0, "`bytes` of an IP datagram, 1228 to 65535 (default 1500, then 1260 where that does not pass)")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress display and no summary")
+	f.BoolVar(&o.json, "json", false, "print a JSON object for every event, and a last one with the result")
+	f.CountVarP(&o.verbose, "verbose", "v", "say more on standard error; twice: more still")
+	f.CountVarP(&o.verbose, "debug", "D", "the same")
+	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log; - logs on standard error")
+	f.StringVar(&o.fingerprint, "fingerprint", "", "the node's key must be this one, `sha256:HEX`")
+	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
+	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")
+	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves; 0 never tries again")
+	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost")
+	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
+	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` for SSH; not offered yet")
+	f.StringVarP(&o.token, "token", "W", "", "refused: a `token` belongs into the variable ASPERA_SCP_TOKEN")
+	f.BoolVarP(&o.version, "version", "A", false, "print the version")
+	f.BoolVarP(&o.help, "help", "h", false, "print this text")
+	return f
+}
+
+// filterFlag collects -N and -E in the order of the command line.
+type filterFlag struct {
+	o       *options
+	exclude bool
+}
+
+func (f filterFlag) String() string { return "" }
+func (f filterFlag) Type() string   { return "pattern" }
+func (f filterFlag) Set(s string) error {
+	if s == "" {
+		return errors.New("the pattern is empty")
+	}
+	f.o.filters = append(f.o.filters, transfer.Filter{Exclude: f.exclude, Pattern: s})
+	return nil
+}
+
+// parseArgs reads a command line.
+func parseArgs(args []string) (*options, error) {
+	o := &options{}
+	f := flagSet(o)
+	f.Usage = func() {}
+	if err := f.Parse(normalise(args)); err != nil {
+		return o, usageText(err)
+	}
+	o.args = f.Args()
+	if o.token != "" {
+		o.token = ""
+		return o, usagef("a secret on the command line can be read by every user of this machine; put the token into the environment variable %s instead of -W", tokenVariable)
+	}
+	return o, nil
+}
+
+// usageText takes the secret out of what pflag says about -W, and names options of the product that are not offered yet.
+func usageText(err error) error {
+	var value *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &value) && value.GetFlag().Name == "token":
+		return usagef("-W: give the token in the environment variable %s", tokenVariable)
+	case errors.As(err, &unknown):
+		name := "-" + unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() == "" {
+			name = "-" + name
+		}
+		if later(name) {
+			return usagef("option %s is not offered yet", name)
+		}
+		return usagef("unknown option %s", name)
+	}
+	return usagef("%w", err)
+}
+
+// later says whether the product has an option of this name that this version lacks.
+func later(name string) bool {
+	switch name {
+	case "-6", "-C", "-G", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-g", "-t", "-u", "-w", "-x", "-y",
+		"--apply-local-docroot", "--check-sshfp", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
+		"--fail-bad-filepass", "--file-crypt", "--file-manifest", "--file-manifest-inprogress-suffix", "--file-manifest-path", "--keepalive",
+		"--move-after-transfer", "--multi-session-threshold", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",
+		"--preserve-access-time", "--preserve-acls", "--preserve-creation-time", "--preserve-file-owner-gid", "--preserve-file-owner-uid",
+		"--preserve-modification-time", "--preserve-source-access-time", "--preserve-xattrs", "--proxy", "--remote-preserve-acls",
+		"--remote-preserve-xattrs", "--remove-after-transfer", "--remove-empty-directories", "--remove-empty-source-directory", "--remove-skipped",
+		"--save-before-overwrite", "--skip-dir-traversal-dupes", "--skip-special-files", "--source-prefix", "--source-prefix64",
+		"--src-base64", "--ssh-arg", "--tags", "--tags64", "--ws-connect":
+		return true
+	}
+	return false
+}
+
+func usagef(format string, args ...any) error {
+	return &transfer.Error{Code: transfer.CodeUsage, Err: fmt.Errorf(format, args...)}
+}
+
+// normalise changes what the option parser cannot read the way that ascp does: ascli passes a literal "true" behind -p. It always uses
+// --mode; otherwise true is a file name.
+func normalise(args []string) []string {
+	mode := false
+	for _, a := range args {
+		mode = mode || a == "--mode" || strings.HasPrefix(a, "--mode=")
+	}
+	var out []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		out = append(out, a)
+		if mode && a == "-p" && i+1 < len(args) && args[i+1] == "true" {
+			i++
+		}
+	}
+	return out
+}
+
+// parseSeconds reads seconds, or a duration with its unit.
+func parseSeconds(option, s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if n, nerr := strconv.ParseFloat(s, 64); nerr == nil && n >= 0 && n < 1e9 {
+		d, err = time.Duration(n*float64(time.Second)), nil
+	}
+	if err != nil || d < 0 {
+		return 0, usagef("--%s %q: want a number of seconds", option, s)
+	}
+	return d, nil
+}

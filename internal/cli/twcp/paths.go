@@ -1,0 +1,149 @@
+package twcp
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// remote is the far side of a command line.
+type remote struct{ user, host string }
+
+// splitRemote takes "[user@]host:path" apart; ok is false for a local path. As with scp, a colon makes a path remote unless a slash
+// stands before it. An IPv6 address stands in brackets.
+func splitRemote(arg string) (r remote, path string, ok bool) {
+	rest := arg
+	if i := strings.IndexByte(rest, '@'); i >= 0 && !strings.ContainsAny(rest[:i], "/:") {
+		r.user, rest = rest[:i], rest[i+1:]
+	}
+	if strings.HasPrefix(rest, "[") {
+		host, after, found := strings.Cut(rest[1:], "]:")
+		if !found || host == "" || strings.Contains(host, "/") {
+			return remote{}, "", false
+		}
+		r.host = host
+		return r, after, true
+	}
+	host, path, found := strings.Cut(rest, ":")
+	if !found || host == "" || strings.Contains(host, "/") {
+		return remote{}, "", false
+	}
+	r.host = host
+	return r, path, true
+}
+
+// route is which way a command line goes.
+type route struct {
+	remote
+	direction   transfer.Direction
+	sources     []string
+	destination string
+}
+
+// findRoute sorts the bare arguments of the command line. listed says that the sources come from a list.
+func findRoute(o *options, listed bool) (rt route, err error) {
+	args := o.args
+	if len(args) == 0 {
+		return rt, usagef("no sources and no destination given; see twcp --help")
+	}
+	for _, a := range args {
+		if i := strings.Index(a, "://"); i > 0 && !strings.Contains(a[:i], "/") && !strings.Contains(a[:i], "@") && o.mode == "" {
+			return rt, usagef("%s: URIs are not offered yet", a)
+		}
+	}
+	last := len(args) - 1
+	rt.sources, rt.destination = args[:last], args[last]
+	if o.dest64 {
+		b, err := base64.StdEncoding.DecodeString(rt.destination)
+		if err != nil {
+			return rt, usagef("--dest64: the destination is not base64")
+		}
+		rt.destination = string(b)
+	}
+	if listed && len(rt.sources) > 0 && (o.mode != "" || !isSourceHost(rt.sources)) {
+		return rt, usagef("sources are given twice, in a list and on the command line")
+	}
+	if !listed && len(rt.sources) == 0 {
+		return rt, usagef("no destination given; see twcp --help")
+	}
+	if o.mode != "" || o.host != "" {
+		return o.namedRoute(rt)
+	}
+	if o.user != "" {
+		return rt, usagef("--user goes with --mode and --host")
+	}
+	return markedRoute(rt, listed)
+}
+
+// isSourceHost recognises the one argument "host:" which says where listed sources are.
+func isSourceHost(sources []string) bool {
+	if len(sources) != 1 {
+		return false
+	}
+	_, path, ok := splitRemote(sources[0])
+	return ok && path == ""
+}
+
+// namedRoute uses --mode and --host.
+func (o *options) namedRoute(rt route) (route, error) {
+	if o.mode == "" || o.host == "" {
+		return rt, usagef("--mode and --host go together")
+	}
+	if err := rt.direction.UnmarshalText([]byte(o.mode)); err != nil {
+		return rt, usagef("--mode %q: want send or recv", o.mode)
+	}
+	rt.remote = remote{o.user, strings.Trim(o.host, "[]")}
+	if rt.destination == "" {
+		rt.destination = "."
+	}
+	return rt, nil
+}
+
+// markedRoute uses the "host:" in the arguments.
+func markedRoute(rt route, listed bool) (route, error) {
+	to, path, upload := splitRemote(rt.destination)
+	from, first, download := remote{}, "", false
+	if len(rt.sources) > 0 {
+		from, first, download = splitRemote(rt.sources[0])
+	}
+	switch {
+	case upload && download:
+		return rt, usagef("source and destination are both remote; one of them must be local")
+	case upload:
+		for _, s := range rt.sources {
+			if _, _, ok := splitRemote(s); ok {
+				return rt, usagef("%s: source and destination are both remote; write ./%s for a local file", s, s)
+			}
+		}
+		if path == "" {
+			path = "."
+		}
+		rt.remote, rt.destination = to, path
+		return rt, nil
+	case download:
+		rt.direction, rt.remote = transfer.Receive, from
+		if listed {
+			rt.sources = nil
+			return rt, nil
+		}
+		sources := []string{first}
+		for _, s := range rt.sources[1:] {
+			if r, path, ok := splitRemote(s); ok {
+				if r != from && (r.user != "" || r.host != from.host) {
+					return rt, usagef("%s: all sources must be on one host", s)
+				}
+				s = path
+			}
+			sources = append(sources, s)
+		}
+		for i, s := range sources {
+			if s == "" {
+				sources[i] = "."
+			}
+		}
+		rt.sources = sources
+		return rt, nil
+	}
+	return rt, usagef("neither source nor destination is remote: one of them has the form [user@]host:path, or give --mode and --host")
+}

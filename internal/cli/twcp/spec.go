@@ -1,0 +1,142 @@
+package twcp
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// makeSpec turns options into what is to be transferred; the error has CodeUsage.
+func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
+	s := transfer.Spec{
+		Port: o.udpPort, CreateDir: o.createDir, SrcBase: o.srcBase, Filters: o.filters, PreserveTimes: o.preserve, DatagramSize: o.datagram,
+	}
+	listed := o.fileList != "" || o.pairList != ""
+	rt, err := findRoute(o, listed)
+	if err != nil {
+		return s, err
+	}
+	s.Direction, s.Host, s.User, s.Destination, s.FromList = rt.direction, rt.host, rt.user, rt.destination, listed
+	if s.Paths, err = o.paths(rt, stdin); err != nil {
+		return s, err
+	}
+	if o.udpPort < 1 || o.udpPort > 65535 || o.tcpPort < 1 || o.tcpPort > 65535 {
+		return s, usagef("ports go from 1 to 65535")
+	}
+	if o.datagram != 0 && (o.datagram < minDatagram || o.datagram > 65535) {
+		return s, usagef("-Z %d: want %d to 65535", o.datagram, minDatagram)
+	}
+	if s.Rates, err = o.rates(); err != nil {
+		return s, err
+	}
+	if s.Cipher, err = o.cipherName(); err != nil {
+		return s, err
+	}
+	if s.Resume, err = transfer.ResumeFromLevel(o.resume); err != nil {
+		return s, usagef("-k: %w", err)
+	}
+	for _, f := range []struct {
+		name, text string
+		into       interface{ UnmarshalText([]byte) error }
+	}{
+		{"overwrite", o.overwrite, &s.Overwrite},
+		{"symbolic-links", o.symlinks, &s.Symlinks},
+		{"file-checksum", o.checksum, &s.Checksum},
+		{"durability", o.durability, &s.Durability},
+	} {
+		if err := f.into.UnmarshalText([]byte(f.text)); err != nil {
+			return s, usagef("--%s: %w", f.name, err)
+		}
+	}
+	return s, nil
+}
+
+// minDatagram is the smallest IP datagram: 1,200 bytes of UDP payload over IPv4.
+const minDatagram = 1228
+
+func (o *options) paths(rt route, stdin io.Reader) ([]transfer.Path, error) {
+	name := o.fileList
+	if o.pairList != "" {
+		name = o.pairList
+	}
+	if name == "" {
+		paths := make([]transfer.Path, len(rt.sources))
+		for i, s := range rt.sources {
+			paths[i].Source = s
+		}
+		return paths, nil
+	}
+	if o.fileList != "" && o.pairList != "" {
+		return nil, usagef("--file-list and --file-pair-list exclude each other")
+	}
+	lines, err := readLines(name, stdin)
+	if err != nil {
+		return nil, err
+	}
+	if o.pairList != "" {
+		return parsePairs(lines)
+	}
+	return parseList(lines), nil
+}
+
+func (o *options) rates() (r fasp.Rates, err error) {
+	for _, f := range []struct {
+		name, text string
+		into       *fasp.Rate
+	}{{"-l", o.target, &r.Target}, {"-m", o.min, &r.Min}} {
+		if f.text == "" {
+			continue
+		}
+		if *f.into, err = fasp.ParseRate(f.text); err != nil {
+			return r, usagef("%s: %w", f.name, err)
+		}
+	}
+	policy := o.policy
+	if policy == "" {
+		policy = "fair"
+		if o.adaptive >= 2 {
+			policy = "low"
+		}
+	}
+	if r.Policy, err = fasp.ParsePolicy(policy); err != nil {
+		return r, usagef("--policy: %w", err)
+	}
+	if r.Policy == fasp.Fixed && r.Target == 0 {
+		return r, usagef("--policy=fixed keeps one rate, so it needs -l RATE")
+	}
+	if r.Target != 0 && r.Min > r.Target {
+		return r, usagef("-m %s is more than -l %s", o.min, o.target)
+	}
+	return r, nil
+}
+
+// cipherName returns none, aes-128, aes-192 or aes-256. The product's -cfb forms name the same key sizes; what is used is always GCM.
+func (o *options) cipherName() (string, error) {
+	name := strings.ReplaceAll(strings.ToLower(o.cipher), "-", "")
+	name = strings.TrimSuffix(strings.TrimSuffix(name, "gcm"), "cfb")
+	switch {
+	case o.noEncryption || name == "none":
+		return "none", nil
+	case name == "aes128" || name == "aes192" || name == "aes256":
+		return "aes-" + name[3:], nil
+	}
+	return "", usagef("-c %s: want aes128, aes192, aes256 or none", o.cipher)
+}
+
+// ciphers returns what the session may use for the Spec's cipher.
+func ciphers(name string) ([]fasp.Cipher, error) {
+	switch strings.TrimSuffix(name, "-gcm") {
+	case "", "aes-128":
+		return []fasp.Cipher{fasp.AES128}, nil
+	case "aes-192":
+		return []fasp.Cipher{fasp.AES192}, nil
+	case "aes-256":
+		return []fasp.Cipher{fasp.AES256}, nil
+	case "none":
+		return []fasp.Cipher{fasp.ClearAES128}, nil
+	}
+	return nil, fmt.Errorf("unknown cipher %q", name)
+}

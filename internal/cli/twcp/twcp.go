@@ -1,0 +1,169 @@
+package twcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
+)
+
+// Run is the command; see cli.Command.
+func Run(ctx context.Context, p cli.Process) int {
+	o, err := parseArgs(p.Args)
+	switch {
+	case o.help:
+		fmt.Fprint(p.Stdout, usage, flagSet(&options{}).FlagUsagesWrapped(100))
+		return 0
+	case o.version:
+		fmt.Fprint(p.Stdout, cli.VersionText("twcp"))
+		return 0
+	}
+	show := newDisplay(o, p.Stdout)
+	var res *transfer.Result
+	if err == nil {
+		res, err = copyFiles(ctx, o, p, show)
+	}
+	show.finish(outcome{res, err})
+	if err == nil {
+		return 0
+	}
+	printError(p.Stderr, res, err)
+	return 1
+}
+
+// maxPrinted bounds the files that are named on standard error; --json names all that are known.
+const maxPrinted = 20
+
+// printError writes the product's lines for a failed transfer, after a line for each failed file.
+func printError(w io.Writer, res *transfer.Result, err error) {
+	if res != nil {
+		for i, e := range res.Errors {
+			if i == maxPrinted {
+				fmt.Fprintf(w, "twcp: ... and %d more files\n", res.FilesFailed-int64(i))
+				break
+			}
+			fmt.Fprintf(w, "twcp: %q: %s (code %d %s)\n", e.Name, e.Text, uint16(e.Code), e.Code)
+		}
+	}
+	text := errorText(err)
+	fmt.Fprintf(w, "twcp: %s, exiting.\n\nSession Stop  (Error: %s)\n", text, text)
+}
+
+// copyFiles does what the options ask for.
+func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (*transfer.Result, error) {
+	spec, err := makeSpec(o, p.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := credential(o, spec.User, p.Env)
+	if err != nil {
+		return nil, err
+	}
+	if spec.User == "" {
+		spec.User = cred.ID
+	}
+	log, closeLog, err := openLog(o, p.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer closeLog()
+	warn := func(format string, args ...any) {
+		if !o.quiet {
+			fmt.Fprintf(p.Stderr, "twcp: "+format+"\n", args...)
+		}
+		log.Warn(fmt.Sprintf(format, args...))
+	}
+	d := &dialer{credential: cred, log: log}
+	if d.trust, err = newTrust(o, p.Env, warn); err != nil {
+		return nil, err
+	}
+	cfg := transfer.Config{Dial: d.dial, Logger: log, Events: show.event}
+	if cfg.RetryTimeout, err = parseSeconds("retry-timeout", o.retryTimeout); err != nil {
+		return nil, err
+	}
+	if cfg.RetryTimeout == 0 {
+		cfg.RetryTimeout = -1 // the user's 0 is none at all, that of the library its default
+	}
+	if d.idle, err = parseSeconds("idle-timeout", o.idleTimeout); err != nil {
+		return nil, err
+	}
+	if dir, err := p.Env.StateDir(); err == nil {
+		cfg.StateDir = filepath.Join(dir, "transfers")
+	}
+	if host, err := os.Hostname(); err == nil {
+		cfg.Origin = host
+	}
+	if err := checkFirst(spec); err != nil {
+		return nil, err
+	}
+	return runFitting(ctx, cfg, spec, warn)
+}
+
+// smallDatagram is the IP datagram that a path should carry which does not carry the usual one: a UDP payload of 1,232 bytes over IPv4, and
+// little less over IPv6, whose least MTU is 1,280.
+const smallDatagram = 1260
+
+// runFitting runs the transfer, and once more with smaller datagrams if the path does not carry the usual ones and the user named no size.
+func runFitting(ctx context.Context, cfg transfer.Config, spec transfer.Spec, warn func(string, ...any)) (*transfer.Result, error) {
+	res, err := transfer.Run(ctx, cfg, spec)
+	if !errors.Is(err, fasp.ErrPathMTU) || spec.DatagramSize != 0 {
+		return res, err
+	}
+	warn("the path does not carry datagrams of 1500 bytes; going on with %d", smallDatagram)
+	spec.DatagramSize = smallDatagram
+	again, err := transfer.Run(ctx, cfg, spec)
+	again.Attempts += res.Attempts
+	again.BytesSent += res.BytesSent
+	again.Unwanted += res.Unwanted
+	again.Elapsed += res.Elapsed
+	return again, err
+}
+
+// checkFirst refuses before the network is used what is bound to fail.
+func checkFirst(spec transfer.Spec) error {
+	if spec.Direction == transfer.Receive || len(spec.Paths) != 1 {
+		return nil
+	}
+	if _, err := os.Lstat(spec.Paths[0].Source); errors.Is(err, os.ErrNotExist) {
+		return &transfer.Error{Code: transfer.CodeNoSuchFile, Path: spec.Paths[0].Source, Err: syscall.ENOENT}
+	}
+	return nil
+}
+
+// openLog opens what -L names; -v without it logs to standard error.
+func openLog(o *options, stderr io.Writer) (*slog.Logger, func() error, error) {
+	none := func() error { return nil }
+	level := "info"
+	if o.verbose > 1 || o.verbose == 1 && o.logDir != "" {
+		level = "debug"
+	}
+	switch {
+	case o.logDir == "" && o.verbose == 0:
+		return slog.New(slog.DiscardHandler), none, nil
+	case o.logDir == "" || o.logDir == "-":
+		log, err := cli.NewLogger(stderr, level, false)
+		return log, none, err
+	}
+	path := filepath.Join(o.logDir, "twcp.log")
+	err := os.MkdirAll(o.logDir, 0o700)
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	}
+	if err != nil {
+		return nil, none, usagef("-L: %w", err)
+	}
+	log, err := cli.NewLogger(f, level, false)
+	if err == nil {
+		log = log.With("pid", os.Getpid())
+	}
+	return log, f.Close, err
+}

@@ -1,0 +1,221 @@
+package twnode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+)
+
+const keysHelp = `List, create, disable, enable and delete access keys. A running node sees
+changes at once; sessions that are running are not cut.`
+
+const createHelp = `Create an access key with a random secret and print "ID:SECRET". The secret
+is not kept anywhere and is shown this once. Give it to twcp in the environment:
+
+  export ASPERA_SCP_TOKEN="Basic $(printf %s 'ID:SECRET' | base64 -w0)"`
+
+// keysFlags are those of all subcommands.
+type keysFlags struct {
+	state string
+	json  bool
+}
+
+func (f *keysFlags) open() (*accesskey.FileStore, error) {
+	if f.state == "" {
+		return nil, usagef("--state is required")
+	}
+	if err := os.MkdirAll(f.state, 0o700); err != nil {
+		return nil, err
+	}
+	return accesskey.OpenFileStore(f.state)
+}
+
+func keysCommand() *cobra.Command {
+	f := &keysFlags{}
+	keys := &cobra.Command{
+		Use: "keys", Short: "Manage access keys", Long: keysHelp,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q; see twnode keys --help", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	keys.PersistentFlags().StringVar(&f.state, "state", "", "state `folder` of the node")
+	keys.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
+	keys.AddCommand(keysList(f), keysCreate(f), keysEnable(f, "disable", "Refuse new sessions of a key", true),
+		keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f))
+	return keys
+}
+
+// keyJSON is a key as --json prints it. Secret is set only by create.
+type keyJSON struct {
+	ID       string    `json:"id"`
+	Secret   string    `json:"secret,omitempty"`
+	Disabled bool      `json:"disabled"`
+	Rights   string    `json:"rights"`
+	Root     string    `json:"root"`
+	RateCap  int64     `json:"rate_cap_bps"`
+	Created  time.Time `json:"created,omitzero"`
+	Note     string    `json:"note,omitempty"`
+}
+
+func keyToJSON(k accesskey.Key) keyJSON {
+	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: k.Rights.String(), Root: k.Root, RateCap: k.RateCap, Created: k.Created, Note: k.Note}
+}
+
+func keysList(f *keysFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List access keys", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			store, err := f.open()
+			if err != nil {
+				return err
+			}
+			keys, err := store.Keys(c.Context())
+			if err != nil {
+				return err
+			}
+			if f.json {
+				list := make([]keyJSON, len(keys))
+				for i, k := range keys {
+					list[i] = keyToJSON(k)
+				}
+				return json.NewEncoder(c.OutOrStdout()).Encode(list)
+			}
+			return printKeys(c.OutOrStdout(), keys)
+		},
+	}
+}
+
+func printKeys(w io.Writer, keys []accesskey.Key) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSTATE\tRIGHTS\tROOT\tRATE CAP\tCREATED\tNOTE")
+	for _, k := range keys {
+		state, limit, created := "enabled", "none", ""
+		if k.Disabled {
+			state = "disabled"
+		}
+		if k.RateCap > 0 {
+			limit = fasp.Rate(k.RateCap).String()
+		}
+		if !k.Created.IsZero() {
+			created = k.Created.UTC().Format(time.DateTime)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t/%s\t%s\t%s\t%q\n", k.ID, state, k.Rights, k.Root, limit, created, k.Note)
+	}
+	return t.Flush()
+}
+
+func keysCreate(f *keysFlags) *cobra.Command {
+	var root, rights, limit, note string
+	c := &cobra.Command{
+		Use: "create [ID]", Short: "Create an access key", Long: createHelp, Args: atMostOneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			id := ""
+			if len(args) == 1 {
+				id = args[0]
+			}
+			cred, err := accesskey.Generate(id)
+			if err != nil {
+				return usageError{err}
+			}
+			key, _, err := accesskey.NewKey(cred)
+			if err != nil {
+				return err
+			}
+			if key.Rights, err = accesskey.ParseRights(rights); err != nil {
+				return usageError{err}
+			}
+			rate, err := fasp.ParseRate(limit)
+			if err != nil {
+				return usageError{err}
+			}
+			key.Root, key.RateCap, key.Note, key.Created = root, int64(rate), note, time.Now().UTC().Truncate(time.Second)
+			store, err := f.open()
+			if err != nil {
+				return err
+			}
+			if _, err := store.Key(c.Context(), cred.ID); err == nil {
+				return fmt.Errorf("access key %s exists already", cred.ID)
+			} else if !errors.Is(err, accesskey.ErrNotFound) {
+				return err
+			}
+			if err := store.Put(c.Context(), key); err != nil {
+				return err
+			}
+			if f.json {
+				j := keyToJSON(key)
+				j.Secret = cred.Secret
+				return json.NewEncoder(c.OutOrStdout()).Encode(j)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s:%s\n", cred.ID, cred.Secret)
+			return err
+		},
+	}
+	c.Flags().StringVar(&root, "root", "", "`folder` below the docroot that the key is bound to")
+	c.Flags().StringVar(&rights, "rights", "all", "`list` of read, write, list, delete")
+	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
+	c.Flags().StringVar(&note, "note", "", "free `text`")
+	return c
+}
+
+func keysEnable(f *keysFlags, name, short string, disabled bool) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " ID", Short: short, Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error {
+				k.Disabled = disabled
+				return s.Put(c.Context(), k)
+			})
+		},
+	}
+}
+
+func keysDelete(f *keysFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ID", Short: "Delete an access key", Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error { return s.Delete(c.Context(), k.ID) })
+		},
+	}
+}
+
+func (f *keysFlags) change(ctx context.Context, id string, fn func(*accesskey.FileStore, accesskey.Key) error) error {
+	store, err := f.open()
+	if err != nil {
+		return err
+	}
+	k, err := store.Key(ctx, id)
+	if err == nil {
+		err = fn(store, k)
+	}
+	if err != nil {
+		return fmt.Errorf("access key %q: %w", id, err)
+	}
+	return nil
+}
+
+func noArgs(c *cobra.Command, args []string) error { return wantArgs(c, args, 0, 0) }
+
+func oneID(c *cobra.Command, args []string) error { return wantArgs(c, args, 1, 1) }
+
+func atMostOneID(c *cobra.Command, args []string) error { return wantArgs(c, args, 0, 1) }
+
+func wantArgs(c *cobra.Command, args []string, least, most int) error {
+	if len(args) < least || len(args) > most {
+		return usagef("wrong number of arguments; usage: %s", c.UseLine())
+	}
+	return nil
+}

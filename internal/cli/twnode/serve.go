@@ -1,0 +1,159 @@
+package twnode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/internal/cli"
+)
+
+const serveHelp = `Serve the files below --docroot until SIGTERM or SIGINT; then no new sessions
+are taken and the running ones may finish. A second signal ends the node at once.
+
+When it is ready, one line of JSON with the node's addresses and fingerprint
+appears on standard output. Logs go to standard error.
+
+Every flag can stand in the YAML file given by --config, with "_" for "-", and in
+an environment variable TWNODE_NAME; flags win over variables, variables over the file.
+
+TWNODE_BOOTSTRAP_KEY=ID:SECRET makes an access key bound to the docroot, or gives
+the one that exists this secret.`
+
+const bootstrapVariable = "TWNODE_BOOTSTRAP_KEY"
+
+func serveCommand(p cli.Process) *cobra.Command {
+	c := &cobra.Command{Use: "serve --docroot DIR --state DIR [flags]", Short: "Serve files", Long: serveHelp, Args: noArgs}
+	f := c.Flags()
+	f.String("config", "", "YAML `file` with settings")
+	f.String("docroot", "", "`folder` whose files are served")
+	f.String("state", "", "`folder` for identity and access keys")
+	f.String("listen", fmt.Sprint(":", node.DefaultPort), "UDP `address` to listen on; port 0 takes a free one")
+	f.String("max-rate", "0", "`rate` that all sessions share, each way, such as 1G; 0 is no bound")
+	f.String("min-free", "0", "`bytes` that uploads leave free on the disk, such as 10G")
+	f.Int("max-sessions", 256, "most sessions at a time")
+	f.Int("datagram-size", 0, "largest UDP `payload` in bytes; 0 fits an MTU of 1500")
+	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.Bool("log-json", false, "log in JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := loadSettings(f, p.Env)
+		if err != nil {
+			return usageError{err}
+		}
+		return serve(c.Context(), p, s)
+	}
+	return c
+}
+
+func serve(ctx context.Context, p cli.Process, s settings) error {
+	log, err := cli.NewLogger(p.Stderr, s.LogLevel, s.LogJSON)
+	if err != nil {
+		return usageError{err}
+	}
+	cfg, err := s.nodeConfig()
+	if err != nil {
+		return usageError{err}
+	}
+	cfg.Logger = log
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := bootstrap(ctx, p.Env, s.State, log); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-n.Ready():
+	}
+	if err := announce(p.Stdout, n.Addr(), n.Fingerprint()); err != nil {
+		log.Error("the ready line could not be written", "error", err)
+	}
+	return <-ended
+}
+
+// bootstrap makes or updates the access key that the environment names.
+func bootstrap(ctx context.Context, env cli.Env, state string, log *slog.Logger) error {
+	text, ok := env.Lookup(bootstrapVariable)
+	if !ok {
+		return nil
+	}
+	cred, err := accesskey.ParseCredential(text)
+	if err != nil {
+		return usagef("%s: %w", bootstrapVariable, err)
+	}
+	key, warning, err := accesskey.NewKey(cred)
+	if err != nil {
+		return usagef("%s: %w", bootstrapVariable, err)
+	}
+	if warning != "" {
+		log.Warn(warning, "key", key.ID)
+	}
+	store, err := accesskey.OpenFileStore(state)
+	if err != nil {
+		return err
+	}
+	old, err := store.Key(ctx, key.ID)
+	switch {
+	case errors.Is(err, accesskey.ErrNotFound):
+		key.Created = time.Now().UTC().Truncate(time.Second)
+	case err != nil:
+		return err
+	default:
+		if old.Disabled {
+			log.Warn("the bootstrap key is disabled and stays so; twnode keys enable allows it again", "key", old.ID)
+		}
+		v := key.Verifier
+		if key = old; key.Verifier == v {
+			return nil
+		}
+		key.Verifier = v
+	}
+	return store.Put(ctx, key)
+}
+
+// announce writes the one line that tells a parent process that the node is ready.
+func announce(w io.Writer, addr net.Addr, fp fasp.Fingerprint) error {
+	return json.NewEncoder(w).Encode(struct {
+		Addresses   []string `json:"addresses"`
+		Fingerprint string   `json:"fingerprint"`
+	}{addresses(addr), fp.String()})
+}
+
+// addresses returns what clients can dial: those of all interfaces where the node listens on all.
+func addresses(addr net.Addr) []string {
+	udp, ok := addr.(*net.UDPAddr)
+	if !ok || !udp.IP.IsUnspecified() {
+		return []string{addr.String()}
+	}
+	list := []string{}
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.IsLinkLocalUnicast() {
+			continue // a link-local address means nothing without its interface
+		}
+		if ip, ok := netip.AddrFromSlice(n.IP); ok {
+			list = append(list, netip.AddrPortFrom(ip.Unmap(), uint16(udp.Port)).String())
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, addr.String())
+	}
+	return list
+}
