@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the benchmarks behind docs/performance.md; about 12 minutes. Let the machine be idle.
+# BENCH_DIR says where the work folder goes (default: here): a disk, not memory.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+dir=${BENCH_DIR:-.}
+say() { printf '\n== %s\n' "$*"; }
+
+say "$(go version), $(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg 2>/dev/null || true)"
+say "matrix in virtual time: policy fixed at the link's rate, every cell (fasp/internal/core)"
+go test -run '^$' -bench Matrix -benchtime 1x ./fasp/internal/core
+say "loopback, memory to memory, one session, with and without hashing of each block"
+go test -run '^$' -bench Loopback -benchtime 3s ./fasp -loopback.rate 5000
+say "simulated link and socket drivers by themselves"
+go test -run '^$' -bench 'Link$|Relay' ./internal/simnet ./internal/wanlink
+go test -run '^$' -bench . ./fasp/internal/udp
+say "transfer layer by itself, over a session in memory"
+go test -run '^$' -bench . -benchtime 2x ./fasp/transfer
+say "twcp to twnode, 200 MB over 300 Mbit/s, policy fixed, median of 5"
+go run ./bench/wan -dir "$dir"
+say "the same, policy fair, no rate given, median of 3"
+go run ./bench/wan -dir "$dir" -policy fair -runs 3
+say "twnode to twcp (download), policy fixed, median of 3"
+go run ./bench/wan -dir "$dir" -download -runs 3 -cells 100/1,500/30
+say "20,000 files of 4 KB, 300 Mbit/s, 100 ms, 1 %, durability session, median of 5"
+go run ./bench/wan -dir "$dir" -small 20000 -cells 100/1
