@@ -470,7 +470,7 @@ func BenchmarkLink(b *testing.B) {
 		}},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			type packet struct{ number, block uint64 }
+			type packet struct{ number, _ uint64 } // as large as a description of a packet is
 			l := NewLink[packet](bc.cfg, 1)
 			now := time.Duration(0)
 			b.ReportAllocs()

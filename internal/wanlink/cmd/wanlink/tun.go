@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,8 +71,7 @@ func runPair(ctx context.Context, t *wanlink.Tun, o tunOptions, stdout, stderr i
 		c := exec.CommandContext(ctx, "sh", "-c", line)
 		c.Env = append(c.Environ(), env...)
 		c.Stdout, c.Stderr = stdout, stderr
-		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what sh has started ends with it
-		c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGTERM) }
+		endTogether(c)
 		c.WaitDelay = 2 * time.Second
 		return c
 	}
