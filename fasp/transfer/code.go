@@ -147,6 +147,8 @@ func storeError(other Code, op, path string, err error) *Error {
 	switch {
 	case isEscape(err):
 		code = CodeBadPath
+	case errors.Is(err, ErrBusy):
+		code = CodeAlreadyExists
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, errQuota):
 		code = CodeNoSpace
 	case errors.Is(err, syscall.EROFS):

@@ -425,7 +425,7 @@ func TestVanishing(t *testing.T) {
 	}
 	res, err := r.run(Spec{Direction: Send, Paths: []Path{{Source: "t"}}, Destination: "in"})
 	require.Error(t, err)
-	require.EqualValues(t, 100, res.FilesDone+res.FilesFailed)
+	require.LessOrEqual(t, res.FilesDone+res.FilesFailed, int64(100)) // fewer if some go before they are listed
 	require.NotZero(t, res.FilesFailed)
 	require.Len(t, names(t, r.root), int(res.FilesDone))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,6 +28,8 @@ type Dir struct {
 	path   string // as given, made absolute
 	dirs   dirCache
 
+	syncing chan struct{} // whoever syncs folders holds the one token
+
 	mu    sync.Mutex // protects dirty
 	dirty map[string]struct{}
 }
@@ -46,7 +49,7 @@ func OpenDir(dir string) (*Dir, error) {
 		_ = root.Close()
 		return nil, storeError(CodeNoPerms, "open", dir, err)
 	}
-	d := &Dir{root: root, handle: handle, path: abs, free: abs == filepath.VolumeName(abs)+string(filepath.Separator)}
+	d := &Dir{root: root, handle: handle, path: abs, syncing: make(chan struct{}, 1), free: abs == filepath.VolumeName(abs)+string(filepath.Separator)}
 	if fi, err := handle.Stat(); err == nil {
 		d.dev = infoOf(fi).Dev
 	}
@@ -235,7 +238,7 @@ func (d *Dir) mkdirAll(name string) error {
 		return nil
 	}
 	if err == nil {
-		d.markDirty(path.Dir(name))
+		err = d.markDirty(path.Dir(name))
 	}
 	return err
 }
@@ -430,25 +433,61 @@ func (d *Dir) HasPartial(_ context.Context, name string) (left bool, err error) 
 // flushCovers says whether Flush makes data on the file system dev durable.
 func (d *Dir) flushCovers(dev uint64) bool { return haveSyncfs && dev == d.dev }
 
-func (d *Dir) markDirty(dir string) {
+// maxDirty bounds the folders that wait for a sync; sessions that never sync would grow it for ever.
+const maxDirty = 1 << 16
+
+// markDirty notes that names in the folder changed.
+func (d *Dir) markDirty(dir string) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.dirty == nil {
 		d.dirty = make(map[string]struct{})
 	}
 	d.dirty[dir] = struct{}{}
+	full := len(d.dirty) >= maxDirty
+	d.mu.Unlock()
+	if full {
+		return d.Flush(context.Background())
+	}
+	return nil
+}
+
+// takeDirty returns the folders that were marked. Between it and the return of the token nobody else can find
+// that nothing is left to sync, and take for durable what is still being synced.
+func (d *Dir) takeDirty() map[string]struct{} {
+	d.syncing <- struct{}{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dirty := d.dirty
+	d.dirty = nil
+	return dirty
+}
+
+// giveBack ends what takeDirty began; what was not synced is marked again.
+func (d *Dir) giveBack(dirty map[string]struct{}) {
+	d.mu.Lock()
+	if d.dirty == nil {
+		d.dirty = dirty
+	} else {
+		maps.Copy(d.dirty, dirty)
+	}
+	d.mu.Unlock()
+	<-d.syncing
 }
 
 // syncDirs makes names in the folders marked dirty durable.
 func (d *Dir) syncDirs() error {
-	d.mu.Lock()
-	dirty := d.dirty
-	d.dirty = nil
-	d.mu.Unlock()
+	dirty := d.takeDirty()
+	defer d.giveBack(dirty)
+	return d.syncEach(dirty)
+}
+
+// syncEach syncs the folders and takes those that are done out of the set.
+func (d *Dir) syncEach(dirty map[string]struct{}) error {
 	for dir := range dirty {
 		if err := d.syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		delete(dirty, dir)
 	}
 	return nil
 }
@@ -470,19 +509,19 @@ func (d *Dir) syncDir(dir string) error {
 // Flush implements Store. On Linux it is one syncfs, plus a sync of each touched folder on other file
 // systems below the root; elsewhere files were synced when they were sealed and the folders follow here.
 func (d *Dir) Flush(context.Context) error {
+	dirty := d.takeDirty()
+	defer d.giveBack(dirty)
 	if haveSyncfs {
-		d.mu.Lock()
-		for dir := range d.dirty {
-			if d.covered(dir) {
-				delete(d.dirty, dir)
-			}
-		}
-		d.mu.Unlock()
 		if err := syncfs(d.handle); err != nil {
 			return err
 		}
+		for dir := range dirty {
+			if d.covered(dir) {
+				delete(dirty, dir)
+			}
+		}
 	}
-	return d.syncDirs()
+	return d.syncEach(dirty)
 }
 
 // covered says whether the folder lies on the root's own file system.

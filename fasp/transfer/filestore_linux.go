@@ -62,5 +62,5 @@ func lockFile(f *os.File) error {
 func freeBytes(f *os.File) (n int64, err error) {
 	var st unix.Statfs_t
 	err = control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
-	return int64(st.Bavail) * st.Bsize, err
+	return int64(st.Bavail) * int64(st.Bsize), err // Bsize is an int32 on some
 }

@@ -159,10 +159,12 @@ func (p *dirSealed) Publish(_ context.Context, s Sync) error {
 	}
 	switch {
 	case s == SyncNow:
-		p.d.markDirty(dir)
+		if err := p.d.markDirty(dir); err != nil {
+			return err
+		}
 		return p.d.syncDirs()
 	case s == SyncLater && !p.d.flushCovers(dev):
-		p.d.markDirty(dir)
+		return p.d.markDirty(dir)
 	}
 	return nil
 }

@@ -518,8 +518,18 @@ func (f *rfile) keepPartial(ctx context.Context, tgt Target) {
 	if err == nil {
 		err = tgt.SaveState(ctx, state)
 	}
-	if err = errors.Join(err, tgt.Close()); err != nil {
+	if err != nil {
 		f.r.log.Warn("checkpoint not saved", "file", f.ent.Name, "err", err)
+		if old, serr := tgt.State(ctx); serr == nil && old == nil {
+			// Without any checkpoint the data is of no use, and on a full disk it is in the way.
+			if err := tgt.Discard(ctx); err != nil {
+				f.r.log.Warn("partial file not removed", "file", f.ent.Name, "err", err)
+			}
+			return
+		}
+	}
+	if err := tgt.Close(); err != nil {
+		f.r.log.Warn("partial file not closed", "file", f.ent.Name, "err", err)
 	}
 }
 

@@ -338,12 +338,15 @@ func (s *sender) report(k EventKind, f *sfile, code Code, text string) {
 	if f.again && k != EventFileFailed {
 		return
 	}
+	s.mu.Lock()
+	bytes, resumed, digest := f.bytes, f.resumed, f.digest
+	s.mu.Unlock()
 	r := FileRecord{
-		Name: f.name, Size: f.info.Size, BytesSent: f.bytes, BytesResumed: f.resumed, Mtime: f.info.Mtime,
+		Name: f.name, Size: f.info.Size, BytesSent: bytes, BytesResumed: resumed, Mtime: f.info.Mtime,
 		Folder: f.kind == kindDir, Link: f.kind == kindLink, Code: code, Error: text,
 	}
-	if len(f.digest) > 0 && k == EventFileDone {
-		r.Checksum, r.Digest = s.req.Checksum, f.digest
+	if len(digest) > 0 && k == EventFileDone {
+		r.Checksum, r.Digest = s.req.Checksum, digest
 	}
 	if k != EventFileFailed && f.kind == kindFile {
 		s.rep.bytesDone.Add(f.info.Size)
