@@ -26,9 +26,9 @@ type connLoop struct {
 	trains    []udp.Train
 	packet    core.Packet
 	inBlocks  []*Block // whole since the last publish
-	lastClass int
-	settled   []*core.OutBlock
-	closing   []byte // the CLOSE frame, once this side ends the session
+	lastClass int      // of buffers: the last whole block's
+	partial   int64    // bytes of buffers of blocks that are not whole
+	closing   []byte   // the CLOSE frame, once this side ends the session
 	closeAt   [3]time.Duration
 	closeSent int
 	forged    uint64
@@ -352,7 +352,15 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	if r.Whole {
 		buf := r.Block.Ref.(*buffer)
 		n := r.Block.Size
-		l.lastClass = buf.class
+		l.partial -= int64(len(buf.data))
+		l.lastClass = bufferClass(n)
+		if l.lastClass < buf.class {
+			// The guess was too large, and the layer above may keep the block for long.
+			fit := l.c.e.buffers.get(n)
+			copy(fit.data, buf.data[:n])
+			l.c.e.buffers.put(buf)
+			buf = fit
+		}
 		l.inBlocks = append(l.inBlocks, NewBlock(buf.data[:n], func(*Block) { l.c.release(buf, n) }))
 		l.core.RecycleIn(r.Block)
 	}
@@ -364,10 +372,17 @@ func (l *connLoop) place(b *core.InBlock, off int, payload []byte) {
 	buf, _ := b.Ref.(*buffer)
 	end := off + len(payload)
 	if buf == nil || end > len(buf.data) {
-		// How large the block is shows only with its last symbol; the last block's size is a good guess.
-		bigger := l.c.e.buffers.get(max(end, min(bufferClasses[l.lastClass], MaxBlock)))
+		// How large the block is shows only with its last symbol; the last block's size is a good guess, as long as guesses
+		// do not take more than credit stands for.
+		want := max(end, b.Size)
+		if guess := bufferClasses[l.lastClass]; b.Size == 0 && l.partial+int64(guess) <= l.core.Window() {
+			want = max(want, guess)
+		}
+		bigger := l.c.e.buffers.get(want)
+		l.partial += int64(len(bigger.data))
 		if buf != nil {
 			copy(bigger.data, buf.data)
+			l.partial -= int64(len(buf.data))
 			l.c.e.buffers.put(buf)
 		}
 		buf = bigger

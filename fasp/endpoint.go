@@ -371,8 +371,11 @@ func (e *Endpoint) unreserve(cid wire.CID) {
 
 var errFull = errors.New("too many sessions")
 
-// adopt registers a session and starts it.
-func (e *Endpoint) adopt(c *Conn) error {
+// adopt registers a session and starts it, if there is room.
+func (e *Endpoint) adopt(c *Conn) error { return e.start(c, e.cfg.MaxSessions) }
+
+// start is adopt with a limit of its own.
+func (e *Endpoint) start(c *Conn, limit int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {
@@ -380,7 +383,7 @@ func (e *Endpoint) adopt(c *Conn) error {
 		return ErrClosed
 	default:
 	}
-	if len(e.conns) >= e.cfg.MaxSessions {
+	if len(e.conns) >= limit {
 		return errFull
 	}
 	e.conns[c.cid.Slot()] = c

@@ -14,7 +14,7 @@ type flightSender struct {
 }
 
 func newFlight(datagrams [][]byte, now, timeout time.Duration) *flightSender {
-	return &flightSender{datagrams: datagrams, next: now, start: now, gap: 250 * time.Millisecond, until: now + timeout}
+	return &flightSender{datagrams: datagrams, next: now, start: now, gap: 60 * time.Millisecond, until: now + timeout}
 }
 
 // take returns what to send now and moves to the next time.

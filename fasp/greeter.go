@@ -43,7 +43,7 @@ type greetKey struct {
 }
 
 type recentConn struct {
-	c     *Conn
+	cid   wire.CID // not the Conn: it may have ended long since, and is large
 	until time.Duration
 }
 
@@ -184,7 +184,12 @@ func (g *greeter) packet(now time.Duration, m greeting) {
 	}
 	k := greetKey{hdr.HID, m.from}
 	if r, ok := g.recent[k]; ok {
-		r.c.ping()
+		g.e.mu.RLock()
+		c := g.e.conns[r.cid.Slot()]
+		g.e.mu.RUnlock()
+		if c != nil && c.cid == r.cid {
+			c.ping()
+		}
 		return
 	}
 	h := g.open[k]
@@ -200,7 +205,7 @@ func (g *greeter) packet(now time.Duration, m greeting) {
 	h.received += len(m.data)
 	for data := m.data; len(data) > 0; {
 		hadHandshake := h.levels[1].inEnd
-		data, err = h.handshake.packet(data, func(p wire.Params) ([]byte, error) { return g.answer(h, p) })
+		data, err = h.handshake.packet(data, func(p wire.Params) ([]byte, error) { return g.answer(k, h, p) })
 		if err != nil {
 			g.e.cfg.Logger.Debug("handshake failed", "peer", m.from, "error", err)
 			if _, closed := errors.AsType[*PeerError](err); !closed {
@@ -230,7 +235,7 @@ func (g *greeter) admit(now time.Duration, k greetKey, hdr *wire.Long) *halfOpen
 	proved := g.checkToken(now, k, hdr.Token)
 	prefix := sourcePrefix(k.from)
 	limit := g.e.cfg.MaxHalfOpen
-	crowded := len(g.open) > limit/2 || g.shares[prefix] >= max(8, limit/16)
+	crowded := len(g.open) >= limit/2 || g.shares[prefix] >= max(8, limit/16)
 	if !proved && crowded {
 		g.e.greeter.retries.Add(1)
 		b := wire.AppendRetry(nil, wire.Version1, k.hid, g.makeToken(now, k))
@@ -259,13 +264,13 @@ func (g *greeter) admit(now time.Duration, k greetKey, hdr *wire.Long) *halfOpen
 }
 
 // answer picks the cipher and makes our transport parameters.
-func (g *greeter) answer(h *halfOpen, p wire.Params) ([]byte, error) {
+func (g *greeter) answer(k greetKey, h *halfOpen, p wire.Params) ([]byte, error) {
 	c, ok := pickCipher(p.Ciphers, g.e.cfg.Ciphers)
 	if !ok {
 		return nil, errors.New("no cipher in common")
 	}
 	h.cipher = c
-	return g.e.params([]byte{byte(c)}, g.e.cfg.Identity.resetToken(h.cid)), nil
+	return g.e.params([]byte{byte(c)}, g.e.cfg.Identity.resetToken(h.cid, k.from)), nil
 }
 
 // finish turns a complete handshake into a session.
@@ -281,13 +286,21 @@ func (g *greeter) finish(now time.Duration, k greetKey, h *halfOpen) {
 			err = g.e.adopt(c)
 		}
 	}
+	if errors.Is(err, errFull) {
+		// The client has all it needs and takes the session for open, so the session itself has to say that it is not.
+		c.closing = &closeRequest{CodeBusy, "the server has no room for another session"}
+		if g.e.start(c, g.e.cfg.MaxSessions+g.e.cfg.MaxHalfOpen) == nil {
+			g.e.cfg.Logger.Warn("session refused", "peer", k.from, "error", err)
+			return
+		}
+	}
 	if err != nil {
 		g.e.unreserve(h.cid)
 		g.e.cfg.Logger.Warn("session refused", "peer", k.from, "error", err)
-		g.e.send([][]byte{h.close(CodeBusy, "the server has no room for another session")}, k.from)
+		g.e.send([][]byte{h.close(CodeInternal, "the server cannot open the session")}, k.from)
 		return
 	}
-	g.recent[k] = recentConn{c, now + recentLife}
+	g.recent[k] = recentConn{c.cid, now + recentLife}
 	g.next = min(g.next, now+recentLife)
 	c.log.Debug("session accepted", "rtt", rtt)
 	c.ping() // the client repeats its Finished until it hears from the session

@@ -92,7 +92,6 @@ type trafficKeys struct {
 	// Receiving.
 	prev, next       sealer
 	hasPrev, hasNext bool
-	scratch          []byte
 }
 
 func newTrafficKeys(secret []byte, c Cipher) *trafficKeys {

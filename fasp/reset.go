@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/udp"
@@ -13,10 +14,12 @@ import (
 // resetsPerSecond bounds the answers to packets of unknown sessions (docs/protocol.md section 5.5).
 const resetsPerSecond = 100
 
-// resetToken is what proves that the server with this identity has forgotten the session of a CID, even after a restart.
-func (id *Identity) resetToken(cid wire.CID) []byte {
+// resetToken is what proves that the server with this identity has forgotten the session that a client had from an address under a CID,
+// even after a restart. Without the address anybody could collect the tokens of all CIDs and end sessions with them later.
+func (id *Identity) resetToken(cid wire.CID, client netip.AddrPort) []byte {
 	m := hmac.New(sha256.New, id.reset)
 	m.Write(binary.BigEndian.AppendUint64(nil, uint64(cid)))
+	m.Write([]byte(client.String()))
 	return m.Sum(nil)[:wire.ResetTokenLen]
 }
 
@@ -40,7 +43,7 @@ func (e *Endpoint) reset(cid wire.CID, p udp.Packet) {
 	}
 	e.resetIn++
 	e.resets.Add(1)
-	e.send([][]byte{wire.AppendReset(nil, cid, e.cfg.Identity.resetToken(cid))}, p.Addr)
+	e.send([][]byte{wire.AppendReset(nil, cid, e.cfg.Identity.resetToken(cid, p.Addr))}, p.Addr)
 }
 
 // wasReset ends the session whose server says that it has forgotten it.

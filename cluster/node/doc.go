@@ -11,7 +11,5 @@
 // The state folder holds the identity (identity.pem, the private key that clients know the node by) and, unless Config.Keys is given, the access keys
 // (keys.json and master.key). Back it up, and let nobody read it.
 //
-// Known limits: rate caps are shared out equally among the sessions they bind, also when one of them does not use its share. A key's root
-// is opened by path after it was found to lie below the docroot, so whoever can change folders there outside of
-// transfers, at that moment, is trusted.
+// Known limits: rate caps are shared out equally among the sessions they bind, also when one of them does not use its share.
 package node

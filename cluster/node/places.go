@@ -12,8 +12,7 @@ import (
 
 // places opens the folders that keys are bound to, and keeps those in use open once.
 type places struct {
-	docroot string
-	root    *os.Root
+	root *os.Root // the docroot
 
 	mu   sync.Mutex // guards used
 	used map[string]*place
@@ -33,7 +32,7 @@ func openPlaces(docroot string) (*places, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docroot: %w", err)
 	}
-	return &places{docroot: abs, root: root, used: map[string]*place{}}, nil
+	return &places{root: root, used: map[string]*place{}}, nil
 }
 
 func (p *places) close() { p.root.Close() }
@@ -73,8 +72,12 @@ func (p *places) make(name string) (transfer.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer below.Close()
-	return transfer.OpenDir(filepath.Join(p.docroot, local))
+	dir, err := transfer.NewDir(below)
+	if err != nil {
+		below.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 func (p *places) release(name string, at *place) {

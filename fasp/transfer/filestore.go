@@ -44,12 +44,22 @@ func OpenDir(dir string) (*Dir, error) {
 	if err != nil {
 		return nil, storeError(CodeNoSuchFile, "open", dir, err)
 	}
-	handle, err := root.Open(".")
+	d, err := NewDir(root)
 	if err != nil {
 		_ = root.Close()
-		return nil, storeError(CodeNoPerms, "open", dir, err)
+		return nil, err
 	}
-	d := &Dir{root: root, handle: handle, path: abs, syncing: make(chan struct{}, 1), free: abs == filepath.VolumeName(abs)+string(filepath.Separator)}
+	d.path, d.free = abs, abs == filepath.VolumeName(abs)+string(filepath.Separator)
+	return d, nil
+}
+
+// NewDir makes a Dir of a folder that is open already, and takes it over unless it fails.
+func NewDir(root *os.Root) (*Dir, error) {
+	handle, err := root.Open(".")
+	if err != nil {
+		return nil, storeError(CodeNoPerms, "open", root.Name(), err)
+	}
+	d := &Dir{root: root, handle: handle, path: root.Name(), syncing: make(chan struct{}, 1)}
 	if fi, err := handle.Stat(); err == nil {
 		d.dev = infoOf(fi).Dev
 	}

@@ -36,8 +36,10 @@ func TestAdversePaths(t *testing.T) {
 		{"duplication", with(func(i *simnet.Impair) { i.DupProb = 0.05 }), with(func(i *simnet.Impair) { i.DupProb = 0.05 }), 0.98, 0},
 		{"bursts of 100 ms", with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 100 * ms, Gap: 2 * time.Second} }), base, 0.95, 0},
 		{"bursts of 500 ms", with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 500 * ms, Gap: 5 * time.Second} }), base, 0.95, 0},
-		{"bursts of 500 ms both ways", with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 500 * ms, Gap: 5 * time.Second} }),
-			with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 500 * ms, Gap: 5 * time.Second} }), 0.98, 0},
+		{
+			"bursts of 500 ms both ways", with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 500 * ms, Gap: 5 * time.Second} }),
+			with(func(i *simnet.Impair) { i.Burst = simnet.Burst{Mean: 500 * ms, Gap: 5 * time.Second} }), 0.98, 0,
+		},
 		{"no return for 900 ms in 5 s", base, with(func(i *simnet.Impair) {
 			i.Down = func(now time.Duration) bool { return now%(5*time.Second) < 900*ms }
 		}), 0.98, 0},

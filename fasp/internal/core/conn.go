@@ -13,6 +13,8 @@ const (
 	never    = time.Duration(1<<63 - 1)
 	// maxOutstanding bounds the ledger: 12 s of 1,500-byte packets at 4 Gbit/s.
 	maxOutstanding = 1 << 22
+	// maxAhead bounds the blocks from the oldest unsettled one up (section 7).
+	maxAhead = 1 << 20
 )
 
 // Errors that end a session without the peer's word.
@@ -207,7 +209,7 @@ func (c *Conn) Unsettled() (blocks, messageBytes int) { return c.out.open, c.msg
 
 // MayAdd tells whether a block of that size in that extent is covered by credit behind all that is queued.
 func (c *Conn) MayAdd(size int, extent uint64) bool {
-	return c.issued+charge(size) <= c.credit && extent < c.extents
+	return c.issued+charge(size) <= c.credit && extent < c.extents && len(c.out.blocks) < maxAhead
 }
 
 // AddBlock queues a block of 1 to 1 MiB bytes. Ref is the driver's own. Credit is taken at once, so call it only

@@ -71,6 +71,9 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		c.Stats.Duplicates++
 		return DataResult{Duplicate: true}, nil
 	}
+	if i >= maxAhead {
+		return DataResult{}, protocolError("block too far ahead of the oldest")
+	}
 	if int(i) >= len(c.in) {
 		// Each block before it that has not begun needs its own part of the credit that is left.
 		if left := c.creditGiven - min(c.creditGiven, c.freed+c.inHeld); uint64(int(i)+1-c.inBegun)*minCharge > left {

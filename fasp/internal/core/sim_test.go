@@ -211,7 +211,6 @@ type result struct {
 	goodput, limit float64 // bit/s of block bytes; what the realised loss allows
 	excess         float64 // data packets that brought nothing new, over distinct symbols
 	reverse        float64 // bytes of reports over bytes of data
-	queue          time.Duration
 	packets        uint64
 }
 
