@@ -64,7 +64,8 @@ func proof(v Verifier, id string, conn Exporter) (mac [sha256.Size]byte, err err
 
 // Verify checks the message that a client sent with [Credential.Authenticate] over the session conn, and returns what its key allows.
 // Errors: ErrAuth for everything that is wrong with the message; ErrDisabled if the proof is right and the key is disabled; others come from
-// the store or the session and say nothing about the client. An unknown key is refused with the same text and after the same work as a wrong secret.
+// the store or the session and say nothing about the client. With an error, the Grant allows nothing; its KeyID is then what the client called itself, not
+// proved, of at most [MaxID] characters as ids have them, or empty. An unknown key is refused with the same text and after the same work as a wrong secret.
 func Verify(ctx context.Context, store Store, conn Exporter, msg []byte) (Grant, error) {
 	m, err := parseMessage(msg)
 	if err != nil {
@@ -74,19 +75,19 @@ func Verify(ctx context.Context, store Store, conn Exporter, msg []byte) (Grant,
 	known := err == nil
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
-			return Grant{}, fmt.Errorf("look up an access key: %w", err)
+			return Grant{KeyID: m.id}, fmt.Errorf("look up an access key: %w", err)
 		}
 		key = Key{} // the zero verifier costs as much to check as any
 	}
 	want, err := proof(key.Verifier, m.id, conn)
 	if err != nil {
-		return Grant{}, err
+		return Grant{KeyID: m.id}, err
 	}
 	switch equal := hmac.Equal(want[:], m.mac[:]); {
 	case !equal || !known:
-		return Grant{}, ErrAuth
+		return Grant{KeyID: m.id}, ErrAuth
 	case key.Disabled:
-		return Grant{}, ErrDisabled
+		return Grant{KeyID: m.id}, ErrDisabled
 	}
 	return key.Grant(), nil
 }

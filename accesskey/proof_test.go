@@ -61,8 +61,9 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, ErrAuth, err, "a proof of another session is worth nothing")
 
 	wrong, unknown := server(), server()
-	_, err1 := Verify(ctx, store, wrong, prove(Credential{ID: "alice", Secret: "other"}, "s1"))
-	_, err2 := Verify(ctx, store, unknown, prove(Credential{ID: "bob", Secret: "other"}, "s1"))
+	g1, err1 := Verify(ctx, store, wrong, prove(Credential{ID: "alice", Secret: "other"}, "s1"))
+	g2, err2 := Verify(ctx, store, unknown, prove(Credential{ID: "bob", Secret: "other"}, "s1"))
+	require.Equal(t, []Grant{{KeyID: "alice"}, {KeyID: "bob"}}, []Grant{g1, g2}, "who it was is for the log; nothing is granted")
 	require.Equal(t, ErrAuth, err1)
 	require.Equal(t, err1, err2, "unknown id and wrong secret look the same")
 	require.Equal(t, wrong.calls, unknown.calls, "and cost the same")

@@ -17,7 +17,8 @@ import (
 type Config struct {
 	// DocRoot is the folder that clients reach, or parts of it. It must exist.
 	DocRoot string
-	// StateDir holds the node's identity and access keys. It is made if needed, for this user only.
+	// StateDir holds the node's identity and access keys. It is made if needed, for this user only. Neither may lie in the other: clients would reach
+	// the keys, or the keys' folder would fill with files of clients.
 	StateDir string
 	// Listen is the UDP address "host:port"; empty means port 33001 on all addresses. Port 0 takes a free one.
 	Listen string
@@ -32,7 +33,7 @@ type Config struct {
 	MaxRate fasp.Rate
 	// MinFree is how many bytes uploads leave free on the docroot's file system; 0 means none.
 	MinFree int64
-	// MaxSessions bounds sessions; more are refused as busy. 0 means 256.
+	// MaxSessions bounds sessions; more are refused as busy. 0 means 256, negative is an error.
 	MaxSessions int
 	// MaxUnauthenticated bounds sessions whose proof has not been checked yet; the oldest gives way to a new one. 0 means 16.
 	MaxUnauthenticated int
@@ -48,13 +49,19 @@ type Config struct {
 	// that are cut resume later by themselves.
 	DrainTimeout time.Duration
 
-	// Datagram is the largest UDP payload, bytes; 0 means what fits an MTU of 1,500.
+	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500.
 	Datagram int
 	// Logger gets a line for each session, at debug level one for each file. nil is silent.
 	Logger *slog.Logger
 	// Events gets the events of all sessions, one call at a time per session; see transfer.Event. May be nil.
 	Events func(transfer.Event)
 }
+
+// The bounds of a UDP payload that package fasp takes.
+const (
+	minDatagram = 1200
+	maxDatagram = 65507
+)
 
 // DefaultPort is the UDP port of nodes.
 const DefaultPort = 33001
@@ -69,6 +76,15 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !fi.IsDir() {
 		return c, fmt.Errorf("docroot %s is not a folder", c.DocRoot)
+	}
+	if err := apart(c.StateDir, c.DocRoot); err != nil {
+		return c, err
+	}
+	if c.MaxSessions < 0 || c.MaxUnauthenticated < 0 {
+		return c, errors.New("node: MaxSessions and MaxUnauthenticated must not be negative")
+	}
+	if c.Datagram != 0 && (c.Datagram < minDatagram || c.Datagram > maxDatagram) {
+		return c, fmt.Errorf("node: Datagram %d: want %d to %d bytes", c.Datagram, minDatagram, maxDatagram)
 	}
 	if c.Listen == "" {
 		c.Listen = fmt.Sprint(":", DefaultPort)

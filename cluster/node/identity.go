@@ -17,14 +17,20 @@ func LoadIdentity(dir string) (*fasp.Identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
+	id, err := ReadIdentity(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return id, err
+	}
+	if err := createIdentity(filepath.Join(dir, identityName)); err != nil {
+		return nil, fmt.Errorf("make the identity: %w", err)
+	}
+	return ReadIdentity(dir)
+}
+
+// ReadIdentity returns the identity in the state folder dir. The error matches fs.ErrNotExist if there is none.
+func ReadIdentity(dir string) (*fasp.Identity, error) {
 	path := filepath.Join(dir, identityName)
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := createIdentity(path); err != nil {
-			return nil, fmt.Errorf("make the identity: %w", err)
-		}
-		data, err = os.ReadFile(path)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the identity: %w", err)
 	}

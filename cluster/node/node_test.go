@@ -178,6 +178,7 @@ func TestWrongKeyWithinTwoRoundTrips(t *testing.T) {
 			require.ErrorContains(t, err, c.text)
 			// Two round trips, and what the packets and Close's three copies take.
 			require.LessOrEqual(t, time.Since(start), 4*oneWay+50*time.Millisecond, c.cred.ID)
+			require.Regexp(t, `msg="session refused" .*key=`+c.cred.ID+` `, w.log.String())
 		}
 		entries, err := os.ReadDir(w.docroot)
 		require.NoError(t, err)
@@ -238,6 +239,21 @@ func TestUnauthenticatedSessionsAreBounded(t *testing.T) {
 		w.node.mu.Lock()
 		defer w.node.mu.Unlock()
 		require.LessOrEqual(t, len(w.node.waiting), 4)
+	})
+}
+
+func TestFullNodeSaysSo(t *testing.T) {
+	inWorld(t, Config{MaxSessions: 1}, func(w *world) {
+		t := w.t
+		c := w.connect()
+		require.NoError(t, alice.Authenticate(t.Context(), c))
+		synctest.Wait()
+		time.Sleep(4 * oneWay) // virtual
+		require.Equal(t, 1, w.node.Sessions())
+		err := w.upload(alice, "up", 1000)
+		require.ErrorContains(t, err, "too many sessions")
+		require.Regexp(t, `msg="session refused" .*key=alice .*error="too many sessions"`, w.log.String())
+		c.Close(fasp.CodeDone, "")
 	})
 }
 
@@ -348,7 +364,7 @@ func TestConfigErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	_, err = New(Config{DocRoot: filepath.Join(dir, "file"), StateDir: dir})
 	require.ErrorContains(t, err, "not a folder")
-	n, err := New(Config{DocRoot: dir, StateDir: dir, Listen: "127.0.0.1:nonsense"})
+	n, err := New(Config{DocRoot: dir, StateDir: t.TempDir(), Listen: "127.0.0.1:nonsense"})
 	require.NoError(t, err)
 	require.Error(t, n.Run(t.Context()))
 }

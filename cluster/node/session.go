@@ -25,6 +25,7 @@ type waiter struct {
 
 var (
 	errCrowded = errors.New("too many sessions wait to be authenticated")
+	errFull    = errors.New("too many sessions")
 	errSlow    = errors.New("no authentication in time")
 )
 
@@ -57,7 +58,7 @@ func (n *Node) promote(w *waiter) error {
 	case n.draining:
 		return errShutdown
 	case n.serving >= n.cfg.MaxSessions:
-		return errCrowded
+		return errFull
 	}
 	n.serving++
 	return nil
@@ -93,13 +94,16 @@ func (n *Node) serve(life, ctx context.Context, w *waiter) {
 	w.giveUp(nil)
 	if err != nil {
 		code, reason := refusal(err)
-		log.Warn("session refused", "key", grant.KeyID, "reason", reason, "error", err)
+		log.Warn("session refused", "key", shortID(grant.KeyID), "reason", reason, "error", err)
 		w.conn.Close(code, reason)
 		return
 	}
 	defer n.demote()
 	n.transfer(life, w.conn, grant, log.With("key", grant.KeyID))
 }
+
+// shortID is what the log shows of a key id that was not proved; package accesskey takes printable ASCII only.
+func shortID(id string) string { return id[:min(len(id), 64)] }
 
 // authenticate reads the client's first message and checks its proof (docs/protocol-auth.md section 40).
 func (n *Node) authenticate(ctx context.Context, conn *fasp.Conn) (accesskey.Grant, error) {
@@ -119,7 +123,7 @@ func refusal(err error) (fasp.Code, string) {
 		return fasp.CodeAuth, err.Error()
 	case errors.Is(err, errSlow):
 		return fasp.CodeTimeout, err.Error()
-	case errors.Is(err, errCrowded):
+	case errors.Is(err, errCrowded), errors.Is(err, errFull):
 		return fasp.CodeBusy, "too many sessions"
 	case errors.Is(err, errShutdown):
 		return fasp.CodeShutdown, "shutting down"

@@ -65,7 +65,7 @@ type Limits struct {
 	Read   bool // download
 	Write  bool // upload
 	List   bool // download folders
-	Delete bool // replace existing files; without it every upload behaves as with OverwriteNever
+	Delete bool // replace existing files and change attributes of existing folders; without it a file that exists with other content fails
 	// MaxRate caps the rate of data in either direction; 0 means no cap.
 	MaxRate fasp.Rate
 	// MinFree is how many bytes must stay free at the destination; 0 means no check. It is checked when a

@@ -164,7 +164,7 @@ func (r *reporter) file(k EventKind, f FileRecord) {
 			r.result.Errors = append(r.result.Errors, FileError{Name: f.Name, Code: f.Code, Text: f.Error})
 		}
 	case len(f.Digest) > 0 && len(r.result.Digests) < r.limit:
-		r.result.Digests = append(r.result.Digests, FileDigest{Name: f.Name, Checksum: f.Checksum, Digest: f.Digest})
+		r.result.Digests = append(r.result.Digests, FileDigest{Name: f.Name, Size: f.Size, Checksum: f.Checksum, Digest: f.Digest})
 	}
 	if r.fn != nil {
 		r.fn(Event{Kind: k, Time: time.Now(), Session: r.session(), File: f})
@@ -182,7 +182,7 @@ type Result struct {
 	Unwanted     int64 // bytes that crossed and were not needed
 	Attempts     int   // sessions, at least 1
 	Elapsed      time.Duration
-	Durable      bool // false under DurabilityNone
+	Durable      bool // false under DurabilityNone, and where no server took up the job
 	Errors       []FileError
 	Digests      []FileDigest // if Spec.Checksum asks; up to Config.MaxErrors, events carry all
 }
@@ -197,6 +197,7 @@ type FileError struct {
 // FileDigest is the whole-file digest of one file.
 type FileDigest struct {
 	Name     string
+	Size     int64
 	Checksum Checksum
 	Digest   []byte
 }

@@ -35,7 +35,7 @@ func hostileClient(t *testing.T, store Store, flags uint64) *peer {
 	go func() {
 		p.err <- Serve(context.Background(), s, ServeConfig{Store: store, Limits: Limits{Read: true, Write: true, List: true, Delete: true}})
 	}()
-	q := &request{Version: wireVersion, Direction: Send, Flags: flags | flagCreateDir, BlockSize: minBlockSize, Dest: "."}
+	q := &request{Version: wireVersion, Direction: Send, Flags: flags | flagCreateDir, BlockSize: minBlockSize, Dest: ".", Symlinks: SymlinksCopy}
 	p.put(recRequest, q.encode())
 	typ, _, err := p.in.next(t.Context())
 	require.NoError(t, err)
@@ -535,8 +535,8 @@ func TestLimits(t *testing.T) {
 	require.Equal(t, CodeNoPerms, code(err))
 	r.limits = Limits{Write: true, MaxRate: fasp.Mbps}
 	res, err := r.run(r.send("f"))
-	require.NoError(t, err)
-	require.EqualValues(t, 1, res.FilesSkipped, "without Delete nothing is replaced")
+	require.Equal(t, CodeSomeFileErrors, code(err))
+	require.Equal(t, CodeNoPerms, res.Errors[0].Code, "without Delete nothing is replaced, and that is said")
 	r.limits = Limits{Read: true}
 	_, err = r.run(down)
 	require.Equal(t, CodeNoPerms, code(err), "without List folders cannot be had")
@@ -724,7 +724,7 @@ func TestBusy(t *testing.T) {
 	if haveSyncfs {
 		require.ErrorIs(t, err, ErrBusy, "not before it has its name")
 	}
-	require.NoError(t, sealed.Publish(t.Context(), SyncNow))
+	require.NoError(t, sealed.Publish(t.Context(), SyncNow, true))
 	two, err := d.Create(t.Context(), "f", Attr{Size: 3, Mode: 0o644})
 	require.NoError(t, err)
 	require.Zero(t, two.Partial())
@@ -803,24 +803,6 @@ func TestRetryRules(t *testing.T) {
 			time.Sleep(lingerTime + time.Second) // virtual; the node's last session ends
 		})
 	})
-}
-
-func TestJournal(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	j, err := openJournal(dir, id16{1})
-	require.NoError(t, err)
-	require.False(t, j.interrupted)
-	j, err = openJournal(dir, id16{1})
-	require.NoError(t, err)
-	require.True(t, j.interrupted, "the first did not end")
-	require.NoError(t, j.done())
-	j, err = openJournal(dir, id16{1})
-	require.NoError(t, err)
-	require.False(t, j.interrupted)
-	j, err = openJournal("", id16{1})
-	require.NoError(t, err)
-	require.True(t, j.interrupted, "without a place nothing is known")
-	require.NoError(t, j.done())
 }
 
 func TestUsageErrors(t *testing.T) {

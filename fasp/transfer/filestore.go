@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -281,26 +282,84 @@ func (d *Dir) making(name string, fn func(r *os.Root, base string) error) error 
 
 // Symlink implements Store.
 func (d *Dir) Symlink(_ context.Context, target, name string, force bool) error {
-	dir, _ := splitName(name)
-	if path.IsAbs(target) || filepath.IsAbs(target) || !filepath.IsLocal(filepath.FromSlash(path.Join(dir, target))) {
+	switch {
+	case filepath.IsAbs(target), filepath.Separator != '/' && strings.ContainsAny(target, `\:`), !linkStays(name, target):
 		return failf(CodeBadPath, name, "link refused: its target leads out of the destination")
+	case hasPartialElement(target):
+		return failf(CodeBadPath, name, "link refused: its target is a partial file of a transfer")
 	}
-	return d.making(name, func(r *os.Root, base string) error {
-		err := r.Symlink(target, base)
-		if !force || !errors.Is(err, fs.ErrExist) {
+	dir, base := splitName(name)
+	r, err := d.realDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.mkdirAll(dir); err != nil {
 			return err
 		}
-		tmp := partialName(base, "link", partSuffix)
+		r, err = d.realDir(dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	err = r.Symlink(target, base)
+	if force && errors.Is(err, fs.ErrExist) {
+		err = replaceByLink(r, target, base)
+	}
+	if err != nil {
+		return err
+	}
+	return d.markDirty(dir)
+}
+
+func replaceByLink(r *os.Root, target, base string) error {
+	tmp := partialName(base, randomTag(), partSuffix)
+	if err := r.Symlink(target, tmp); err != nil {
+		return err
+	}
+	if err := r.Rename(tmp, base); err != nil {
 		_ = r.Remove(tmp)
-		if err := r.Symlink(target, tmp); err != nil {
-			return err
+		return err
+	}
+	return nil
+}
+
+// realDir opens the folder dir, which the caller closes, and refuses to go through a symbolic link: what a link's
+// target leads to can be told by its letters only if the link stands in the folder that its name says.
+func (d *Dir) realDir(dir string) (*os.Root, error) {
+	at, err := d.root.OpenRoot(".")
+	if err != nil || dir == "." {
+		return at, err
+	}
+	for el := range strings.SplitSeq(dir, "/") {
+		next, err := realSub(at, el, dir)
+		_ = at.Close()
+		if err != nil {
+			return nil, err
 		}
-		if err := r.Rename(tmp, base); err != nil {
-			_ = r.Remove(tmp)
-			return err
-		}
-		return nil
-	})
+		at = next
+	}
+	return at, nil
+}
+
+func realSub(r *os.Root, el, dir string) (*os.Root, error) {
+	linked := failf(CodeBadPath, dir, "link refused: its folder is reached through another link")
+	fi, err := r.Lstat(el)
+	switch {
+	case err != nil:
+		return nil, err
+	case fi.Mode()&fs.ModeSymlink != 0:
+		return nil, linked
+	case !fi.IsDir():
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}
+	}
+	sub, err := r.OpenRoot(el)
+	if err != nil {
+		return nil, err
+	}
+	// Somebody may have put a link there meanwhile.
+	if now, err := sub.Stat("."); err != nil || !os.SameFile(fi, now) {
+		return nil, errors.Join(linked, err, sub.Close())
+	}
+	return sub, nil
 }
 
 // SetAttr implements Store.
@@ -338,22 +397,16 @@ func setAttr(r *os.Root, base string, a Attr, made fs.FileMode) error {
 // createMode is the mode that a new temporary file asks for; the system's mask applies.
 func createMode(a Attr) fs.FileMode { return fs.FileMode(a.Mode)&fs.ModePerm | 0o600 }
 
-// Put implements Store.
-func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error) {
-	p := &dirSealed{d: d}
+// Put implements Store. The temporary name is random, whatever the tag.
+func (d *Dir) Put(_ context.Context, name, _ string, data []byte, a Attr, s Sync) (Sealed, error) {
+	p := &dirSealed{d: d, name: name}
 	err := d.making(name, func(r *os.Root, base string) error {
-		p.name = name
-		p.tmp = partialName(base, tag, partSuffix)
-		const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
-		f, err := r.OpenFile(p.tmp, flags, createMode(a))
-		if errors.Is(err, fs.ErrExist) {
-			if err = r.Remove(p.tmp); err == nil {
-				f, err = r.OpenFile(p.tmp, flags, createMode(a))
-			}
-		}
+		p.tmp = partialName(base, randomTag(), partSuffix)
+		f, err := r.OpenFile(p.tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, createMode(a))
 		if err != nil {
 			return err
 		}
+		var made fs.FileInfo
 		err = func() error {
 			if _, err := f.Write(data); err != nil {
 				return err
@@ -362,9 +415,8 @@ func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sy
 			if err != nil {
 				return err
 			}
-			in := infoOf(fi)
-			p.ino = in.Ino
-			if s == SyncNow || s == SyncLater && !d.flushCovers(in.Dev) {
+			made = fi
+			if s == SyncNow || s == SyncLater && !d.flushCovers(infoOf(fi).Dev) {
 				if err := fdatasync(f); err != nil {
 					return err
 				}
@@ -373,6 +425,13 @@ func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sy
 		}()
 		if cerr := f.Close(); err == nil {
 			err = cerr
+		}
+		if err == nil {
+			// Now, not before it was closed: some file systems settle times only then.
+			p.made, err = r.Lstat(p.tmp)
+		}
+		if err == nil && (!os.SameFile(made, p.made) || p.made.Size() != int64(len(data))) {
+			return fmt.Errorf("%s: %w", base, ErrBusy)
 		}
 		if err != nil {
 			_ = r.Remove(p.tmp)
@@ -392,8 +451,8 @@ func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 		t.tmp = partialName(base, "", partSuffix)
 		t.state = partialName(base, "", stateSuffix)
 		for range 10 {
-			if fi, err := r.Lstat(t.tmp); err == nil && !fi.Mode().IsRegular() {
-				if err := r.Remove(t.tmp); err != nil {
+			if t.unusable(r, base) {
+				if err := errors.Join(t.removeState(r), r.Remove(t.tmp)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
 			}

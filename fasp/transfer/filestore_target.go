@@ -114,64 +114,143 @@ func (t *dirTarget) Seal(_ context.Context, a Attr, s Sync) (Sealed, error) {
 }
 
 func (t *dirTarget) Discard(context.Context) error {
-	err := t.d.within(t.name, func(r *os.Root, _ string) error {
+	err := t.d.within(t.name, func(r *os.Root, base string) error {
+		if _, err := t.ours(r, base); err != nil {
+			return err
+		}
 		err := t.removeState(r)
 		return errors.Join(err, r.Remove(t.tmp))
 	})
 	return errors.Join(err, t.f.Close())
 }
 
+// ours describes what stands under the temporary name; the error wraps ErrBusy if that is not the open file.
+func (t *dirTarget) ours(r *os.Root, base string) (fs.FileInfo, error) {
+	self, err := t.f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	fi, err := r.Lstat(t.tmp)
+	if err == nil && !os.SameFile(self, fi) {
+		err = fmt.Errorf("%s: %w", base, ErrBusy)
+	}
+	return fi, err
+}
+
+// unusable says whether what stands under the temporary name must go: it is no file, or it is the published file
+// itself, by a crash between the two halves of linkNew.
+func (t *dirTarget) unusable(r *os.Root, base string) bool {
+	fi, err := r.Lstat(t.tmp)
+	if err != nil {
+		return false
+	}
+	if !fi.Mode().IsRegular() {
+		return true
+	}
+	final, err := r.Lstat(base)
+	return err == nil && os.SameFile(fi, final)
+}
+
 // dirSealed is a whole file under its temporary name.
 type dirSealed struct {
 	d         *Dir
 	name, tmp string
-	t         *dirTarget // nil for a file that Put wrote
-	ino       uint64     // for a file that Put wrote
+	t         *dirTarget  // nil for a file that Put wrote
+	made      fs.FileInfo // of a file that Put wrote, after its last change
+	dev       uint64      // once it is named
+	named     bool        // it has its final name
 }
 
-func (p *dirSealed) Publish(_ context.Context, s Sync) error {
-	if p.t != nil {
-		defer p.t.f.Close()
-	}
-	dir, _ := splitName(p.name)
-	var dev uint64
-	err := p.d.within(p.name, func(r *os.Root, base string) error {
-		fi, err := r.Lstat(p.tmp)
+func (p *dirSealed) Publish(_ context.Context, s Sync, replace bool) error {
+	if !p.named {
+		err := p.d.within(p.name, func(r *os.Root, base string) error { return p.rename(r, base, replace) })
 		if err != nil {
 			return err
 		}
-		in := infoOf(fi)
-		dev = in.Dev
-		if p.t == nil && in.Ino != p.ino {
-			// Somebody runs the same job into the same folder: that file is theirs and may be half written.
-			return fmt.Errorf("%s: %w", base, ErrBusy)
-		}
-		if err := r.Rename(p.tmp, base); err != nil {
-			return err
-		}
-		if p.t != nil {
-			return p.t.removeState(r)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
+	dir, _ := splitName(p.name)
 	switch {
 	case s == SyncNow:
 		if err := p.d.markDirty(dir); err != nil {
 			return err
 		}
 		return p.d.syncDirs()
-	case s == SyncLater && !p.d.flushCovers(dev):
+	case s == SyncLater && !p.d.flushCovers(p.dev):
 		return p.d.markDirty(dir)
 	}
 	return nil
 }
 
-func (p *dirSealed) Discard(ctx context.Context) error {
+func (p *dirSealed) rename(r *os.Root, base string, replace bool) error {
+	fi, err := p.ours(r, base)
+	if err != nil {
+		return err
+	}
+	p.dev = infoOf(fi).Dev
+	if replace {
+		err = r.Rename(p.tmp, base)
+	} else {
+		err = renameNew(r, p.tmp, base)
+	}
+	if err != nil {
+		return err
+	}
+	p.named = true
 	if p.t != nil {
+		err := p.t.removeState(r)
+		return errors.Join(err, p.t.f.Close()) // and so its lock, last
+	}
+	return nil
+}
+
+// ours describes what stands under the temporary name; the error wraps ErrBusy if that is not what was sealed. A file
+// that Put wrote is not held open, and its inode may be another file's by now; that one has other times.
+func (p *dirSealed) ours(r *os.Root, base string) (fs.FileInfo, error) {
+	if p.t != nil {
+		return p.t.ours(r, base)
+	}
+	fi, err := r.Lstat(p.tmp)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(fi, p.made) || fi.Size() != p.made.Size() || !fi.ModTime().Equal(p.made.ModTime()) ||
+		infoOf(fi).Ctime != infoOf(p.made).Ctime {
+		return nil, fmt.Errorf("%s: %w", base, ErrBusy)
+	}
+	return fi, nil
+}
+
+func (p *dirSealed) Discard(ctx context.Context) error {
+	switch {
+	case p.named:
+		return nil
+	case p.t != nil:
 		return p.t.Discard(ctx)
 	}
-	return p.d.within(p.name, func(r *os.Root, _ string) error { return r.Remove(p.tmp) })
+	return p.d.within(p.name, func(r *os.Root, base string) error {
+		if _, err := p.ours(r, base); err != nil {
+			return err
+		}
+		return r.Remove(p.tmp)
+	})
+}
+
+// linkNew is renameNew by a second name. On file systems without hard links it looks first, and what others put there
+// between the look and the renaming is replaced.
+func linkNew(r *os.Root, old, name string) error {
+	err := r.Link(old, name)
+	if err == nil {
+		// The file has its name. If the other one stays, a Target of it will not write to it (unusable).
+		_ = r.Remove(old)
+		return nil
+	}
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := r.Lstat(name); err == nil {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return r.Rename(old, name)
 }

@@ -10,10 +10,12 @@ import (
 // journal is a marker file that stands while a job is unfinished. It holds nothing: that it exists is what
 // it says (docs/protocol-transfer.md section 24.2).
 type journal struct {
-	path        string
-	interrupted bool // the marker was there already, or there is no place for one
+	path        string // empty: there is no place for one
+	interrupted bool   // the marker was there already, or there is no place for one
+	made        bool   // by this run
 }
 
+// openJournal looks for the marker of a job in the state folder dir, which is made if needed.
 func openJournal(dir string, job id16) (*journal, error) {
 	if dir == "" {
 		return &journal{interrupted: true}, nil
@@ -22,15 +24,36 @@ func openJournal(dir string, job id16) (*journal, error) {
 		return nil, storeError(CodeDiskWrite, "make state folder", dir, err)
 	}
 	j := &journal{path: filepath.Join(dir, hexOf(job[:])+".unfinished")}
+	_, err := os.Lstat(j.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, storeError(CodeDiskRead, "look for the job in", dir, err)
+	}
+	j.interrupted = err == nil
+	return j, nil
+}
+
+// begin sets the marker. It is called before anything of the job goes out, and does nothing from the second time on.
+func (j *journal) begin() error {
+	if j.path == "" || j.made {
+		return nil
+	}
 	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		j.interrupted = true
-		return j, nil
+		return nil
 	}
 	if err != nil {
-		return nil, storeError(CodeDiskWrite, "mark the job in", dir, err)
+		return storeError(CodeDiskWrite, "mark the job in", filepath.Dir(j.path), err)
 	}
-	return j, f.Close()
+	j.made = true
+	return f.Close()
+}
+
+// forget removes the marker if this run has set it, because nothing came of the run.
+func (j *journal) forget() error {
+	if !j.made {
+		return nil
+	}
+	return j.done()
 }
 
 // done removes the marker.

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"crypto/rand"
 	"path"
 	"strconv"
 	"strings"
@@ -52,30 +53,57 @@ const (
 	maxBase     = 255 // bytes of a file name that file systems take
 )
 
-// isPartial says whether base is the name of an unfinished file or of its checkpoint.
+// isPartial says whether base is the name of an unfinished file or of its checkpoint, in whatever case: some file
+// systems make no difference.
 func isPartial(base string) bool {
-	return strings.HasPrefix(base, ".") &&
-		(strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, stateSuffix) || strings.HasSuffix(base, stateSuffix+".new"))
+	if !strings.HasPrefix(base, ".") {
+		return false
+	}
+	base = strings.ToLower(base)
+	if i := strings.LastIndexByte(base, '~'); i >= 0 && strings.Trim(base[i+1:], "0123456789abcdef") == "" {
+		base = base[:i] // the tag
+	}
+	return strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, stateSuffix) || strings.HasSuffix(base, stateSuffix+".new")
 }
 
-// partialName returns the name beside base that carries tag and suffix, cut and marked with a hash where
-// it would be longer than a file system takes.
+// hasPartialElement says whether an element of the slash path p is the name of an unfinished file.
+func hasPartialElement(p string) bool {
+	for el := range strings.SplitSeq(p, "/") {
+		if isPartial(el) {
+			return true
+		}
+	}
+	return false
+}
+
+// partialName returns the name beside base that carries suffix and, if not empty, tag, in hex. The tag stands behind
+// the suffix, where no file's own name gets, so that names with and without one never meet. Where the name would be
+// longer than a file system takes, it is cut and marked with a hash. Cut names fill the whole length and others do
+// not, so that these never meet either.
 func partialName(base, tag, suffix string) string {
 	n := "." + base
 	if tag != "" {
-		n += "." + tag
+		suffix += "~" + tag
 	}
-	if len(n)+len(suffix)+len(".new") <= maxBase {
+	room := maxBase - len(suffix) - len(".new")
+	if len(n) < room {
 		return n + suffix
 	}
 	sum := blake3.Sum256([]byte(n))
 	const hexLen = 16
 	mark := "~" + hexOf(sum[:hexLen/2])
-	keep := maxBase - len(suffix) - len(".new") - len(mark)
+	keep := room - len(mark)
 	for keep > 0 && n[keep]&0xC0 == 0x80 { // do not cut a UTF-8 sequence: some file systems refuse that
 		keep--
 	}
-	return n[:keep] + mark + suffix
+	return n[:keep] + strings.Repeat("~", room-len(mark)-keep) + mark + suffix
+}
+
+// randomTag returns 16 hex digits that nobody else has or can foresee.
+func randomTag() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hexOf(b[:])
 }
 
 func hexOf(p []byte) string {
@@ -88,7 +116,7 @@ func hexOf(p []byte) string {
 }
 
 // cleanPath makes a slash path relative to a root out of what a user wrote: "/a/./b/" becomes "a/b" and
-// the root itself ".". ".." at the front is refused.
+// the root itself ".". Any ".." is refused, and any name of a partial file.
 func cleanPath(p string) (string, error) {
 	if strings.IndexByte(p, 0) >= 0 || len(p) > maxName {
 		return "", failf(CodeBadPath, clip(p, 64), "path refused")
@@ -96,6 +124,9 @@ func cleanPath(p string) (string, error) {
 	for el := range strings.SplitSeq(p, "/") {
 		if el == ".." {
 			return "", failf(CodeBadPath, p, `path refused: holds ".."`)
+		}
+		if isPartial(el) {
+			return "", failf(CodeBadPath, p, "path refused: leads to a partial file of a transfer")
 		}
 	}
 	p = strings.TrimLeft(path.Clean("/"+p), "/")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -27,6 +29,8 @@ type receiver struct {
 	sole    atomic.Bool // the one source turned out to be a file
 	workers int
 	minFree int64
+	// mayRead and mayReplace are rights at the destination: to learn what is in files there, and to put others in their place.
+	mayRead, mayReplace bool
 
 	decide *fifo[*rfile] // announced, to be decided on
 	finish *fifo[*rfile] // all there, to be sealed
@@ -38,23 +42,26 @@ type receiver struct {
 	names     map[string]struct{}      // final names being worked on
 	nameBytes int                      // of names in files
 	end       *totals
-	dirs      []dirAttr
-	lastName  string // of the last entry, see entry.encode
-	noSpace   int    // files in a row that failed for lack of space
+	dirs      map[string]Attr // of folders, to be set at the end
+	dirBytes  int             // of names in dirs
+	large     int             // announced files that are not in packs, not settled
+	lastName  string          // of the last entry, see entry.encode
+	noSpace   int             // files in a row that failed for lack of space
 	done      chan struct{}
 	isDone    bool // done is closed
 	said      bool // the done record was put; read when all goroutines have ended
 	resolved  idSet
 }
 
-type dirAttr struct {
-	name string
-	attr Attr
-}
+// Bounds on what announcements without data can take.
+const (
+	maxLarge    = 8192     // files that may hold a descriptor; a sender announces 512 ahead (docs/protocol-transfer.md section 24.3)
+	maxDirBytes = 32 << 20 // of names of folders whose attributes wait for the end
+)
 
 func newReceiver(j job, dest destination, workers int) *receiver {
 	r := &receiver{
-		job: j, dest: dest, workers: workers, tag: hexOf(j.req.Job[:4]),
+		job: j, dest: dest, workers: workers, tag: hexOf(j.req.Job[:4]), mayRead: true, mayReplace: true,
 		decide: newFifo[*rfile](), finish: newFifo[*rfile](), commit: newFifo[*sealedFile](),
 		files: make(map[uint64]*rfile), parked: make(map[uint64][]*fasp.Block), names: make(map[string]struct{}),
 		done: make(chan struct{}),
@@ -223,10 +230,17 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 	f = &rfile{r: r, ent: *e, io: make(chan struct{}, 1)}
 	f.blocks = blockCount(e.Size, max(e.BlockSize, 1))
 	r.mu.Lock()
+	if e.Kind == kindFile && !e.Small {
+		r.large++
+	}
+	tooMany := r.large > maxLarge
 	r.files[e.ID] = f
 	f.waiting = r.parked[e.ID]
 	delete(r.parked, e.ID)
 	r.mu.Unlock()
+	if tooMany {
+		return fmt.Errorf("more than %d large files announced and not settled", maxLarge)
+	}
 	if err := checkName(e.Name); err != nil {
 		return r.reject(ctx, f, storeError(CodeBadPath, "", printable(e.Name), err))
 	}
@@ -250,26 +264,55 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 // folder makes an announced folder. Its times are set at the end, when nothing is put into it any more.
 func (r *receiver) folder(ctx context.Context, f *rfile) error {
 	e := &f.ent
+	_, err := r.store.Stat(ctx, f.name, false)
+	exists := err == nil
 	if err := r.store.Mkdir(ctx, f.name); err != nil {
 		return r.reject(ctx, f, storeError(CodeDiskWrite, "make folder", e.Name, err))
 	}
-	if r.has(flagMtime | flagMode) {
-		a := r.attr(e.Size, e.Mode, e.Mtime, e.Atime)
-		r.mu.Lock()
-		r.dirs = append(r.dirs, dirAttr{f.name, a})
-		r.mu.Unlock()
+	if r.has(flagMtime|flagMode) && (!exists || r.mayReplace && r.req.Overwrite != OverwriteNever) {
+		r.folderAttr(ctx, f.name, r.attr(e.Size, e.Mode, e.Mtime, e.Atime))
 	}
 	r.commit.push(&sealedFile{id: e.ID, rec: r.record(e), again: f.again})
 	return nil
 }
 
+// folderAttr keeps the attributes of a folder for the end, or sets them at once if too many are kept.
+func (r *receiver) folderAttr(ctx context.Context, name string, a Attr) {
+	r.mu.Lock()
+	_, known := r.dirs[name]
+	keep := known || r.dirBytes+len(name) <= maxDirBytes
+	if keep {
+		if r.dirs == nil {
+			r.dirs = make(map[string]Attr)
+		}
+		if !known {
+			r.dirBytes += len(name) + 64
+		}
+		r.dirs[name] = a
+	}
+	r.mu.Unlock()
+	if !keep {
+		r.setFolder(ctx, name, a)
+	}
+}
+
+func (r *receiver) setFolder(ctx context.Context, name string, a Attr) {
+	if err := r.store.SetAttr(ctx, name, a); err != nil {
+		r.log.Warn("attributes of a folder not set", "folder", name, "err", err)
+	}
+}
+
 func (r *receiver) link(ctx context.Context, f *rfile) error {
 	e := &f.ent
-	// Lexically, and below the destination: the store itself only keeps links from leaving its root.
-	if dir, _ := splitName(e.Name); strings.HasPrefix(e.Target, "/") || !filepath.IsLocal(filepath.FromSlash(path.Join(dir, e.Target))) {
+	if r.req.Symlinks != SymlinksCopy && r.req.Symlinks != SymlinksCopyForce {
+		return errors.New("a link, but links were not asked for")
+	}
+	// Below the destination, by the letter: the store itself only keeps links from leaving its root, and makes none in a
+	// folder that is reached by a link.
+	if !linkStays(e.Name, e.Target) {
 		return r.reject(ctx, f, failf(CodeBadPath, e.Name, "link refused: its target leads out of the destination"))
 	}
-	force := r.req.Symlinks == SymlinksCopyForce || r.req.Overwrite == OverwriteAlways
+	force := (r.req.Symlinks == SymlinksCopyForce || r.req.Overwrite == OverwriteAlways) && r.mayReplace
 	err := r.store.Symlink(ctx, e.Target, f.name, force)
 	if err != nil {
 		se := storeError(CodeDiskWrite, "make link", e.Name, err)
@@ -283,6 +326,23 @@ func (r *receiver) link(ctx context.Context, f *rfile) error {
 	}
 	r.commit.push(&sealedFile{id: e.ID, rec: r.record(e), again: f.again})
 	return nil
+}
+
+// linkStays says whether a link of that name and target stays below the destination, whatever other links there
+// are. Behind a name, ".." would be taken from where that name leads, if it is a link; so it may only come first.
+func linkStays(name, target string) bool {
+	dir, _ := splitName(name)
+	if strings.HasPrefix(target, "/") || !filepath.IsLocal(filepath.FromSlash(path.Join(dir, target))) {
+		return false
+	}
+	down := false
+	for part := range strings.SplitSeq(target, "/") {
+		if part == ".." && down {
+			return false
+		}
+		down = down || part != ".." && part != "." && part != ""
+	}
+	return true
 }
 
 // attr is what a new file or folder gets under the options of the job.
@@ -344,6 +404,9 @@ func (r *receiver) settle(id uint64, final string, typ uint64, body []byte) bool
 	}
 	if f := r.files[id]; f != nil {
 		r.nameBytes -= len(f.ent.Name)
+		if f.ent.Kind == kindFile && !f.ent.Small {
+			r.large--
+		}
 		delete(r.files, id)
 	}
 	delete(r.names, final)
@@ -470,13 +533,12 @@ func (r *receiver) conclude(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	// Deepest first: setting a folder's times must be the last change in it.
-	sort.Slice(r.dirs, func(i, j int) bool {
-		return strings.Count(r.dirs[i].name, "/") > strings.Count(r.dirs[j].name, "/")
+	dirs := slices.Collect(maps.Keys(r.dirs))
+	sort.Slice(dirs, func(i, j int) bool {
+		return strings.Count(dirs[i], "/") > strings.Count(dirs[j], "/")
 	})
-	for _, d := range r.dirs {
-		if err := r.store.SetAttr(ctx, d.name, d.attr); err != nil {
-			r.log.Warn("attributes of a folder not set", "folder", d.name, "err", err)
-		}
+	for _, name := range dirs {
+		r.setFolder(ctx, name, r.dirs[name])
 	}
 	if r.durability() != DurabilityNone && len(r.dirs) > 0 {
 		if err := r.store.Flush(ctx); err != nil {

@@ -96,6 +96,17 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 			return fmt.Errorf("file %d in a pack is not the one announced", p.ID)
 		}
 		final = f.finalName()
+		f.mu.Lock()
+		noReplace := f.noReplace
+		f.mu.Unlock()
+		if noReplace {
+			if !r.equalTo(ctx, final, p.Data) {
+				return refuse(errNoReplace(p.Name))
+			}
+			r.rep.unwanted.Add(rec.Size)
+			r.skip(f)
+			return nil
+		}
 	} else {
 		r.mu.Lock()
 		beyond := r.end != nil && p.ID > r.end.LastID
@@ -119,17 +130,21 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 			return refuse(failf(CodeAmbiguousTarget, p.Name, "two sources have this destination"))
 		}
 		final = name
-		v, err := r.judge(ctx, name, rec.Size, p.Mtime)
+		j, err := r.judge(ctx, name, rec.Size, p.Mtime)
 		if err != nil {
 			return refuse(err)
 		}
-		if v == compareFirst {
-			v = take
-			if r.equalTo(ctx, name, p.Data) {
-				v = keepOld
+		if v := j.verdict; v == compareFirst || v == take && j.exists && !r.mayReplace {
+			switch {
+			case r.equalTo(ctx, name, p.Data):
+				j.verdict = keepOld
+			case !r.mayReplace:
+				return refuse(errNoReplace(p.Name))
+			default:
+				j.verdict = take
 			}
 		}
-		if v == keepOld {
+		if j.verdict == keepOld {
 			r.rep.unwanted.Add(rec.Size)
 			if r.settle(p.ID, final, recSkip, encodeIDs([]span{{p.ID, 1}})) {
 				r.skipped(rec)

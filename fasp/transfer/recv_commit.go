@@ -131,7 +131,7 @@ func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]
 	named := batch[:0:0]
 	for _, f := range batch {
 		if f.sealed != nil {
-			if err := f.sealed.Publish(ctx, s); err != nil {
+			if err := f.sealed.Publish(ctx, s, true); err != nil {
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
 				}
@@ -197,7 +197,7 @@ func (r *receiver) rescue(ctx context.Context, list []*sealedFile) {
 		}
 		perr := err // without the sync nothing may get its name
 		if perr == nil {
-			perr = f.sealed.Publish(ctx, r.sync())
+			perr = f.sealed.Publish(ctx, r.sync(), true)
 		}
 		if perr != nil {
 			perr = errors.Join(perr, f.sealed.Discard(ctx))

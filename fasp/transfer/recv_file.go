@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,20 +34,21 @@ type rfile struct {
 	again  bool          // settled by an earlier session of this run
 	io     chan struct{} // whoever syncs, saves or ends the target holds the one token
 
-	mu       sync.Mutex // protects the rest
-	stage    fileStage
-	final    string        // name, once it is claimed
-	waiting  []*fasp.Block // came before the decision
-	tgt      Target
-	got      blockMap
-	had      []span // of got, what an earlier session left, as the sender was told
-	hadBytes int64
-	pieces   []piece // of the existing file, which the sender was asked to compare with
-	writers  int
-	end      *fileEnd
-	dirty    int64 // bytes written since the last checkpoint
-	saved    time.Time
-	keep     bool // when stage is gone: the partial file stays
+	mu        sync.Mutex // protects the rest
+	stage     fileStage
+	final     string        // name, once it is claimed
+	waiting   []*fasp.Block // came before the decision
+	tgt       Target
+	got       blockMap
+	had       []span // of got, what an earlier session left, as the sender was told
+	hadBytes  int64
+	pieces    []piece // of the existing file, which the sender was asked to compare with
+	noReplace bool    // a file of this size exists and may not be replaced: only equal content is no failure
+	writers   int
+	end       *fileEnd
+	dirty     int64 // bytes written since the last checkpoint
+	saved     time.Time
+	keep      bool // when stage is gone: the partial file stays
 }
 
 // size of block i.
@@ -76,46 +78,70 @@ const (
 	compareFirst
 )
 
+// judgement is what the overwrite rules say about a file, and why.
+type judgement struct {
+	verdict
+	exists   bool // something would be replaced
+	size     int64
+	sameTime bool // its mtime is the source's
+}
+
 // judge applies the overwrite rules (docs/protocol-transfer.md section 26.1).
-func (r *receiver) judge(ctx context.Context, name string, size, mtime int64) (verdict, *Error) {
+func (r *receiver) judge(ctx context.Context, name string, size, mtime int64) (judgement, *Error) {
 	old, err := r.store.Stat(ctx, name, true)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return take, nil
+		return judgement{verdict: take}, nil
 	case isEscape(err):
 		// The final element is a link that leads out of the place. Publishing would replace the link and
 		// touch nothing outside, but what stands there cannot be compared: refuse.
-		return 0, storeError(CodeBadPath, "open", name, err)
+		return judgement{}, storeError(CodeBadPath, "open", name, err)
 	case err != nil:
-		return 0, storeError(CodeDiskWrite, "stat", name, err)
+		return judgement{}, storeError(CodeDiskWrite, "stat", name, err)
 	case old.Mode.IsDir():
-		return 0, failf(CodeIsDir, name, "a folder of this name exists")
+		return judgement{}, failf(CodeIsDir, name, "a folder of this name exists")
 	case !old.Mode.IsRegular():
-		return 0, failf(CodeNotRegular, name, "what exists is not a regular file")
+		return judgement{}, failf(CodeNotRegular, name, "what exists is not a regular file")
 	}
+	j := judgement{exists: true, size: old.Size, sameTime: old.Mtime == mtime}
+	j.verdict = r.rule(old, size, mtime)
+	if j.verdict == compareFirst && !r.mayRead {
+		j.verdict = take // its hashes would tell what may not be read
+	}
+	if j.verdict == take && !r.mayReplace && old.Size != size {
+		return j, errNoReplace(name)
+	}
+	return j, nil
+}
+
+// errNoReplace refuses to replace a file for want of the right.
+func errNoReplace(name string) *Error {
+	return failf(CodeNoPerms, name, "it exists with other content, and replacing files is not allowed")
+}
+
+// rule is what the job wants to happen to a file that exists.
+func (r *receiver) rule(old Info, size, mtime int64) verdict {
 	rule, level := r.req.Overwrite, r.req.Resume
-	if rule == OverwriteOlder || rule == OverwriteDiffOlder {
-		if old.Mtime >= mtime {
-			return keepOld, nil
-		}
+	if (rule == OverwriteOlder || rule == OverwriteDiffOlder) && old.Mtime >= mtime {
+		return keepOld
 	}
 	switch rule {
 	case OverwriteNever:
-		return keepOld, nil
+		return keepOld
 	case OverwriteAlways, OverwriteOlder:
-		return take, nil
+		return take
 	}
 	switch {
 	case level == 0 || old.Size != size:
-		return take, nil
+		return take
 	case level == 1 && old.Mtime == mtime:
-		return keepOld, nil
+		return keepOld
 	case level == 1:
-		return take, nil
+		return take
 	case size == 0:
-		return keepOld, nil
+		return keepOld
 	}
-	return compareFirst, nil
+	return compareFirst
 }
 
 // decideOn answers one announcement.
@@ -126,17 +152,24 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 	if !f.setFinal() {
 		return nil // failed at the sender meanwhile
 	}
-	v, ferr := r.judge(ctx, f.name, f.ent.Size, f.ent.Mtime)
+	j, ferr := r.judge(ctx, f.name, f.ent.Size, f.ent.Mtime)
 	if ferr != nil {
 		return r.reject(ctx, f, ferr)
 	}
-	switch v {
+	f.mu.Lock()
+	f.noReplace = j.exists && !r.mayReplace
+	f.mu.Unlock()
+	switch j.verdict {
 	case keepOld:
 		f.drop(ctx, 0)
 		r.skip(f)
 		return nil
 	case compareFirst:
-		c, err := r.piecesOf(ctx, f)
+		level := int(r.req.Resume)
+		if !j.sameTime {
+			level = 3 // a sample is enough only where the times do not speak of a change
+		}
+		c, err := r.piecesOf(ctx, f, level)
 		if err != nil {
 			return r.reject(ctx, f, storeError(CodeDiskRead, "read", f.ent.Name, err))
 		}
@@ -153,8 +186,11 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 		r.want(f)
 		return nil
 	}
-	if err := f.prepare(ctx, true); err != nil {
-		return r.reject(ctx, f, storeError(CodeDiskWrite, "create", f.ent.Name, err))
+	// Without something to go on with, the file is opened when its first block is there: announcements alone take no descriptors.
+	if hasPartial(ctx, r.store, f.name) {
+		if err := f.prepare(ctx, true); err != nil {
+			return r.reject(ctx, f, storeError(CodeDiskWrite, "create", f.ent.Name, err))
+		}
 	}
 	r.answer(f)
 	return f.open(ctx)
@@ -208,13 +244,13 @@ func (r *receiver) answer(f *rfile) {
 }
 
 // piecesOf hashes the file that exists for the sender to compare with.
-func (r *receiver) piecesOf(ctx context.Context, f *rfile) (*compare, error) {
+func (r *receiver) piecesOf(ctx context.Context, f *rfile, level int) (*compare, error) {
 	src, err := r.store.Open(ctx, f.name)
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	c := &compare{ID: f.ent.ID, Pieces: comparePieces(f.ent.Size, int(r.req.Resume))}
+	c := &compare{ID: f.ent.ID, Pieces: comparePieces(f.ent.Size, level)}
 	if f.ent.Small {
 		c.Pieces = []piece{{Len: f.ent.Size}}
 	}
@@ -303,16 +339,38 @@ func (r *receiver) leftover(ctx context.Context, f *rfile, tgt Target) *checkpoi
 	return cp
 }
 
-// sampleBlocks is how many blocks of a partial file resume level 2 reads.
+// sampleBlocks is about how many blocks of a partial file resume level 2 reads.
 const sampleBlocks = 16
+
+// sampled says whether the k-th of n blocks, from 1, is read at resume level 2 (docs/protocol-transfer.md section 26.2).
+func sampled(k, n int64) bool {
+	return k == 1 || k == n || k%max(n/sampleBlocks, 1) == 0
+}
+
+// checkedOf says which of the blocks that the receiver had count in the file's root all the same, so that what was
+// begun with another source is found out: all at level 3, a sample at level 2, none below.
+func checkedOf(had []span, level int) func(i uint64) bool {
+	if level != 2 {
+		return func(uint64) bool { return level > 2 }
+	}
+	var n, k int64
+	for _, s := range had {
+		n += int64(s.Count)
+	}
+	set := make(map[uint64]bool)
+	for _, s := range had {
+		for i := range s.Count {
+			if k++; sampled(k, n) {
+				set[s.First+i] = true
+			}
+		}
+	}
+	return func(i uint64) bool { return set[i] }
+}
 
 // verify reads blocks that cp lists and drops those that are not what was received: none below level 2,
 // first, last and a spread of others at level 2, all at level 3. It returns false if one was dropped.
 func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpoint, level int) bool {
-	step := int64(1)
-	if level == 2 {
-		step = max(cp.Blocks.n/sampleBlocks, 1)
-	}
 	buf := make([]byte, cp.BlockSize)
 	ok := true
 	k := int64(0)
@@ -324,7 +382,7 @@ func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpo
 			bad = append(bad, i) // the data is not even there
 			return
 		}
-		if level < 2 || (level == 2 && k%step != 0 && k != 1 && k != cp.Blocks.n) {
+		if level < 2 || level == 2 && !sampled(k, cp.Blocks.n) {
 			return
 		}
 		if ctx.Err() != nil || readFull(tgt, buf[:n], i*int64(cp.BlockSize)) != nil || hashBlock(buf[:n]) != h {
@@ -600,7 +658,7 @@ func (r *receiver) fileEnd(ctx context.Context, e *fileEnd) error {
 
 // touch sets the attributes of a file whose content was equal already.
 func (r *receiver) touch(ctx context.Context, f *rfile) {
-	if !r.has(flagMtime | flagAtime | flagMode) {
+	if !r.has(flagMtime|flagAtime|flagMode) || !r.mayReplace {
 		return
 	}
 	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
@@ -626,12 +684,14 @@ func (r *receiver) finishes(ctx context.Context) error {
 func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	f.mu.Lock()
 	end, had := f.end, f.had
+	resumed := len(had) > 0
 	if !end.Have {
 		had = nil
 	}
+	checked := checkedOf(had, int(r.req.Resume))
 	root := newRoot(f.ent.Size, f.ent.BlockSize)
 	f.got.each(func(i int64, h blockHash) {
-		if !inSpans(had, uint64(i)) {
+		if !inSpans(had, uint64(i)) || checked(uint64(i)) {
 			root.add(i, h)
 		}
 	})
@@ -642,17 +702,8 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 		f.mu.Unlock()
 		return r.reject(ctx, f, err)
 	}
-	if root.sum() != end.Root {
-		return undo(failf(CodeTransferError, f.ent.Name, "the blocks received are not those that were sent"))
-	}
-	if err := f.prepare(ctx, false); err != nil { // a file without blocks has no target yet
-		return undo(storeError(CodeDiskWrite, "create", f.ent.Name, err))
-	}
-	if same, err := f.sameAsOld(ctx); err != nil || same {
-		if err != nil {
-			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
-		}
-		// The sender had sent it all before our question reached it. It is dropped as it would have been.
+	// keep drops what came, because what is there is equal.
+	keep := func() error {
 		f.mu.Lock()
 		f.stage = stageOpen
 		f.mu.Unlock()
@@ -661,6 +712,42 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 		r.touch(ctx, f)
 		r.skip(f)
 		return nil
+	}
+	if root.sum() != end.Root {
+		if resumed {
+			return undo(failf(CodeTransferError, f.ent.Name, "its content is not that of the interrupted transfer, which is forgotten now; send it again"))
+		}
+		return undo(failf(CodeTransferError, f.ent.Name, "the blocks received are not those that were sent"))
+	}
+	if err := f.prepare(ctx, false); err != nil { // a file without blocks has no target yet
+		return undo(storeError(CodeDiskWrite, "create", f.ent.Name, err))
+	}
+	if resumed && len(end.Digest) > 0 {
+		// Level 2 and below do not see every block of what was there before; a digest speaks of all of it.
+		if sum, err := f.digest(ctx); err != nil {
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		} else if !bytes.Equal(sum, end.Digest) {
+			return undo(failf(CodeTransferError, f.ent.Name, "its content is not that of the interrupted transfer, which is forgotten now; send it again"))
+		}
+	}
+	if same, err := f.sameAsOld(ctx); err != nil || same {
+		if err != nil {
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		}
+		return keep() // the sender had sent it all before our question reached it
+	}
+	f.mu.Lock()
+	noReplace := f.noReplace
+	f.mu.Unlock()
+	if noReplace {
+		same, err := f.equalsOld(ctx)
+		switch {
+		case err != nil:
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		case !same:
+			return undo(errNoReplace(f.ent.Name))
+		}
+		return keep()
 	}
 	select {
 	case f.io <- struct{}{}: // a checkpoint that is being written ends first, and none comes after
@@ -704,6 +791,57 @@ func (f *rfile) sameAsOld(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// equalsOld compares the target with the file that has its name, byte by byte.
+func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
+	f.mu.Lock()
+	tgt := f.tgt
+	f.mu.Unlock()
+	old, err := f.r.store.Open(ctx, f.name)
+	if err != nil {
+		return false, err
+	}
+	defer old.Close()
+	if in, err := old.Info(); err != nil || in.Size != f.ent.Size {
+		return false, err
+	}
+	a, b := make([]byte, compareChunk), make([]byte, compareChunk)
+	for off := int64(0); off < f.ent.Size; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n := min(int64(len(a)), f.ent.Size-off)
+		if err := errors.Join(readFull(tgt, a[:n], off), readFull(old, b[:n], off)); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(a[:n], b[:n]) {
+			return false, nil
+		}
+		off += n
+	}
+	return true, nil
+}
+
+// digest reads the whole target.
+func (f *rfile) digest(ctx context.Context) ([]byte, error) {
+	f.mu.Lock()
+	tgt := f.tgt
+	f.mu.Unlock()
+	h := newDigest(f.r.req.Checksum)
+	buf := make([]byte, compareChunk)
+	for off := int64(0); off < f.ent.Size; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := buf[:min(int64(len(buf)), f.ent.Size-off)]
+		if err := readFull(tgt, p, off); err != nil {
+			return nil, err
+		}
+		h.Write(p)
+		off += int64(len(p))
+	}
+	return h.Sum(nil), nil
 }
 
 // sync is when data of single files becomes durable in this session's mode.

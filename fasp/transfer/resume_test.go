@@ -247,12 +247,12 @@ type killSealed struct {
 	k *killStore
 }
 
-func (p killSealed) Publish(ctx context.Context, s Sync) error {
+func (p killSealed) Publish(ctx context.Context, s Sync, replace bool) error {
 	if p.k.dead.Load() {
 		p.close()
 		return errKilled
 	}
-	return p.Sealed.Publish(ctx, s)
+	return p.Sealed.Publish(ctx, s, replace)
 }
 
 // close does what the system does for a killed process.

@@ -37,9 +37,12 @@ func Run(ctx context.Context, cfg Config, spec Spec) (*Result, error) {
 	err := c.run(ctx)
 	rep.finish()
 	res.Elapsed = time.Since(started)
-	res.Durable = spec.Durability != DurabilityNone
+	res.Durable = spec.Durability != DurabilityNone && c.begun
 	if err != nil {
 		return res, sessionError(err)
+	}
+	if res.FilesFailed == 1 {
+		return res, failf(CodeSomeFileErrors, "", "1 file failed")
 	}
 	if res.FilesFailed > 0 {
 		return res, failf(CodeSomeFileErrors, "", "%d files failed", res.FilesFailed)
@@ -63,11 +66,19 @@ type client struct {
 	runID   uint64
 
 	interrupted bool // an earlier run of the job did not end well, as far as is known
+	journal     *journal
+	met         bool // a session was opened
+	begun       bool // a server took up the job, or may have
 }
 
 func (c *client) run(ctx context.Context) error {
 	if err := c.spec.check(); err != nil {
 		return err
+	}
+	for _, f := range c.spec.Filters {
+		if err := f.check(); err != nil {
+			return fail(CodeUsage, "filter", f.Pattern, err)
+		}
 	}
 	if c.cfg.Dial == nil {
 		return failf(CodeUsage, "", "no way to reach the server: Config.Dial is nil")
@@ -82,18 +93,21 @@ func (c *client) run(ctx context.Context) error {
 	c.runID = binary.BigEndian.Uint64(b[:])
 	c.rep.update(func(s *SessionRecord) { s.Job = hexOf(c.job[:]) })
 
-	j, err := openJournal(c.cfg.StateDir, c.job)
-	if err != nil {
+	var err error
+	if c.journal, err = openJournal(c.cfg.StateDir, c.job); err != nil {
 		return err
 	}
-	c.interrupted = j.interrupted
+	c.interrupted = c.journal.interrupted
 	if err := c.attempts(ctx); err != nil {
+		if !c.begun && refused(err) {
+			return errors.Join(err, c.journal.forget()) // nothing of the job is at the server
+		}
 		return err
 	}
 	if c.rep.filesFailed.Load() > 0 {
 		return nil // parts of failed files may have stayed: the next run is to ask for them
 	}
-	return j.done()
+	return c.journal.done()
 }
 
 // attempts runs sessions until one ends well.
@@ -102,13 +116,11 @@ func (c *client) attempts(ctx context.Context) error {
 	limit := orDefault(c.cfg.RetryTimeout, defaultRetryTimeout)
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(wait), backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(60*wait), backoff.WithMaxElapsedTime(0))
-	var met bool // a server was reached once
 	moved := c.rep.progress.Load()
 	since := time.Now()
 	for n := 1; ; n++ {
-		reached, err := c.attempt(ctx, n)
-		met = met || reached
-		if err == nil || ctx.Err() != nil || limit < 0 || !retryable(err) || !met && !polite(err) {
+		err := c.attempt(ctx, n)
+		if err == nil || ctx.Err() != nil || limit < 0 || !retryable(err) || !c.met && !polite(err) {
 			return cause(ctx, err)
 		}
 		if now := c.rep.progress.Load(); now != moved {
@@ -138,21 +150,33 @@ func polite(err error) bool {
 	return errors.As(err, &pe) && (pe.Code == fasp.CodeBusy || pe.Code == fasp.CodeShutdown)
 }
 
-// attempt is one session. reached says that the server was.
-func (c *client) attempt(ctx context.Context, n int) (reached bool, err error) {
+// refused says that err is a server's word that it does not take the session: it has touched nothing for it.
+func refused(err error) bool {
+	var pe *fasp.PeerError
+	return polite(err) || errors.As(err, &pe) && pe.Code == fasp.CodeAuth
+}
+
+// attempt is one session.
+func (c *client) attempt(ctx context.Context, n int) error {
 	c.rep.result.Attempts = n
 	c.rep.update(func(s *SessionRecord) { s.Attempt, s.Started, s.ID = n, time.Now(), "" })
 	sess, err := c.cfg.Dial(ctx, &c.spec)
 	if err != nil {
-		return false, fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", err)
+	}
+	c.met = true
+	if err := c.journal.begin(); err != nil {
+		closeSession(sess, ctx, err, fasp.CodeCancelled)
+		return err
 	}
 	stop := c.rep.watch(ctx, sess)
 	err = c.session(ctx, sess, n)
+	c.begun = c.begun || !refused(err)
 	stop()
 	closeSession(sess, ctx, err, fasp.CodeCancelled)
 	st := sess.Stats()
 	c.rep.emit(EventSessionEnded, &st, err)
-	return true, err
+	return err
 }
 
 // session does what is left of the job over sess.
@@ -205,7 +229,7 @@ func (c *client) expectAnswer(fn func(*answer)) func(uint64, []byte) (bool, erro
 		if a.Version != wireVersion {
 			return false, protocolError(fmt.Errorf("the server answers in version %d", a.Version))
 		}
-		answered = true
+		answered, c.begun = true, true
 		c.rep.update(func(s *SessionRecord) { s.ID = hexOf(a.Session[:]) })
 		c.rep.emit(EventSessionStarted, nil, nil)
 		if fn != nil {

@@ -238,6 +238,7 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		compared bool
 		scratch  []byte
 		resumed  int64
+		checked  func(uint64) bool // blocks of have that are read and count in the root
 	)
 	for i := range blocks {
 		stopped, have, cmp := s.fileState(f)
@@ -260,10 +261,14 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		}
 		off := i * int64(f.block)
 		n := int(min(int64(f.block), size-off))
+		if have != nil && checked == nil {
+			checked = checkedOf(have, int(s.req.Resume))
+		}
 		if inSpans(have, uint64(i)) {
 			resumed += int64(n)
+			check := checked(uint64(i))
 			hashes = append(hashes, blockHash{})
-			if digest == nil {
+			if digest == nil && !check {
 				continue
 			}
 			if scratch == nil {
@@ -272,7 +277,12 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 			if err := readFull(src, scratch[:n], off); err != nil {
 				return sourceError(f, err)
 			}
-			digest.Write(scratch[:n])
+			if check {
+				hashes[i] = hashBlock(scratch[:n])
+			}
+			if digest != nil {
+				digest.Write(scratch[:n])
+			}
 			continue
 		}
 		b, err := s.sess.NewBlock(ctx, blockHeader+n)
@@ -311,8 +321,11 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 	_, have, _ := s.fileState(f)
 	end.Have = have != nil
 	root := newRoot(size, f.block)
+	if have != nil && checked == nil { // it came after the last block: all were sent, and have their hashes
+		checked = checkedOf(have, int(s.req.Resume))
+	}
 	for i, h := range hashes {
-		if !inSpans(have, uint64(i)) {
+		if !inSpans(have, uint64(i)) || checked(uint64(i)) {
 			root.add(int64(i), h)
 		}
 	}

@@ -26,6 +26,7 @@ type walker struct {
 	links   Symlinks
 	filters filterSet
 	special bool // special files are left out silently
+	noList  bool // folders may not be listed: each fails with CodeNoPerms
 	emit    func(context.Context, found) error
 
 	dirs *fifo[*walkDir]
@@ -58,6 +59,9 @@ func (w *walker) run(ctx context.Context, sources []source, names []string) erro
 
 // source looks at one named source.
 func (w *walker) source(ctx context.Context, p, name string) error {
+	if hasPartialElement(p) {
+		return w.emit(ctx, found{name: name, path: p, err: failf(CodeBadPath, name, "a partial file of a transfer")})
+	}
 	info, err := w.store.Stat(ctx, p, w.links == SymlinksFollow)
 	if err != nil {
 		if cerr := ctx.Err(); cerr != nil {
@@ -68,6 +72,9 @@ func (w *walker) source(ctx context.Context, p, name string) error {
 	if name == "" { // the content of the store's root
 		if !info.Mode.IsDir() {
 			return nil
+		}
+		if w.noList {
+			return w.emit(ctx, found{name: ".", path: p, err: errNoList(".")})
 		}
 		w.dirs.push(&walkDir{name: "", path: p, dev: info.Dev, ino: info.Ino})
 		return nil
@@ -198,6 +205,9 @@ func (w *walker) folder(ctx context.Context, name, p string, in Info, up *walkDi
 	if w.filters.excluded(name, true) {
 		return nil
 	}
+	if w.noList {
+		return w.send(ctx, found{name: name, path: p, err: errNoList(name)})
+	}
 	d := &walkDir{name: name, path: p, dev: in.Dev, ino: in.Ino, up: up, linked: linked || up != nil && up.linked}
 	if d.linked && d.ino != 0 {
 		for a := up; a != nil; a = a.up {
@@ -215,6 +225,8 @@ func (w *walker) folder(ctx context.Context, name, p string, in Info, up *walkDi
 	w.dirs.push(d)
 	return nil
 }
+
+func errNoList(name string) *Error { return failf(CodeNoPerms, name, "listing folders is not allowed") }
 
 // maxDepth bounds nesting where a file system cannot tell folders apart, so that loops end.
 const maxDepth = 1000

@@ -57,7 +57,11 @@ func (s *Sessions) enter(ctx context.Context, key sessionKey, cancel context.Can
 		select {
 		case <-old.ended:
 		case <-ctx.Done():
-			leave()
+			// Whoever waits for us has to wait for the one before, too.
+			go func() {
+				<-old.ended
+				leave()
+			}()
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -171,9 +175,6 @@ func (v *server) allow(ctx context.Context, req *request) error {
 	case req.Direction == Receive && !l.Read:
 		return failf(CodeNoPerms, "", "download is not allowed")
 	}
-	if req.Direction == Send && !l.Delete {
-		req.Overwrite = OverwriteNever
-	}
 	if req.Direction == Send {
 		return checkFree(ctx, v.cfg.Store, l.MinFree)
 	}
@@ -207,6 +208,7 @@ func (v *server) receive(ctx context.Context, j job, ans *answer) error {
 	r := newReceiver(j, dest, orDefault(v.cfg.Workers, defaultWorkers))
 	r.fresh = fresh && !j.has(flagAsk)
 	r.minFree = v.cfg.Limits.MinFree
+	r.mayRead, r.mayReplace = v.cfg.Limits.Read, v.cfg.Limits.Delete
 	j.out.put(recAnswer, ans.encode())
 	v.start()
 	return r.run(ctx, nil)

@@ -194,12 +194,8 @@ func (s *Spec) check() error {
 	case len(s.Filters) > maxFilters:
 		return bad("%d filter rules; at most %d are taken", len(s.Filters), maxFilters)
 	}
-	size := 0
-	for _, f := range s.Filters {
-		size += len(f.Pattern) + 8
-	}
-	if size > maxRecord/2 {
-		return bad("filter rules take more than %d bytes", maxRecord/2)
+	if err := checkFilters(s.Filters); err != nil {
+		return bad("%w", err)
 	}
 	return nil
 }

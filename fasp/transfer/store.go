@@ -24,13 +24,15 @@ type Store interface {
 
 	// Mkdir makes the folder at name with its parents. One that exists is no error.
 	Mkdir(ctx context.Context, name string) error
-	// Symlink makes a symbolic link at name. With force an existing file or link is replaced. A target that
-	// is absolute or leads out of the place is refused with CodeBadPath.
+	// Symlink makes a symbolic link at name. With force an existing file or link is replaced. Refused with
+	// CodeBadPath are a target that is absolute, may lead out of the place or names a partial file, and a
+	// folder that is reached through a symbolic link. The link is durable after the next Flush.
 	Symlink(ctx context.Context, target, name string, force bool) error
 	// SetAttr sets attributes of the file or folder at name.
 	SetAttr(ctx context.Context, name string, a Attr) error
-	// Put writes a whole small file and seals it. tag, short and free of slashes, keeps the temporary names of
-	// different jobs apart; a leftover of the same name and tag is replaced. data is not kept.
+	// Put writes a whole small file and seals it, under a temporary name that nothing else has, whatever job
+	// it is of. tag, short and free of slashes, names the job to a Store that has use for it; it comes from
+	// the peer and must not be all that keeps temporary names apart. data is not kept.
 	Put(ctx context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error)
 	// Create begins or goes on with a file of a.Size bytes. What an interrupted Target left behind is
 	// there again, data and state. It fails with an error that wraps ErrBusy while another Target of the
@@ -88,9 +90,11 @@ type Source interface {
 
 // Sealed is a file that is whole, under a name of its own until it is published.
 type Sealed interface {
-	// Publish gives the file its final name, in place of what is there, and removes its state. With
-	// SyncNow the name is durable when Publish returns; with SyncLater after the next Flush.
-	Publish(ctx context.Context, s Sync) error
+	// Publish gives the file its final name and removes its state. With replace, a file or link that is
+	// there gives way; without, the error wraps fs.ErrExist. With SyncNow the name is durable when Publish
+	// returns; with SyncLater after the next Flush. It fails with an error that wraps ErrBusy if what stands
+	// under the temporary name is not what was sealed. After an error the caller publishes again or discards.
+	Publish(ctx context.Context, s Sync, replace bool) error
 	// Discard removes it.
 	Discard(ctx context.Context) error
 }

@@ -13,18 +13,20 @@ const wireVersion = 1
 
 // Limits of the wire (docs/protocol-transfer.md section 21.3). All are checked while decoding.
 const (
-	maxName      = 4096    // bytes of a path or link target
-	maxText      = 1024    // bytes of an error text
-	maxRoots     = 256     // names in a request
-	maxFilters   = 1024    // rules in a request
-	maxSources   = 1 << 20 // sources of a download
-	maxPieces    = 1024    // pieces of a comparison
-	maxRanges    = 2048    // ranges in one record
-	maxFileSize  = 1<<62 - 1
-	maxID        = 1<<48 - 1
-	maxRecord    = fasp.MaxMessage - 16 // bytes of a record's body
-	minBlockSize = 16 << 10
-	maxBlockSize = fasp.MaxBlock - 4096 // leaves room for the block header, keeps blocks page-aligned
+	maxName    = 4096 // bytes of a path or link target
+	maxText    = 1024 // bytes of an error text
+	maxRoots   = 256  // names in a request
+	maxFilters = 1024 // rules in a request
+	// maxFilterBytes bounds the patterns of a request together: each is tried with each file's name.
+	maxFilterBytes = 16 << 10
+	maxSources     = 1 << 20 // sources of a download
+	maxPieces      = 1024    // pieces of a comparison
+	maxRanges      = 2048    // ranges in one record
+	maxFileSize    = 1<<62 - 1
+	maxID          = 1<<48 - 1
+	maxRecord      = fasp.MaxMessage - 16 // bytes of a record's body
+	minBlockSize   = 16 << 10
+	maxBlockSize   = fasp.MaxBlock - 4096 // leaves room for the block header, keeps blocks page-aligned
 	// idWindow is how far beyond the lowest unresolved file id a sender may number files (section 22.3).
 	idWindow = 1 << 24
 )
@@ -356,6 +358,9 @@ func decodeRequest(b []byte) (*request, error) {
 	for range r.count(maxFilters, 2) {
 		q.Filters = append(q.Filters, Filter{Exclude: r.flag(), Pattern: r.str(maxName)})
 	}
+	if checkFilters(q.Filters) != nil {
+		r.bad = true
+	}
 	q.Sources = r.num(maxSources)
 	if !r.bad && !validBlockSize(q.BlockSize) {
 		r.bad = true
@@ -466,7 +471,7 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	default:
 		r.bad = true
 	}
-	if e.ID == 0 {
+	if e.ID == 0 || e.Small && e.Size > smallFile {
 		r.bad = true
 	}
 	return e, r.err("entry")
@@ -602,9 +607,14 @@ func (c *compare) encode() []byte {
 func decodeCompare(b []byte) (*compare, error) {
 	r := rd{b: b}
 	c := &compare{ID: r.num(maxID)}
+	next := int64(0)
 	for range r.count(maxPieces, 2+blockHashSize) {
 		p := piece{Off: int64(r.num(maxFileSize)), Len: int64(r.num(maxPiece))}
 		r.fill(p.Hash[:])
+		if p.Len == 0 || p.Off < next {
+			r.bad = true // ascending and apart, so that no byte is read and hashed twice
+		}
+		next = p.Off + p.Len
 		c.Pieces = append(c.Pieces, p)
 	}
 	return c, r.err("compare")

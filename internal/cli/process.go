@@ -49,12 +49,14 @@ func SignalContext() (ctx context.Context, stop func()) {
 	}
 }
 
-// IsTerminal says whether w is a character device, as terminals are.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
+// Columns returns the width of the terminal that w writes to; ok is false if w is no terminal. A terminal that does not know its width has 80.
+func Columns(w io.Writer) (n int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return 0, false
 	}
-	fi, err := f.Stat()
-	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+	if n, ok = columns(f); ok && n <= 0 {
+		n = 80
+	}
+	return n, ok
 }

@@ -5,22 +5,21 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tradewind-io/tradewind/cluster/node"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 const fingerprintHelp = `Print the fingerprint of the node's identity, which clients give to
-twcp --fingerprint or see when they connect for the first time. The identity is
-made if the state folder has none yet.`
+twcp --fingerprint or see when they connect for the first time. "twnode serve"
+and "twnode keys create" make it.
 
-func fingerprintCommand() *cobra.Command {
-	var state string
+The state folder can also stand in the environment variable TWNODE_STATE.`
+
+func fingerprintCommand(p cli.Process) *cobra.Command {
+	f := &stateFlag{env: p.Env}
 	c := &cobra.Command{
-		Use: "fingerprint --state DIR", Short: "Print the fingerprint of the node's identity", Long: fingerprintHelp, Args: cobra.NoArgs,
+		Use: "fingerprint --state DIR", Short: "Print the fingerprint of the node's identity", Long: fingerprintHelp, Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if state == "" {
-				return usagef("--state is required")
-			}
-			id, err := node.LoadIdentity(state)
+			id, err := f.existing()
 			if err != nil {
 				return err
 			}
@@ -28,6 +27,6 @@ func fingerprintCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&state, "state", "", "state `folder` of the node")
+	f.declare(c.Flags())
 	return c
 }

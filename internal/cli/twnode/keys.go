@@ -6,53 +6,73 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"path"
+	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 const keysHelp = `List, create, disable, enable and delete access keys. A running node sees
-changes at once; sessions that are running are not cut.`
+changes at once; sessions that are running are not cut.
+
+The state folder can also stand in the environment variable TWNODE_STATE.`
 
 const createHelp = `Create an access key with a random secret and print "ID:SECRET". The secret
-is not kept anywhere and is shown this once. Give it to twcp in the environment:
+is not kept anywhere and is shown this once. The state folder is made if needed,
+with an identity for the node. Give it to twcp in the environment:
 
   export ASPERA_SCP_TOKEN="Basic $(printf %s 'ID:SECRET' | base64 -w0)"`
 
 // keysFlags are those of all subcommands.
 type keysFlags struct {
-	state string
-	json  bool
+	stateFlag
+	json bool
 }
 
+// open opens the keys of a node that is there.
 func (f *keysFlags) open() (*accesskey.FileStore, error) {
-	if f.state == "" {
-		return nil, usagef("--state is required")
-	}
-	if err := os.MkdirAll(f.state, 0o700); err != nil {
+	if _, err := f.existing(); err != nil {
 		return nil, err
 	}
-	return accesskey.OpenFileStore(f.state)
+	return f.store()
 }
 
-func keysCommand() *cobra.Command {
-	f := &keysFlags{}
+// create opens the keys of a node, which it makes if needed.
+func (f *keysFlags) create() (*accesskey.FileStore, error) {
+	dir, err := f.dir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := node.LoadIdentity(dir); err != nil {
+		return nil, err
+	}
+	return f.store()
+}
+
+func (f *keysFlags) store() (*accesskey.FileStore, error) {
+	dir, err := f.dir()
+	if err != nil {
+		return nil, err
+	}
+	return accesskey.OpenFileStore(dir)
+}
+
+func keysCommand(p cli.Process) *cobra.Command {
+	f := &keysFlags{stateFlag: stateFlag{env: p.Env}}
 	keys := &cobra.Command{
 		Use: "keys", Short: "Manage access keys", Long: keysHelp,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q; see twnode keys --help", args[0])
-			}
-			return nil
-		},
+		Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	keys.PersistentFlags().StringVar(&f.state, "state", "", "state `folder` of the node")
+	f.declare(keys.PersistentFlags())
 	keys.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
 	keys.AddCommand(keysList(f), keysCreate(f), keysEnable(f, "disable", "Refuse new sessions of a key", true),
 		keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f))
@@ -64,7 +84,7 @@ type keyJSON struct {
 	ID       string    `json:"id"`
 	Secret   string    `json:"secret,omitempty"`
 	Disabled bool      `json:"disabled"`
-	Rights   string    `json:"rights"`
+	Rights   []string  `json:"rights"` // of read, write, list, delete
 	Root     string    `json:"root"`
 	RateCap  int64     `json:"rate_cap_bps"`
 	Created  time.Time `json:"created,omitzero"`
@@ -72,7 +92,11 @@ type keyJSON struct {
 }
 
 func keyToJSON(k accesskey.Key) keyJSON {
-	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: k.Rights.String(), Root: k.Root, RateCap: k.RateCap, Created: k.Created, Note: k.Note}
+	rights := []string{}
+	if k.Rights != (accesskey.Rights{}) {
+		rights = strings.Split(k.Rights.String(), ",")
+	}
+	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: rights, Root: k.Root, RateCap: k.RateCap, Created: k.Created, Note: k.Note}
 }
 
 func keysList(f *keysFlags) *cobra.Command {
@@ -142,8 +166,11 @@ func keysCreate(f *keysFlags) *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			key.Root, key.RateCap, key.Note, key.Created = root, int64(rate), note, time.Now().UTC().Truncate(time.Second)
-			store, err := f.open()
+			if key.Root, err = cleanRoot(root); err != nil {
+				return err
+			}
+			key.RateCap, key.Note, key.Created = int64(rate), note, time.Now().UTC().Truncate(time.Second)
+			store, err := f.create()
 			if err != nil {
 				return err
 			}
@@ -169,6 +196,18 @@ func keysCreate(f *keysFlags) *cobra.Command {
 	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
 	c.Flags().StringVar(&note, "note", "", "free `text`")
 	return c
+}
+
+// cleanRoot returns the place that a key is bound to, as a slash path below the docroot; "" is the docroot.
+func cleanRoot(s string) (string, error) {
+	root := strings.Trim(filepath.ToSlash(s), "/")
+	if root == "" || root == "." {
+		return "", nil
+	}
+	if !filepath.IsLocal(filepath.FromSlash(root)) {
+		return "", usagef("--root %q leads out of the docroot: give a folder below it", s)
+	}
+	return path.Clean(root), nil
 }
 
 func keysEnable(f *keysFlags, name, short string, disabled bool) *cobra.Command {
@@ -203,6 +242,14 @@ func (f *keysFlags) change(ctx context.Context, id string, fn func(*accesskey.Fi
 	}
 	if err != nil {
 		return fmt.Errorf("access key %q: %w", id, err)
+	}
+	return nil
+}
+
+// noSuchCommand refuses what stands where a subcommand is due.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown command %q; see %s --help", args[0], c.CommandPath())
 	}
 	return nil
 }

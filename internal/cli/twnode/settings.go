@@ -73,6 +73,12 @@ func (s settings) nodeConfig() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, fmt.Errorf("min-free: %w", err)
 	}
+	if s.MaxSessions < 1 {
+		return node.Config{}, fmt.Errorf("max-sessions %d: want at least 1", s.MaxSessions)
+	}
+	if s.DatagramSize != 0 && (s.DatagramSize < minPayload || s.DatagramSize > maxPayload) {
+		return node.Config{}, fmt.Errorf("datagram-size %d: want %d to %d bytes, or 0", s.DatagramSize, minPayload, maxPayload)
+	}
 	drain := s.DrainTimeout
 	if drain == 0 {
 		drain = -1 // the user's 0 is none at all, that of the library its default
@@ -82,6 +88,12 @@ func (s settings) nodeConfig() (node.Config, error) {
 		Datagram: s.DatagramSize, DrainTimeout: drain,
 	}, nil
 }
+
+// The bounds of --datagram-size: those of fasp.Config.Datagram.
+const (
+	minPayload = 1200
+	maxPayload = 65507
+)
 
 // parseSize reads a number of bytes, which may carry K, M, G or T for powers of 1024.
 func parseSize(s string) (int64, error) {

@@ -22,7 +22,8 @@ UDP port. Keys and the node's identity live in the state folder.
 func Run(ctx context.Context, p cli.Process) int {
 	root := &cobra.Command{
 		Use: "twnode", Short: "Tradewind transfer node", Long: about,
-		SilenceUsage: true, SilenceErrors: true, Version: cli.Version(),
+		SilenceUsage: true, SilenceErrors: true, Version: cli.Version(), Args: noSuchCommand,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetArgs(p.Args)
@@ -30,7 +31,7 @@ func Run(ctx context.Context, p cli.Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(p), keysCommand(), fingerprintCommand(), versionCommand())
+	root.AddCommand(serveCommand(p), keysCommand(p), fingerprintCommand(p), versionCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(p.Stderr, "twnode: %v\n", err)
 		var usage usageError
@@ -52,7 +53,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprint(c.OutOrStdout(), cli.VersionText("twnode"))
 			return err
