@@ -36,11 +36,21 @@ func build(t *testing.T) string {
 	return bin
 }
 
+func TestUsage(t *testing.T) {
+	bin := build(t)
+	for _, args := range [][]string{{"send-tree"}, {"send-tree", "folder"}, {"embed-receiver"}, {"embed-receiver", "-dir", t.TempDir()}} {
+		out, err := exec.Command(filepath.Join(bin, args[0]), args[1:]...).CombinedOutput()
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, args)
+		require.Equal(t, 2, exit.ExitCode(), args)
+		require.Contains(t, string(out), "usage: "+args[0], args)
+	}
+}
+
 func TestSendTreeToEmbedReceiver(t *testing.T) {
 	bin, dir := build(t), t.TempDir()
 	src, dst, state := filepath.Join(dir, "src"), filepath.Join(dir, "dst"), filepath.Join(dir, "state")
 	require.NoError(t, os.MkdirAll(filepath.Join(src, "a", "b"), 0o755))
-	require.NoError(t, os.Mkdir(dst, 0o755))
 	content := bytes.Repeat([]byte("tradewind "), 200_000)
 	require.NoError(t, os.WriteFile(filepath.Join(src, "big"), content, 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(src, "a", "b", "small"), []byte("hello"), 0o644))

@@ -24,10 +24,15 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	dir := flag.String("dir", "", "`folder` that receives")
-	state := flag.String("state", "", "`folder` for identity and credential")
+	dir := flag.String("dir", "", "`folder` that receives, made if needed")
+	state := flag.String("state", "", "`folder` for identity and credential, made if needed; not in the other")
 	listen := flag.String("listen", "127.0.0.1:0", "UDP `address`")
 	flag.Parse()
+	if *dir == "" || *state == "" || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "usage: embed-receiver -dir FOLDER -state FOLDER [-listen ADDRESS]")
+		flag.PrintDefaults()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := receive(ctx, *dir, *state, *listen); err != nil {
@@ -37,6 +42,9 @@ func main() {
 }
 
 func receive(ctx context.Context, dir, state, listen string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	keys, err := uploadKey(ctx, state)
 	if err != nil {
 		return err

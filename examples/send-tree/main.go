@@ -25,8 +25,10 @@ func main() {
 	fingerprint := flag.String("fingerprint", "", "the node's `key`")
 	credential := flag.String("credential", "", "`file` with ID:SECRET")
 	flag.Parse()
-	if flag.NArg() != 1 {
-		log.Fatal("want one folder; see -help")
+	if *to == "" || *fingerprint == "" || *credential == "" || flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: send-tree -to HOST:PORT -fingerprint sha256:HEX -credential FILE FOLDER")
+		flag.PrintDefaults()
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/zeebo/blake3"
 )
 
 // Dir is a Store in a folder of the local file system, held open with os.Root: no name and no symbolic
@@ -31,8 +33,9 @@ type Dir struct {
 
 	syncing chan struct{} // whoever syncs folders holds the one token
 
-	mu    sync.Mutex // protects dirty
+	mu    sync.Mutex // protects the rest
 	dirty map[string]struct{}
+	temps map[string]struct{} // temporary names of files that Put wrote, which are not published
 }
 
 // OpenDir opens the folder dir, which must exist.
@@ -397,12 +400,48 @@ func setAttr(r *os.Root, base string, a Attr, made fs.FileMode) error {
 // createMode is the mode that a new temporary file asks for; the system's mask applies.
 func createMode(a Attr) fs.FileMode { return fs.FileMode(a.Mode)&fs.ModePerm | 0o600 }
 
-// Put implements Store. The temporary name is random, whatever the tag.
-func (d *Dir) Put(_ context.Context, name, _ string, data []byte, a Attr, s Sync) (Sealed, error) {
+// claimTemp gives p a temporary name that no other file of this Dir has. With a tag it is the one that an earlier
+// process may have left something under, unless that is in use.
+func (d *Dir) claimTemp(p *dirSealed, tag string) {
+	dir, base := splitName(p.name)
+	if tag != "" {
+		sum := blake3.Sum256([]byte(tag))
+		p.tmp = partialName(base, hexOf(sum[:tagBytes]), partSuffix)
+		claim := joinName(dir, p.tmp)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if _, used := d.temps[claim]; !used {
+			if d.temps == nil {
+				d.temps = make(map[string]struct{})
+			}
+			d.temps[claim] = struct{}{}
+			p.claim = claim
+			return
+		}
+	}
+	p.tmp = partialName(base, randomTag(), partSuffix)
+}
+
+func (d *Dir) freeTemp(p *dirSealed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.temps, p.claim)
+	p.claim = ""
+}
+
+// Put implements Store. The temporary name is made of the tag, so that a leftover is replaced, or random where another
+// file that this Dir has put, and not yet published, stands under that name.
+func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error) {
 	p := &dirSealed{d: d, name: name}
+	d.claimTemp(p, tag)
 	err := d.making(name, func(r *os.Root, base string) error {
-		p.tmp = partialName(base, randomTag(), partSuffix)
-		f, err := r.OpenFile(p.tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, createMode(a))
+		const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+		f, err := r.OpenFile(p.tmp, flags, createMode(a))
+		if p.claim != "" && errors.Is(err, fs.ErrExist) { // a leftover
+			if err = r.Remove(p.tmp); err == nil {
+				f, err = r.OpenFile(p.tmp, flags, createMode(a))
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -439,6 +478,7 @@ func (d *Dir) Put(_ context.Context, name, _ string, data []byte, a Attr, s Sync
 		return err
 	})
 	if err != nil {
+		d.freeTemp(p)
 		return nil, err
 	}
 	return p, nil

@@ -159,6 +159,7 @@ type dirSealed struct {
 	made      fs.FileInfo // of a file that Put wrote, after its last change
 	dev       uint64      // once it is named
 	named     bool        // it has its final name
+	claim     string      // in Dir.temps, "" for none
 }
 
 func (p *dirSealed) Publish(_ context.Context, s Sync, replace bool) error {
@@ -196,6 +197,7 @@ func (p *dirSealed) rename(r *os.Root, base string, replace bool) error {
 		return err
 	}
 	p.named = true
+	p.d.freeTemp(p)
 	if p.t != nil {
 		err := p.t.removeState(r)
 		return errors.Join(err, p.t.f.Close()) // and so its lock, last
@@ -227,6 +229,7 @@ func (p *dirSealed) Discard(ctx context.Context) error {
 	case p.t != nil:
 		return p.t.Discard(ctx)
 	}
+	defer p.d.freeTemp(p)
 	return p.d.within(p.name, func(r *os.Root, base string) error {
 		if _, err := p.ours(r, base); err != nil {
 			return err

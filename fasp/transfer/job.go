@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/zeebo/blake3"
+
 	"github.com/tradewind-io/tradewind/fasp"
 )
 
@@ -13,6 +15,7 @@ type job struct {
 	sess  fasp.Session
 	store Store
 	req   *request
+	owner string // at a server: for whom the session was authenticated
 	out   *outbox
 	in    *inbox
 	rep   *reporter
@@ -22,6 +25,12 @@ type job struct {
 
 // errFinished ends the goroutines of a session that has done its work.
 var errFinished = errors.New("finished")
+
+// tag is 16 hex digits for temporary names. The job's id is the peer's choice, so the owner is in it: nobody meets another's files.
+func (j *job) tag() string {
+	sum := blake3.Sum256(append([]byte(j.owner+"\x00"), j.req.Job[:]...))
+	return hexOf(sum[:8])
+}
 
 // has says whether the request carries one of the flags.
 func (j *job) has(flag uint64) bool { return j.req.Flags&flag != 0 }

@@ -99,9 +99,12 @@ func partialName(base, tag, suffix string) string {
 	return n[:keep] + strings.Repeat("~", room-len(mark)-keep) + mark + suffix
 }
 
-// randomTag returns 16 hex digits that nobody else has or can foresee.
+// tagBytes is the length of the tags of temporary names, in bytes before they are written in hex.
+const tagBytes = 8
+
+// randomTag returns a tag that nobody else has or can foresee.
 func randomTag() string {
-	var b [8]byte
+	var b [tagBytes]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hexOf(b[:])
 }

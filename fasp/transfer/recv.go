@@ -25,7 +25,7 @@ type receiver struct {
 	job
 	dest    destination
 	fresh   bool        // the destination holds nothing and the sender waits for no answers
-	tag     string      // marks the temporary names of small files with the job
+	tag     string      // marks the temporary names of small files with the job and its owner
 	sole    atomic.Bool // the one source turned out to be a file
 	workers int
 	minFree int64
@@ -61,7 +61,7 @@ const (
 
 func newReceiver(j job, dest destination, workers int) *receiver {
 	r := &receiver{
-		job: j, dest: dest, workers: workers, tag: hexOf(j.req.Job[:4]), mayRead: true, mayReplace: true,
+		job: j, dest: dest, workers: workers, tag: j.tag(), mayRead: true, mayReplace: true,
 		decide: newFifo[*rfile](), finish: newFifo[*rfile](), commit: newFifo[*sealedFile](),
 		files: make(map[uint64]*rfile), parked: make(map[uint64][]*fasp.Block), names: make(map[string]struct{}),
 		done: make(chan struct{}),

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -131,15 +132,26 @@ func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]
 	named := batch[:0:0]
 	for _, f := range batch {
 		if f.sealed != nil {
-			if err := f.sealed.Publish(ctx, s, true); err != nil {
+			if err := f.sealed.Publish(ctx, s, r.replaces()); err != nil {
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
 				}
-				err := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
 				if derr := f.sealed.Discard(ctx); derr != nil {
 					r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
 				}
 				f.sealed = nil
+				// Somebody else's file took the name since it was judged.
+				appeared := errors.Is(err, fs.ErrExist) && !r.replaces()
+				if appeared && r.req.Overwrite == OverwriteNever {
+					if r.settle(f.id, f.final, recSkip, encodeIDs([]span{{f.id, 1}})) {
+						r.skipped(f.rec)
+					}
+					continue
+				}
+				err := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
+				if appeared {
+					err = errNoReplace(f.rec.Name)
+				}
 				if err := r.rejectID(f.id, f.final, f.rec, err); err != nil {
 					return nil, err
 				}
@@ -151,6 +163,9 @@ func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]
 	}
 	return named, nil
 }
+
+// replaces says whether files of this job may take the place of others at all.
+func (r *receiver) replaces() bool { return r.mayReplace && r.req.Overwrite != OverwriteNever }
 
 // maxConfirm is how many ids one record confirms at most; each may be a range of its own.
 const maxConfirm = maxRanges
@@ -197,7 +212,7 @@ func (r *receiver) rescue(ctx context.Context, list []*sealedFile) {
 		}
 		perr := err // without the sync nothing may get its name
 		if perr == nil {
-			perr = f.sealed.Publish(ctx, r.sync(), true)
+			perr = f.sealed.Publish(ctx, r.sync(), r.replaces())
 		}
 		if perr != nil {
 			perr = errors.Join(perr, f.sealed.Discard(ctx))

@@ -125,13 +125,20 @@ func TestLinkStays(t *testing.T) {
 		name, target string
 		ok           bool
 	}{
-		{"l", "x", true}, {"a/l", "../x", true}, {"a/b/l", "../../x/y", true}, {"a/l", "..", true},
-		{"l", "..", false}, {"l", "/x", false}, {"a/l", "../..", false}, {"l", "a/..", false}, {"a/l", "b/../x", false}, {"l", "a/b/c/../..", false},
+		{"l", "x", true},
+		{"a/l", "../x", true},
+		{"a/b/l", "../../x/y", true},
+		{"a/l", "..", true},
+		{"l", "..", false},
+		{"l", "/x", false},
+		{"a/l", "../..", false},
+		{"l", "a/..", false},
+		{"a/l", "b/../x", false},
+		{"l", "a/b/c/../..", false},
 	} {
 		require.Equal(t, c.ok, linkStays(c.name, c.target), "%s -> %s", c.name, c.target)
 	}
 }
-
 
 // Folders that stood there before keep their attributes when the session may not replace anything.
 func TestFolderAttributesStay(t *testing.T) {

@@ -75,11 +75,6 @@ func (c *client) run(ctx context.Context) error {
 	if err := c.spec.check(); err != nil {
 		return err
 	}
-	for _, f := range c.spec.Filters {
-		if err := f.check(); err != nil {
-			return fail(CodeUsage, "filter", f.Pattern, err)
-		}
-	}
 	if c.cfg.Dial == nil {
 		return failf(CodeUsage, "", "no way to reach the server: Config.Dial is nil")
 	}

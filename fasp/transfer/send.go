@@ -50,6 +50,7 @@ type sender struct {
 
 	mu       sync.Mutex // protects the rest, and the fields of sfile that say so
 	mode     sendMode
+	noList   bool              // folders may not be listed: each fails
 	files    map[uint64]*sfile // announced or sent, not settled
 	lastID   uint64
 	ended    bool          // End was put
@@ -118,7 +119,7 @@ func (s *sender) dispatch(ctx context.Context) error {
 	ch := make(chan found, 256)
 	g, gctx := errgroup.WithContext(ctx)
 	w := &walker{
-		store: s.store, links: s.req.Symlinks, filters: s.req.Filters, special: s.has(flagSkipSpecial),
+		store: s.store, links: s.req.Symlinks, filters: s.req.Filters, special: s.has(flagSkipSpecial), noList: s.noList,
 		emit: func(ctx context.Context, f found) error {
 			select {
 			case ch <- f:

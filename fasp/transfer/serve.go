@@ -138,7 +138,7 @@ func (v *server) run(ctx context.Context) error {
 	v.rep.update(func(s *SessionRecord) {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
 	})
-	j := job{sess: v.sess, store: v.cfg.Store, req: req, out: newOutbox(), in: in, rep: v.rep, log: v.log}
+	j := job{sess: v.sess, store: v.cfg.Store, req: req, owner: v.cfg.Owner, out: newOutbox(), in: in, rep: v.rep, log: v.log}
 	stop := v.rep.watch(ctx, v.sess)
 	defer stop()
 	if req.Direction == Send {
@@ -274,6 +274,7 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 		mode = modeStream
 	}
 	s := newSender(j, sources, req.SrcBase, mode, orDefault(v.cfg.Workers, defaultWorkers))
+	s.noList = !v.cfg.Limits.List // the walk looks again: what was no folder a moment ago may be one now
 	j.out.put(recAnswer, ans.encode())
 	v.start()
 	return s.run(ctx, nil)

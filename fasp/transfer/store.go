@@ -30,9 +30,10 @@ type Store interface {
 	Symlink(ctx context.Context, target, name string, force bool) error
 	// SetAttr sets attributes of the file or folder at name.
 	SetAttr(ctx context.Context, name string, a Attr) error
-	// Put writes a whole small file and seals it, under a temporary name that nothing else has, whatever job
-	// it is of. tag, short and free of slashes, names the job to a Store that has use for it; it comes from
-	// the peer and must not be all that keeps temporary names apart. data is not kept.
+	// Put writes a whole small file and seals it, under a temporary name that no other file has which is being
+	// written or waits to be published, whatever their tags. tag names the job, and must be one that other
+	// users of the place cannot have: what a process that died left of the same name and tag is replaced.
+	// With an empty tag nothing is. data is not kept.
 	Put(ctx context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error)
 	// Create begins or goes on with a file of a.Size bytes. What an interrupted Target left behind is
 	// there again, data and state. It fails with an error that wraps ErrBusy while another Target of the

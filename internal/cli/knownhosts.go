@@ -61,7 +61,7 @@ func (k KnownHosts) check(data []byte, host string, got fasp.Fingerprint) (known
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		if fields[0] != hostKey(host) {
+		if !strings.EqualFold(fields[0], hostKey(host)) {
 			continue
 		}
 		if len(fields) < 2 {

@@ -14,7 +14,7 @@ const (
 )
 
 // credential finds out how to authenticate. With a token, a user name, password or private key given too is not used: programs that
-// drive the product's client always pass one.
+// drive ascp always pass one.
 func credential(o *options, user string, env cli.Env) (accesskey.Credential, error) {
 	auth := func(err error) (accesskey.Credential, error) { return accesskey.Credential{}, err }
 	if token := env.Get(tokenVariable); token != "" {

@@ -21,6 +21,7 @@ type dialer struct {
 	credential accesskey.Credential
 	trust      trust
 	idle       time.Duration // see fasp.Config.IdleTimeout
+	handshake  time.Duration // see fasp.Config.HandshakeTimeout
 	log        *slog.Logger
 }
 
@@ -37,7 +38,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 			shown = fp
 			return d.trust.verify(addr, fp)
 		},
-		Ciphers: list, IdleTimeout: d.idle, Logger: d.log,
+		Ciphers: list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log,
 	}
 	if spec.Direction == transfer.Send {
 		cfg.Rates = spec.Rates
@@ -47,7 +48,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	}
 	conn, err := fasp.Dial(ctx, addr, cfg)
 	if err != nil {
-		return nil, err
+		return nil, &connectError{spec.Host, spec.Port, err}
 	}
 	// The handshake has proved that the server holds the key it showed; before, it would have been a claim.
 	err = d.trust.accepted(addr, shown)
@@ -60,6 +61,18 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	}
 	return conn, nil
 }
+
+// connectError is why a server was not reached.
+type connectError struct {
+	host string
+	port int // UDP
+	err  error
+}
+
+func (e *connectError) Error() string {
+	return fmt.Sprintf("%s, UDP port %d: %v", e.host, e.port, e.err)
+}
+func (e *connectError) Unwrap() error { return e.err }
 
 // overhead is the size of the IP and UDP headers towards a host.
 func overhead(ctx context.Context, host string) int {

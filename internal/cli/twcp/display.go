@@ -3,8 +3,12 @@ package twcp
 import (
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 // display shows what a transfer does. event is called by the transfer, one call at a time; finish is called once, after the last event.
@@ -20,24 +24,72 @@ type outcome struct {
 }
 
 // newDisplay chooses the display that the options ask for.
-func newDisplay(o *options, stdout io.Writer) display {
+func newDisplay(o *options, stdout, stderr io.Writer) display {
+	_, terminal := cli.Columns(stdout)
 	switch {
 	case o.json:
 		return &jsonDisplay{w: stdout}
 	case o.quiet:
-		return quietDisplay{}
+		return plainDisplay{w: stdout, quiet: true}
+	case o.progress == "always" || o.progress != "never" && terminal:
+		return newBar(stdout, stderr, o.source())
 	}
-	return newBar(stdout)
+	return plainDisplay{w: stdout}
 }
 
-type quietDisplay struct{}
+// plainDisplay is for files and pipes: digests as they come, and the summary.
+type plainDisplay struct {
+	w     io.Writer
+	quiet bool // no summary
+}
 
-func (quietDisplay) event(transfer.Event) {}
-func (quietDisplay) finish(outcome)       {}
+func (d plainDisplay) event(e transfer.Event) {
+	if len(e.File.Digest) > 0 {
+		fmt.Fprint(d.w, digestLine(e.File.Digest, e.File.Name))
+	}
+}
 
-// printSummary writes the lines that stand at the end of a transfer which moved files.
-func printSummary(w io.Writer, r *transfer.Result) {
-	if r == nil || r.FilesDone+r.FilesSkipped+r.FilesFailed+r.Folders == 0 {
+func (d plainDisplay) finish(o outcome) {
+	if !d.quiet {
+		printSummary(d.w, o)
+	}
+}
+
+// digestLine has the form of sha256sum and its like, so that their --check reads it: a name with a line break or backslash is escaped, and a backslash in
+// front of the line says so.
+func digestLine(digest []byte, name string) string {
+	escaped := strings.NewReplacer("\\", `\\`, "\n", `\n`, "\r", `\r`).Replace(name)
+	mark := ""
+	if escaped != name {
+		mark = `\`
+	}
+	return fmt.Sprintf("%s%x  %s\n", mark, digest, escaped)
+}
+
+// printDigests writes the digests that a result holds. On a terminal, control characters in names are shown as question marks.
+func printDigests(w io.Writer, r *transfer.Result) {
+	for _, d := range r.Digests {
+		fmt.Fprint(w, digestLine(d.Digest, printable(d.Name)))
+	}
+	if n := r.FilesDone - int64(len(r.Digests)); len(r.Digests) > 0 && n > 0 {
+		fmt.Fprintf(w, "(%d more; without the progress display all are printed)\n", n)
+	}
+}
+
+// printable takes out what could upset a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) && r != '\n' && r != '\r' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// printSummary writes the lines that stand at the end of a transfer, unless it ended with an error that speaks for itself.
+func printSummary(w io.Writer, o outcome) {
+	r := o.result
+	if r == nil || o.err != nil && (codeOf(o.err) != transfer.CodeSomeFileErrors || r.FilesDone+r.FilesSkipped+r.FilesFailed+r.Folders == 0) {
 		return
 	}
 	fmt.Fprint(w, summary(r))

@@ -30,6 +30,7 @@ func errorText(err error) string {
 		sig      cli.SignalError
 		peer     *fasp.PeerError
 		te       *transfer.Error
+		connect  *connectError
 	)
 	switch {
 	case errors.As(err, &mismatch):
@@ -38,16 +39,27 @@ func errorText(err error) string {
 		return fmt.Sprintf("stopped by signal (%s); what has arrived is kept, and the same command resumes", sig)
 	case errors.Is(err, context.Canceled):
 		return "stopped; what has arrived is kept, and the same command resumes"
+	case errors.As(err, &connect) && errors.Is(err, fasp.ErrHandshakeTimeout):
+		return fmt.Sprintf("Client unable to connect to server (check UDP port and firewall): no answer from %s, UDP port %d (option -O)", connect.host, connect.port)
 	case errors.Is(err, fasp.ErrHandshakeTimeout):
 		return "Client unable to connect to server (check UDP port and firewall)"
 	case errors.As(err, &peer) && peer.Code == fasp.CodeAuth:
 		return peer.Reason
 	case errors.As(err, &peer) && peer.Code >= fasp.CodeApplication:
 		return "Server aborted session: " + strings.TrimSuffix(peer.Reason, codeSuffix(codeOf(err)))
+	case errors.As(err, &peer) && (peer.Code == fasp.CodeBusy || peer.Code == fasp.CodeShutdown):
+		return "the server takes no session now: " + peerReason(peer)
 	case errors.As(err, &te):
 		return strings.TrimSuffix(err.Error(), codeSuffix(te.Code))
 	}
 	return err.Error()
+}
+
+func peerReason(e *fasp.PeerError) string {
+	if e.Reason == "" {
+		return e.Code.String()
+	}
+	return e.Reason
 }
 
 // codeSuffix is what transfer.Error puts behind its texts; the code is printed elsewhere.

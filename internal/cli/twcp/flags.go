@@ -24,9 +24,22 @@ Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)
 
 Rates are kbit/s, or carry K, M or G: -l 300M. They count IP packets, everything included.
 
+Filters: a -N or -E pattern without / is matched with the last element of a path, one that begins with / with the whole path below the
+destination, any other with the path's end; * stops at /, ** does not, a pattern that ends in / is for folders. The first match
+among all -N and -E decides, and what none matches is included: -N alone changes nothing, it exempts from a later -E.
+
 The exit code is 0 when everything is there and confirmed, and 1 otherwise; the last line of --json tells the cause by the product's error code.
 
 Options:
+`
+
+const differences = `
+Where this differs from ascp:
+  - Without -l there is no default rate: the rate is found, up to what the server grants.
+  - -k is 2 where nothing is said, and 2 compares content where times differ, so that an unchanged file is not sent again.
+  - There is no SSH: access keys come in ASPERA_SCP_TOKEN; -i is refused, -P is accepted and does nothing.
+  - The cipher is always GCM: -c aes128-cfb and the like mean the key size, and the content is authenticated even with -T.
+  - The progress display is for terminals; --progress=always shows it elsewhere, and --json tells machines more.
 `
 
 // options are the command line as it was read.
@@ -58,6 +71,7 @@ type options struct {
 	datagram     int
 
 	quiet, json bool
+	progress    string
 	verbose     int
 	logDir      string
 
@@ -82,10 +96,10 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.user, "user", "", "the remote `user`, with --mode")
 	f.IntVarP(&o.udpPort, "udp-port", "O", 33001, "UDP `port` of the node")
 	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port`; accepted, no TCP is used yet")
-	f.StringVarP(&o.target, "target-rate", "l", "", "target `rate`; without it the rate is found, up to the server's grant")
+	f.StringVarP(&o.target, "target-rate", "l", "", "target `rate`, above 0; without it the rate is found, up to the server's grant")
 	f.StringVarP(&o.min, "min-rate", "m", "", "minimum `rate` under congestion")
 	f.StringVar(&o.policy, "policy", "", "rate `policy` fixed, high, fair or low (default fair); fixed needs -l")
-	f.CountVarP(&o.adaptive, "adaptive", "Q", "older form: -Q is --policy=fair, -QQ is --policy=low")
+	countVar(f, &o.adaptive, "adaptive", "Q", "older form: -Q is --policy=fair, -QQ is --policy=low")
 	f.IntVarP(&o.resume, "resume", "k", 2, "resume `level`: 0 send all again; 1 compare size and time; 2 also a sample of the content; 3 all content")
 	f.StringVar(&o.overwrite, "overwrite", "diff", "`when` files that exist are replaced: never, always, diff, older, diff+older")
 	f.BoolVarP(&o.createDir, "create-dir", "d", false, "the destination is a folder and is made if needed")
@@ -97,26 +111,49 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.fileList, "file-list", "", "`file` with a source on each line; - is standard input")
 	f.StringVar(&o.pairList, "file-pair-list", "", "`file` with source and destination on alternating lines")
 	f.StringVar(&o.checksum, "file-checksum", "none", "`digest` to report for each file: md5, sha1, sha-256, sha-384, sha-512, none")
-	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none, auto")
+	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none (not waited for), auto (file for one file, session for more)")
 	f.BoolVarP(&o.noEncryption, "no-encryption", "T", false, "do not encrypt file content on the wire; it is authenticated all the same")
 	f.StringVarP(&o.cipher, "cipher", "c", "aes128", "`cipher` aes128, aes192, aes256, none")
 	f.IntVarP(&o.datagram, "datagram-size", "Z", 0, "`bytes` of an IP datagram, 1228 to 65535 (default 1500, then 1260 where that does not pass)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress display and no summary")
 	f.BoolVar(&o.json, "json", false, "print a JSON object for every event, and a last one with the result")
-	f.CountVarP(&o.verbose, "verbose", "v", "say more on standard error; twice: more still")
-	f.CountVarP(&o.verbose, "debug", "D", "the same")
-	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log; - logs on standard error")
+	f.StringVar(&o.progress, "progress", "auto", "`when` the progress line is shown: auto (standard output is a terminal), always, never")
+	countVar(f, &o.verbose, "verbose", "v", "say on standard error what happens: sessions, retries, failed files; twice: every file and more")
+	countVar(f, &o.verbose, "debug", "D", "the same")
+	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log, made if needed; - logs on standard error; -v as well: every file and more")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the node's key must be this one, `sha256:HEX`")
 	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")
-	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves; 0 never tries again")
-	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost")
+	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves, or with a unit: 10m; 0 never tries again")
+	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost, 1 to 86400, or with a unit")
 	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
-	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` for SSH; not offered yet")
+	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` for SSH, which is not offered yet: refused without a token, not used with one")
 	f.StringVarP(&o.token, "token", "W", "", "refused: a `token` belongs into the variable ASPERA_SCP_TOKEN")
 	f.BoolVarP(&o.version, "version", "A", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
 	return f
+}
+
+// countFlag is an option without a value that is counted. It says that it is a bool, so that the help shows no value for it.
+type countFlag struct{ n *int }
+
+func (c countFlag) String() string { return "0" }
+func (c countFlag) Type() string   { return "bool" }
+func (c countFlag) Set(s string) error {
+	if s == "true" {
+		*c.n++
+		return nil
+	}
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil {
+		return errors.New("want a number")
+	}
+	*c.n = int(n)
+	return nil
+}
+
+func countVar(f *pflag.FlagSet, n *int, name, short, usage string) {
+	f.VarPF(countFlag{n}, name, short, usage).NoOptDefVal = "true"
 }
 
 // filterFlag collects -N and -E in the order of the command line.

@@ -11,7 +11,7 @@ import (
 )
 
 // jsonDisplay writes a line of JSON for every event and one for the result. A reader that does not keep up slows the transfer: no
-// line is left out.
+// line is left out. docs/twcp-json.md describes the lines.
 type jsonDisplay struct{ w io.Writer }
 
 // eventJSON is one event. Sizes are bytes, rates bit/s, times milliseconds unless their name says otherwise.
@@ -73,25 +73,39 @@ type fileJSON struct {
 	Error        string `json:"error,omitempty"`
 }
 
+// failedJSON and digestJSON are files in the result.
+type failedJSON struct {
+	Name  string `json:"name"`
+	Code  int    `json:"code"`
+	Error string `json:"error"`
+}
+
+type digestJSON struct {
+	Name     string `json:"name"`
+	Size     int64  `json:"size"`
+	Checksum string `json:"checksum"`
+	Digest   string `json:"digest"` // hexadecimal
+}
+
 // resultJSON is the last line.
 type resultJSON struct {
-	Type         string     `json:"type"` // "result"
-	OK           bool       `json:"ok"`
-	Code         int        `json:"code"`
-	Mnemonic     string     `json:"mnemonic,omitempty"`
-	Error        string     `json:"error,omitempty"`
-	FilesDone    int64      `json:"files_done"`
-	FilesSkipped int64      `json:"files_skipped"`
-	FilesFailed  int64      `json:"files_failed"`
-	Folders      int64      `json:"folders"`
-	BytesSent    int64      `json:"bytes_sent"`
-	BytesResumed int64      `json:"bytes_resumed"`
-	Unwanted     int64      `json:"bytes_unwanted"`
-	Attempts     int        `json:"attempts"`
-	Elapsed      float64    `json:"elapsed_ms"`
-	Durable      bool       `json:"durable"`
-	Errors       []fileJSON `json:"errors,omitempty"`
-	Digests      []fileJSON `json:"digests,omitempty"`
+	Type         string       `json:"type"` // "result"
+	OK           bool         `json:"ok"`
+	Code         int          `json:"code"`
+	Mnemonic     string       `json:"mnemonic,omitempty"`
+	Error        string       `json:"error,omitempty"`
+	FilesDone    int64        `json:"files_done"`
+	FilesSkipped int64        `json:"files_skipped"`
+	FilesFailed  int64        `json:"files_failed"`
+	Folders      int64        `json:"folders"`
+	BytesSent    int64        `json:"bytes_sent"`
+	BytesResumed int64        `json:"bytes_resumed"`
+	Unwanted     int64        `json:"bytes_unwanted"`
+	Attempts     int          `json:"attempts"`
+	Elapsed      float64      `json:"elapsed_ms"`
+	Durable      bool         `json:"durable"`
+	Errors       []failedJSON `json:"errors,omitempty"`
+	Digests      []digestJSON `json:"digests,omitempty"`
 }
 
 func (d *jsonDisplay) event(e transfer.Event) {
@@ -137,10 +151,10 @@ func (d *jsonDisplay) finish(o outcome) {
 		j.BytesSent, j.BytesResumed, j.Unwanted, j.Attempts = r.BytesSent, r.BytesResumed, r.Unwanted, r.Attempts
 		j.Elapsed, j.Durable = r.Elapsed.Seconds()*1000, r.Durable
 		for _, e := range r.Errors {
-			j.Errors = append(j.Errors, fileJSON{Name: e.Name, Code: int(e.Code), Error: e.Text})
+			j.Errors = append(j.Errors, failedJSON{Name: e.Name, Code: int(e.Code), Error: e.Text})
 		}
 		for _, f := range r.Digests {
-			j.Digests = append(j.Digests, fileJSON{Name: f.Name, Checksum: f.Checksum.String(), Digest: hex.EncodeToString(f.Digest)})
+			j.Digests = append(j.Digests, digestJSON{Name: f.Name, Size: f.Size, Checksum: f.Checksum.String(), Digest: hex.EncodeToString(f.Digest)})
 		}
 	}
 	d.write(j)

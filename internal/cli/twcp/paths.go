@@ -2,6 +2,7 @@ package twcp
 
 import (
 	"encoding/base64"
+	"strconv"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/fasp/transfer"
@@ -9,6 +10,18 @@ import (
 
 // remote is the far side of a command line.
 type remote struct{ user, host string }
+
+// with returns the argument for a path on r.
+func (r remote) with(path string) string {
+	host := r.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if r.user != "" {
+		host = r.user + "@" + host
+	}
+	return host + ":" + path
+}
 
 // splitRemote takes "[user@]host:path" apart; ok is false for a local path. As with scp, a colon makes a path remote unless a slash
 // stands before it. An IPv6 address stands in brackets.
@@ -76,6 +89,20 @@ func findRoute(o *options, listed bool) (rt route, err error) {
 	return markedRoute(rt, listed)
 }
 
+// noPort refuses host:port:path, which a slip in place of -O is more likely to be than a path that begins so.
+func noPort(arg string) error {
+	r, rest, ok := splitRemote(arg)
+	if !ok {
+		return nil
+	}
+	port, path, ok := strings.Cut(rest, ":")
+	if n, err := strconv.ParseUint(port, 10, 16); !ok || err != nil || n == 0 {
+		return nil
+	}
+	return usagef("%s: the UDP port does not stand in the path; write -O %s %s (for a path that begins with %s: write %s)",
+		arg, port, r.with(path), port, r.with("./"+rest))
+}
+
 // isSourceHost recognises the one argument "host:" which says where listed sources are.
 func isSourceHost(sources []string) bool {
 	if len(sources) != 1 {
@@ -106,6 +133,11 @@ func markedRoute(rt route, listed bool) (route, error) {
 	from, first, download := remote{}, "", false
 	if len(rt.sources) > 0 {
 		from, first, download = splitRemote(rt.sources[0])
+	}
+	for _, a := range append([]string{rt.destination}, rt.sources...) {
+		if err := noPort(a); err != nil {
+			return rt, err
+		}
 	}
 	switch {
 	case upload && download:
@@ -146,4 +178,17 @@ func markedRoute(rt route, listed bool) (route, error) {
 		return rt, nil
 	}
 	return rt, usagef("neither source nor destination is remote: one of them has the form [user@]host:path, or give --mode and --host")
+}
+
+// source is the name to show for what is transferred, "" if that is not one thing.
+func (o *options) source() string {
+	if len(o.args) != 2 || o.fileList != "" || o.pairList != "" {
+		return ""
+	}
+	name := o.args[0]
+	if _, path, ok := splitRemote(name); ok && o.mode == "" {
+		name = path
+	}
+	name = strings.TrimRight(name, "/")
+	return name[strings.LastIndexByte(name, '/')+1:]
 }

@@ -11,22 +11,34 @@ import (
 	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 // bar is the progress display: one line that is written again and again. A goroutine of its own writes it, so that a terminal that
 // stands still does not hold up the transfer.
 type bar struct {
-	w    io.Writer
-	wake chan struct{} // capacity 1; closed by finish
-	done chan struct{}
+	w      io.Writer
+	stderr io.Writer     // for notes
+	width  func() int    // columns of the terminal
+	wake   chan struct{} // capacity 1; closed by finish
+	done   chan struct{}
+	shown  int // columns of the line that stands there; of draw, then of finish
 
 	mu    sync.Mutex // guards what follows
 	state barState
+	notes []string
 	dirty bool
 }
 
-func newBar(w io.Writer) *bar {
-	b := &bar{w: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+// newBar starts a display. source is the name to show as long as no file is known.
+func newBar(w, stderr io.Writer, source string) *bar {
+	b := &bar{w: w, stderr: stderr, wake: make(chan struct{}, 1), done: make(chan struct{}), state: barState{source: source}}
+	b.width = func() int {
+		if n, ok := cli.Columns(w); ok {
+			return n
+		}
+		return 80
+	}
 	go b.draw()
 	return b
 }
@@ -37,10 +49,28 @@ func (b *bar) event(e transfer.Event) {
 	dirty := b.dirty
 	b.mu.Unlock()
 	if dirty {
-		select {
-		case b.wake <- struct{}{}:
-		default:
-		}
+		b.kick()
+	}
+}
+
+// maxNotes bounds the notes that a terminal which stands still keeps waiting; further ones are lost.
+const maxNotes = 100
+
+// note writes a line to standard error without breaking the progress line.
+func (b *bar) note(text string) {
+	b.mu.Lock()
+	if len(b.notes) < maxNotes {
+		b.notes = append(b.notes, text)
+	}
+	b.dirty = true
+	b.mu.Unlock()
+	b.kick()
+}
+
+func (b *bar) kick() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -48,45 +78,79 @@ func (b *bar) draw() {
 	defer close(b.done)
 	for range b.wake {
 		b.mu.Lock()
-		line := ""
-		if b.dirty {
-			line = b.state.line()
-			b.dirty = false
+		line, notes := "", b.notes
+		if b.dirty && !b.state.started.IsZero() {
+			line = b.state.line(b.width())
 		}
+		b.dirty, b.notes = false, nil
 		b.mu.Unlock()
+		b.say(notes)
 		if line != "" {
-			fmt.Fprint(b.w, "\r"+line)
+			b.put(line)
 		}
 	}
+}
+
+// say writes notes in place of the line.
+func (b *bar) say(notes []string) {
+	if len(notes) == 0 {
+		return
+	}
+	if b.shown > 0 {
+		fmt.Fprint(b.w, "\r"+strings.Repeat(" ", b.shown)+"\r")
+		b.shown = 0
+	}
+	for _, n := range notes {
+		fmt.Fprintln(b.stderr, n)
+	}
+}
+
+// put writes the line over the one that stands there.
+func (b *bar) put(line string) {
+	n := columnsOf(line)
+	fmt.Fprint(b.w, "\r"+line+strings.Repeat(" ", max(0, min(b.shown, b.width()-1)-n)))
+	b.shown = n
 }
 
 func (b *bar) finish(o outcome) {
 	close(b.wake)
 	<-b.done
+	b.say(b.notes)
 	if b.state.started.IsZero() {
+		if o.err == nil {
+			printSummary(b.w, o)
+		}
 		return // nothing was shown
 	}
 	if o.result != nil {
-		fmt.Fprint(b.w, "\r"+b.state.last(o)+"\n")
+		b.put(b.state.last(o, b.width()))
+		fmt.Fprintln(b.w)
 	}
-	if !b.quietEnd(o) {
-		printSummary(b.w, o.result)
+	printSummary(b.w, o)
+	if o.result != nil {
+		printDigests(b.w, o.result)
 	}
-}
-
-// quietEnd says that an error which ended everything speaks for itself.
-func (b *bar) quietEnd(o outcome) bool {
-	return o.err != nil && codeOf(o.err) != transfer.CodeSomeFileErrors
 }
 
 // barState turns events into a line. It has no clock but that of the events.
 type barState struct {
+	source  string // what is transferred, if that is one thing
 	started time.Time
-	now     transfer.Event // the last one with counters
-	name    string         // of the last file seen
+	now     transfer.Event // the last one
+	name    string         // of the last file settled
+	named   time.Time      // when that was
 	samples []sample       // of the last few seconds, oldest first
 	waiting string         // why a retry is due
 	drawn   time.Time
+
+	rtt     time.Duration // last known
+	loss    float64
+	packets uint64 // sent when loss was measured
+
+	settled, skipped       int64 // content of the files confirmed or skipped, and of those skipped
+	had                    int64 // settled, when the session began
+	sent, resumed, passed  int64 // counters when the session began: bytes sent, resumed, skipped
+	filesTotal, bytesTotal int64 // most that was known: a session that was lost counts anew
 }
 
 type sample struct {
@@ -94,10 +158,11 @@ type sample struct {
 	bytes int64
 }
 
-// rateOver is how far back the rate that is shown goes, and drawEvery how often file events may draw.
 const (
-	rateOver  = 4 * time.Second
-	drawEvery = 200 * time.Millisecond
+	rateOver  = 4 * time.Second        // how far back the rate that is shown goes
+	drawEvery = 200 * time.Millisecond // how often file events may draw
+	nameFor   = 3 * time.Second        // how long the name of a file that is done stands there
+	lossFrom  = 200                    // packets, from which on a share of lost ones says something
 )
 
 // add takes an event in and says whether the line is to be drawn again.
@@ -105,24 +170,31 @@ func (s *barState) add(e transfer.Event) bool {
 	if s.started.IsZero() {
 		s.started = e.Time
 	}
-	s.now.Session, s.now.Time = e.Session, e.Time
-	if e.Kind == transfer.EventProgress || e.Kind == transfer.EventSessionEnded {
-		s.now.Session.Transport = e.Session.Transport
+	s.now = e
+	r := e.Session
+	s.filesTotal, s.bytesTotal = max(s.filesTotal, r.FilesTotal), max(s.bytesTotal, r.BytesTotal)
+	if t := r.Transport; t.RTT > 0 {
+		s.rtt = t.RTT
+	}
+	if t := r.Transport; t.PacketsSent > 0 {
+		s.loss, s.packets = t.Loss, t.PacketsSent
 	}
 	switch e.Kind {
 	case transfer.EventFileDone, transfer.EventFileSkipped, transfer.EventFileFailed:
-		if e.File.Name != "" && !e.File.Folder {
-			s.name = e.File.Name
+		if !e.File.Folder && !e.File.Link {
+			s.settle(e)
 		}
 		if e.Time.Sub(s.drawn) < drawEvery {
 			return false
 		}
 	case transfer.EventRetry:
-		s.waiting = "link lost, trying again"
+		s.waiting = "link lost, retrying"
+		// What was on its way is sent or found again: only what is confirmed counts.
+		s.had, s.sent, s.resumed, s.passed = s.settled, r.BytesSent, r.BytesResumed, s.skipped
 	case transfer.EventSessionStarted:
 		s.waiting, s.samples = "", nil
 	}
-	s.samples = append(s.samples, sample{e.Time, amount(e.Session)})
+	s.samples = append(s.samples, sample{e.Time, s.amount()})
 	for len(s.samples) > 2 && e.Time.Sub(s.samples[0].at) > rateOver {
 		s.samples = s.samples[1:]
 	}
@@ -130,11 +202,27 @@ func (s *barState) add(e transfer.Event) bool {
 	return true
 }
 
-// amount is the content that is over there, as far as this side knows.
-func amount(r transfer.SessionRecord) int64 {
-	n := max(r.BytesDone, r.BytesSent+r.BytesResumed)
-	if r.BytesTotal > 0 {
-		n = min(n, r.BytesTotal)
+// settle notes the end of a file.
+func (s *barState) settle(e transfer.Event) {
+	if e.File.Name != "" {
+		s.name, s.named = e.File.Name, e.Time
+	}
+	switch e.Kind {
+	case transfer.EventFileSkipped:
+		s.skipped += e.File.Size
+		fallthrough
+	case transfer.EventFileDone:
+		s.settled += e.File.Size
+	}
+}
+
+// amount is the content that is over there, as far as this side knows, each byte once.
+func (s *barState) amount() int64 {
+	r := s.now.Session
+	n := s.had + (r.BytesSent - s.sent) + (r.BytesResumed - s.resumed) + (s.skipped - s.passed)
+	n = max(n, s.settled)
+	if s.bytesTotal > 0 {
+		n = min(n, s.bytesTotal)
 	}
 	return n
 }
@@ -153,47 +241,77 @@ func (s *barState) rate() float64 {
 
 func (s *barState) title() string {
 	r := s.now.Session
+	name := s.source
+	if s.name != "" && (s.source == "" || s.filesTotal <= 1 || s.now.Time.Sub(s.named) < nameFor) {
+		name = path.Base(s.name)
+	}
 	switch {
 	case s.waiting != "":
 		return s.waiting
-	case r.FilesTotal > 1 && s.name == "":
-		return fmt.Sprintf("0/%d", r.FilesTotal)
-	case r.FilesTotal > 1:
-		return fmt.Sprintf("%d/%d %s", r.FilesDone+r.FilesSkipped+r.FilesFailed, r.FilesTotal, path.Base(s.name))
-	case s.name != "":
-		return path.Base(s.name)
+	case s.filesTotal > 1:
+		settled := min(r.FilesDone+r.FilesSkipped+r.FilesFailed, s.filesTotal)
+		return strings.TrimSpace(fmt.Sprintf("%d/%d %s", settled, s.filesTotal, name))
+	case name != "":
+		return name
 	}
 	return "..."
 }
 
-// line is the line while the transfer runs, without its carriage return.
-func (s *barState) line() string {
-	r := s.now.Session
-	have, rate := amount(r), s.rate()
+// line is the line while the transfer runs, for a terminal of so many columns.
+func (s *barState) line(columns int) string {
+	have, rate := s.amount(), s.rate()
 	left := "--:-- ETA"
-	if r.Scanned && rate > 0 {
-		left = formatTime(time.Duration(float64(r.BytesTotal-have)/rate*float64(time.Second))) + " ETA"
+	if s.now.Session.Scanned && rate > 0 {
+		left = formatTime(time.Duration(float64(s.bytesTotal-have)/rate*float64(time.Second))) + " ETA"
 	}
-	return formatLine(s.title(), percent(have, r.BytesTotal), have, rate, r.Transport.RTT, r.Transport.Loss, left)
+	return s.format(columns, percent(have, s.bytesTotal), have, rate, left)
 }
 
 // last is the line that stays.
-func (s *barState) last(o outcome) string {
-	r := s.now.Session
+func (s *barState) last(o outcome, columns int) string {
 	res := o.result
-	have := res.BytesSent + res.BytesResumed
-	pct := percent(amount(r), r.BytesTotal)
+	have := s.amount()
+	pct := percent(have, s.bytesTotal)
 	if o.err == nil {
-		pct = 100
-		have = max(have, amount(r))
+		pct, have = 100, max(have, s.bytesTotal)
 	}
 	rate := 0.0
 	if res.Elapsed > 0 {
 		rate = float64(res.BytesSent) / res.Elapsed.Seconds()
 	}
 	s.waiting = ""
-	return formatLine(s.title(), pct, have, rate, r.Transport.RTT, r.Transport.Loss, formatTime(res.Elapsed)+"    ")
+	return s.format(columns, pct, have, rate, formatTime(res.Elapsed)+"    ")
 }
+
+// format makes a line of fewer than so many columns; what tells least is left out first where they are few. rate is bytes per second.
+func (s *barState) format(columns, pct int, have int64, rate float64, clock string) string {
+	loss := "loss --"
+	if s.packets >= lossFrom {
+		loss = formatLoss(s.loss)
+	}
+	fields := []string{
+		fmt.Sprintf(" %3d%%", pct), fmt.Sprintf(" %6s", formatSize(have)), fmt.Sprintf(" %9s", formatRate(rate*8)),
+		fmt.Sprintf(" %10s", formatRTT(s.rtt)), fmt.Sprintf(" %11s", loss), fmt.Sprintf(" %13s", clock),
+	}
+	room := columns - 1 // the last column stays free: some terminals go to the next line there
+	for _, f := range fields {
+		room -= len(f)
+	}
+	for _, i := range []int{4, 3, 1, 2, 5} { // loss, rtt, size, rate, clock
+		if room >= minName {
+			break
+		}
+		room += len(fields[i])
+		fields[i] = ""
+	}
+	return fit(s.title(), max(min(room, maxName), 1)) + strings.Join(fields, "")
+}
+
+// The bounds of the first column, in columns.
+const (
+	minName = 19
+	maxName = 50
+)
 
 // percent rounds down, so that 100 means all.
 func percent(have, total int64) int {
@@ -203,15 +321,7 @@ func percent(have, total int64) int {
 	return int(min(100, float64(have)*100/float64(total)))
 }
 
-// nameWidth is the width of the first column.
-const nameWidth = 20
-
-// formatLine makes a line of fewer than 80 columns. rate is bytes per second.
-func formatLine(name string, pct int, have int64, rate float64, rtt time.Duration, loss float64, clock string) string {
-	return fmt.Sprintf("%s %3d%% %6s %9s %9s %10s %12s", fit(name, nameWidth), pct, formatSize(have), formatRate(rate*8), formatRTT(rtt), formatLoss(loss), clock)
-}
-
-// fit pads or cuts a name to n columns and takes out what could upset a terminal. Wide characters count as one column.
+// fit pads or cuts a name to n columns and takes out what could upset a terminal.
 func fit(name string, n int) string {
 	name = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -219,11 +329,44 @@ func fit(name string, n int) string {
 		}
 		return r
 	}, name)
-	if k := utf8.RuneCountInString(name); k <= n {
+	if k := columnsOf(name); k <= n {
 		return name + strings.Repeat(" ", n-k)
 	}
 	r := []rune(name)
-	return string(r[:n/2-1]) + "..." + string(r[len(r)-(n-n/2-2):])
+	dots := strings.Repeat(".", min(3, n))
+	left, right := 0, len(r)
+	front, back := (n-len(dots))/2, n-len(dots)-(n-len(dots))/2
+	for front >= runeColumns(r[left]) {
+		front -= runeColumns(r[left])
+		left++
+	}
+	for back >= runeColumns(r[right-1]) {
+		back -= runeColumns(r[right-1])
+		right--
+	}
+	return string(r[:left]) + dots + string(r[right:]) + strings.Repeat(" ", front+back)
+}
+
+func columnsOf(s string) (n int) {
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+// runeColumns is how many columns a terminal gives a character: two for those of East Asia and for pictures, none for marks on others. It is
+// right for nearly all names; where it is not, a line is a little too long or short.
+func runeColumns(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana), r >= 0x3000 && r <= 0x303e, r >= 0xff01 && r <= 0xff60,
+		r >= 0x1f300 && r <= 0x1faff:
+		return 2
+	}
+	return 1
 }
 
 // formatSize prints bytes as the product does: 126MB, with powers of 1,024.

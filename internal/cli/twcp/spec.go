@@ -29,6 +29,11 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if o.datagram != 0 && (o.datagram < minDatagram || o.datagram > 65535) {
 		return s, usagef("-Z %d: want %d to 65535", o.datagram, minDatagram)
 	}
+	switch o.progress {
+	case "auto", "always", "never":
+	default:
+		return s, usagef("--progress %q: want auto, always or never", o.progress)
+	}
 	if s.Rates, err = o.rates(); err != nil {
 		return s, err
 	}
@@ -92,6 +97,9 @@ func (o *options) rates() (r fasp.Rates, err error) {
 		}
 		if *f.into, err = fasp.ParseRate(f.text); err != nil {
 			return r, usagef("%s: %w", f.name, err)
+		}
+		if f.name == "-l" && *f.into <= 0 {
+			return r, usagef("-l %s: want more than 0, up to 1000000G; without -l the rate is found", f.text)
 		}
 	}
 	policy := o.policy

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
@@ -20,13 +21,13 @@ func Run(ctx context.Context, p cli.Process) int {
 	o, err := parseArgs(p.Args)
 	switch {
 	case o.help:
-		fmt.Fprint(p.Stdout, usage, flagSet(&options{}).FlagUsagesWrapped(100))
+		fmt.Fprint(p.Stdout, usage, flagSet(&options{}).FlagUsagesWrapped(100), differences)
 		return 0
 	case o.version:
 		fmt.Fprint(p.Stdout, cli.VersionText("twcp"))
 		return 0
 	}
-	show := newDisplay(o, p.Stdout)
+	show := newDisplay(o, p.Stdout, p.Stderr)
 	var res *transfer.Result
 	if err == nil {
 		res, err = copyFiles(ctx, o, p, show)
@@ -58,7 +59,7 @@ func printError(w io.Writer, res *transfer.Result, err error) {
 }
 
 // copyFiles does what the options ask for.
-func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (*transfer.Result, error) {
+func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (res *transfer.Result, err error) {
 	spec, err := makeSpec(o, p.Stdin)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,8 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (*t
 		return nil, err
 	}
 	defer closeLog()
+	book := logbook{log}
+	defer func() { book.end(res, err) }() // before the log is closed
 	warn := func(format string, args ...any) {
 		if !o.quiet {
 			fmt.Fprintf(p.Stderr, "twcp: "+format+"\n", args...)
@@ -85,15 +88,24 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (*t
 	if d.trust, err = newTrust(o, p.Env, warn); err != nil {
 		return nil, err
 	}
-	cfg := transfer.Config{Dial: d.dial, Logger: log, Events: show.event}
+	reasons := newNotices(show, p.Stderr, o.quiet)
+	cfg := transfer.Config{Dial: d.dial, Logger: log, Events: func(e transfer.Event) {
+		book.event(e)
+		reasons.event(e)
+		show.event(e)
+	}}
 	if cfg.RetryTimeout, err = parseSeconds("retry-timeout", o.retryTimeout); err != nil {
 		return nil, err
 	}
+	d.handshake = min(15*time.Second, max(3*time.Second, cfg.RetryTimeout))
 	if cfg.RetryTimeout == 0 {
 		cfg.RetryTimeout = -1 // the user's 0 is none at all, that of the library its default
 	}
 	if d.idle, err = parseSeconds("idle-timeout", o.idleTimeout); err != nil {
 		return nil, err
+	}
+	if d.idle < time.Second || d.idle > 24*time.Hour {
+		return nil, usagef("--idle-timeout %s: want 1 to 86400 seconds", o.idleTimeout)
 	}
 	if dir, err := p.Env.StateDir(); err == nil {
 		cfg.StateDir = filepath.Join(dir, "transfers")
@@ -104,7 +116,12 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (*t
 	if err := checkFirst(spec); err != nil {
 		return nil, err
 	}
-	return runFitting(ctx, cfg, spec, warn)
+	book.start(spec, cfg)
+	res, err = runFitting(ctx, cfg, spec, warn)
+	if err == nil && len(spec.Filters) > 0 && res.FilesDone+res.FilesSkipped == 0 {
+		warn("no file was transferred: the -N and -E filters left none")
+	}
+	return res, err
 }
 
 // smallDatagram is the IP datagram that a path should carry which does not carry the usual one: a UDP payload of 1,232 bytes over IPv4, and
@@ -142,7 +159,7 @@ func checkFirst(spec transfer.Spec) error {
 func openLog(o *options, stderr io.Writer) (*slog.Logger, func() error, error) {
 	none := func() error { return nil }
 	level := "info"
-	if o.verbose > 1 || o.verbose == 1 && o.logDir != "" {
+	if o.verbose > 1 || o.verbose == 1 && o.logDir != "" && o.logDir != "-" {
 		level = "debug"
 	}
 	switch {

@@ -82,6 +82,12 @@ func TestOptionForms(t *testing.T) {
 	_, o, err := parse(t, "-DDL- -v a h:b")
 	require.NoError(t, err)
 	require.Equal(t, 3, o.verbose)
+	_, o, err = parse(t, "-v -v=1 -QQ ./1:2 h:./33002:x")
+	require.NoError(t, err)
+	require.Equal(t, 1, o.verbose)
+	require.Equal(t, 2, o.adaptive)
+	_, o, err = parse(t, "-DDL- -v a h:b")
+	require.NoError(t, err)
 	require.Equal(t, "-", o.logDir)
 }
 
@@ -145,6 +151,13 @@ func TestUsageErrors(t *testing.T) {
 		"-W Basic-secret a h:b":                "ASPERA_SCP_TOKEN",
 		"--dest64 a h:!!!":                     "base64",
 		"a s3://b/c":                           "URIs",
+		"a h:33002:/x":                         "write -O 33002 h:/x ",
+		"a u@h:33002:":                         "write -O 33002 u@h: ",
+		"u@[::1]:33002:x y":                    "-O 33002 u@[::1]:x (for a path that begins with 33002: write u@[::1]:./33002:x)",
+		"h:x h:1:y z":                          "-O 1 ",
+		"-l 0 a h:b":                           "-l 0: want more than 0",
+		"--progress=x a h:b":                   "--progress",
+		"-v=x a h:b":                           "-v",
 	} {
 		_, _, err := parse(t, line)
 		require.ErrorContains(t, err, text, line)
@@ -174,7 +187,7 @@ func TestLists(t *testing.T) {
 
 func TestCredential(t *testing.T) {
 	token := "ASPERA_SCP_TOKEN=Basic " + base64.StdEncoding.EncodeToString([]byte("id:sesame"))
-	c, err := credential(&options{keyFile: "k"}, "user", cli.Env{token, "ASPERA_SCP_PASS=x"})
+	c, err := credential(&options{}, "user", cli.Env{token, "ASPERA_SCP_PASS=x"})
 	require.NoError(t, err, "with a token, what else was given does not matter")
 	require.Equal(t, "id", c.ID)
 	for _, env := range []cli.Env{nil, {"ASPERA_SCP_PASS=sesame"}, {"ASPERA_SCP_KEY=sesame"}, {"ASPERA_SCP_TOKEN=sesame"}, {"ASPERA_SCP_TOKEN=Basic sesame"}} {
@@ -230,6 +243,13 @@ func TestErrorText(t *testing.T) {
 		{&transfer.Error{Code: 4, Err: &fasp.PeerError{Code: 0x104, Reason: `"x": gone (code 4)`}}, `Server aborted session: "x": gone`},
 		{&transfer.Error{Code: 25, Op: "write", Path: "a\nb", Err: errors.New("disk full")}, `write "a\nb": disk full`},
 		{errors.New("plain"), "plain"},
+		{
+			&transfer.Error{Code: 14, Err: fmt.Errorf("connect: %w", &connectError{"h", 7, fasp.ErrHandshakeTimeout})},
+			"Client unable to connect to server (check UDP port and firewall): no answer from h, UDP port 7 (option -O)",
+		},
+		{&transfer.Error{Code: 14, Err: fmt.Errorf("connect: %w", &connectError{"h", 7, errors.New("no such host")})}, "connect: h, UDP port 7: no such host"},
+		{&transfer.Error{Code: 39, Err: &fasp.PeerError{Code: fasp.CodeBusy, Reason: "too many sessions"}}, "the server takes no session now: too many sessions"},
+		{&transfer.Error{Code: 39, Err: &fasp.PeerError{Code: fasp.CodeShutdown}}, "the server takes no session now: shutting down"},
 	} {
 		require.Equal(t, c.want, errorText(c.err))
 	}
@@ -265,49 +285,9 @@ func TestFormats(t *testing.T) {
 	require.Equal(t, "rtt 0.5ms", formatRTT(500*time.Microsecond))
 	require.Equal(t, "rtt 150ms", formatRTT(150*time.Millisecond))
 	require.Equal(t, "loss 2.0%", formatLoss(0.02))
-	require.Equal(t, "short     ", fit("short", 10))
-	require.Equal(t, "a ve...name", fit("a very long name", 11))
-	require.Equal(t, "bad??name ", fit("bad\x1b\x00name", 10))
-	line := formatLine("FILE", 100, 1023<<20, 99.9e6/8, 10*time.Second, 0.999, "999:59:59 ETA")
-	require.Less(t, len(line), 80, line)
 	require.Equal(t, 0, percent(5, 0))
 	require.Equal(t, 99, percent(999, 1000))
 	require.Equal(t, 100, percent(1000, 1000))
-}
-
-func TestBar(t *testing.T) {
-	var s barState
-	now := time.Unix(1000, 0)
-	at := func(after time.Duration, k transfer.EventKind, sent int64) transfer.Event {
-		e := transfer.Event{Kind: k, Time: now.Add(after)}
-		e.Session = transfer.SessionRecord{FilesTotal: 1, BytesTotal: 100_000_000, Scanned: true, BytesSent: sent}
-		e.Session.Transport = fasp.Stats{RTT: 150 * time.Millisecond, Loss: 0.02}
-		e.File.Name = "dir/FILE"
-		return e
-	}
-	require.True(t, s.add(at(0, transfer.EventSessionStarted, 0)))
-	require.Equal(t, "...                    0%     0B      0b/s rtt 150ms  loss 2.0%    --:-- ETA", s.line())
-	for i := range 10 {
-		s.add(at(time.Duration(i)*500*time.Millisecond, transfer.EventProgress, int64(i)*1_250_000))
-	}
-	require.Equal(t, "...                   11%   11MB  20.0Mb/s rtt 150ms  loss 2.0%    00:36 ETA", s.line())
-	s.add(at(5*time.Second, transfer.EventRetry, 0))
-	require.Contains(t, s.line(), "link lost")
-	s.add(at(6*time.Second, transfer.EventSessionStarted, 11_000_000))
-	require.NotContains(t, s.line(), "link lost")
-	s.add(at(7*time.Second, transfer.EventFileDone, 100_000_000))
-	require.False(t, s.add(at(7*time.Second+time.Millisecond, transfer.EventFileDone, 100_000_000)), "many files do not mean many lines")
-	require.Equal(t, "FILE                 100%   95MB   100Mb/s rtt 150ms  loss 2.0%    00:08    ",
-		s.last(outcome{result: &transfer.Result{BytesSent: 100_000_000, Elapsed: 8 * time.Second}}))
-
-	var b bytes.Buffer
-	bar := newBar(&b)
-	for i := range 100 {
-		bar.event(at(time.Duration(i)*time.Second, transfer.EventProgress, int64(i)*1_000_000))
-	}
-	bar.finish(outcome{result: &transfer.Result{FilesDone: 1, BytesSent: 100_000_000, Elapsed: 100 * time.Second}})
-	require.Contains(t, b.String(), "100%")
-	require.True(t, strings.HasSuffix(b.String(), "in 1 file.\n"), b.String())
 }
 
 func FuzzCommandLine(f *testing.F) {
