@@ -93,9 +93,9 @@ func TestSpoofedFloodLoopback(t *testing.T) {
 	s, err := e.Accept(t.Context())
 	require.NoError(t, err)
 	sp := newSpoofer(t)
-	ports := 500
+	ports, each := 500, 200
 	if testing.Short() {
-		ports = 50
+		ports, each = 50, 20
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -106,7 +106,7 @@ func TestSpoofedFloodLoopback(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				for range 20 {
+				for range each {
 					hid++
 					pc.Write(sp.first(hid, nil))
 				}

@@ -31,6 +31,11 @@ func TestKnownHosts(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, known, "another port is another server")
 
+	hand := KnownHosts{filepath.Join(t.TempDir(), "by_hand")}
+	require.NoError(t, os.WriteFile(hand.Path, []byte("Host:33001 "+two.String()+"\n"), 0o600))
+	_, err = hand.Check("host:33001", one)
+	require.Error(t, err, "a pin in capitals counts")
+
 	_, err = k.Check("host:33001", two)
 	var m *HostMismatch
 	require.ErrorAs(t, err, &m)
