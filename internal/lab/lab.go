@@ -58,7 +58,7 @@ func (l *Lab) StartNode(ctx context.Context, docroot string, args ...string) (*N
 
 // Restart starts the node again, on the same address, after Stop or Kill.
 func (l *Lab) Restart(ctx context.Context, n *Node, args ...string) error {
-	args = append([]string{"serve", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "warn"}, args...)
+	args = append([]string{"serve", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twnode"), args...)
 	cmd.Env = append(cmd.Environ(), "TWNODE_BOOTSTRAP_KEY="+n.key)
 	p, line, err := start(cmd)
