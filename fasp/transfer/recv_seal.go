@@ -1,0 +1,195 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+)
+
+// finishes seals files that are all there.
+func (r *receiver) finishes(ctx context.Context) error {
+	for {
+		f, err := r.finish.pop(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.seal(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// seal checks a complete file against the sender's root and hands it on to be committed.
+func (r *receiver) seal(ctx context.Context, f *rfile) error {
+	f.mu.Lock()
+	end, had := f.end, f.had
+	resumed := len(had) > 0
+	if !end.Have {
+		had = nil
+	}
+	checked := checkedOf(had, int(r.req.Resume))
+	root := newRoot(f.ent.Size, f.ent.BlockSize)
+	f.got.each(func(i int64, h blockHash) {
+		if !inSpans(had, uint64(i)) || checked(uint64(i)) {
+			root.add(i, h)
+		}
+	})
+	f.mu.Unlock()
+	undo := func(err *Error) error {
+		f.mu.Lock()
+		f.stage = stageOpen // so that reject drops it
+		f.mu.Unlock()
+		return r.reject(ctx, f, err)
+	}
+	// keep drops what came, because what is there is equal.
+	keep := func() error {
+		f.mu.Lock()
+		f.stage = stageOpen
+		f.mu.Unlock()
+		r.rep.unwanted.Add(f.ent.Size)
+		f.drop(ctx, 0)
+		r.touch(ctx, f)
+		r.skip(f)
+		return nil
+	}
+	if root.sum() != end.Root {
+		if resumed {
+			return undo(failf(CodeTransferError, f.ent.Name, "its content is not that of the interrupted transfer, which is forgotten now; send it again"))
+		}
+		return undo(failf(CodeTransferError, f.ent.Name, "the blocks received are not those that were sent"))
+	}
+	if err := f.prepare(ctx, false); err != nil { // a file without blocks has no target yet
+		return undo(storeError(CodeDiskWrite, "create", f.ent.Name, err))
+	}
+	if resumed && len(end.Digest) > 0 {
+		// Level 2 and below do not see every block of what was there before; a digest speaks of all of it.
+		if sum, err := f.digest(ctx); err != nil {
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		} else if !bytes.Equal(sum, end.Digest) {
+			return undo(failf(CodeTransferError, f.ent.Name, "its content is not that of the interrupted transfer, which is forgotten now; send it again"))
+		}
+	}
+	if same, err := f.sameAsOld(ctx); err != nil || same {
+		if err != nil {
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		}
+		return keep() // the sender had sent it all before our question reached it
+	}
+	f.mu.Lock()
+	noReplace := f.noReplace
+	f.mu.Unlock()
+	if noReplace {
+		same, err := f.equalsOld(ctx)
+		switch {
+		case err != nil:
+			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
+		case !same:
+			return undo(errNoReplace(f.ent.Name))
+		}
+		return keep()
+	}
+	select {
+	case f.io <- struct{}{}: // a checkpoint that is being written ends first, and none comes after
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	f.mu.Lock()
+	tgt := f.tgt
+	f.tgt = nil
+	f.mu.Unlock()
+	<-f.io
+	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
+	sealed, err := tgt.Seal(ctx, a, r.sync())
+	if err != nil {
+		return undo(storeError(CodeDiskWrite, "write", f.ent.Name, err))
+	}
+	rec := r.record(&f.ent)
+	rec.BytesResumed = f.hadBytes
+	rec.BytesSent = f.ent.Size - f.hadBytes
+	rec.Checksum, rec.Digest = r.req.Checksum, end.Digest
+	r.commit.push(&sealedFile{id: f.ent.ID, final: f.finalName(), rec: rec, sealed: sealed, open: true})
+	return nil
+}
+
+// sameAsOld says whether what was received equals the existing file in the stretches that are compared.
+func (f *rfile) sameAsOld(ctx context.Context) (bool, error) {
+	f.mu.Lock()
+	pieces, tgt := f.pieces, f.tgt
+	f.mu.Unlock()
+	if pieces == nil {
+		return false, nil
+	}
+	buf := make([]byte, compareChunk)
+	for _, p := range pieces {
+		h, err := hashStretch(ctx, tgt, p.Off, p.Len, buf)
+		if err != nil {
+			return false, err
+		}
+		if h != p.Hash {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// equalsOld compares the target with the file that has its name, byte by byte.
+func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
+	f.mu.Lock()
+	tgt := f.tgt
+	f.mu.Unlock()
+	old, err := f.r.store.Open(ctx, f.name)
+	if err != nil {
+		return false, err
+	}
+	defer old.Close()
+	if in, err := old.Info(); err != nil || in.Size != f.ent.Size {
+		return false, err
+	}
+	a, b := make([]byte, compareChunk), make([]byte, compareChunk)
+	for off := int64(0); off < f.ent.Size; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n := min(int64(len(a)), f.ent.Size-off)
+		if err := errors.Join(readFull(tgt, a[:n], off), readFull(old, b[:n], off)); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(a[:n], b[:n]) {
+			return false, nil
+		}
+		off += n
+	}
+	return true, nil
+}
+
+// digest reads the whole target.
+func (f *rfile) digest(ctx context.Context) ([]byte, error) {
+	f.mu.Lock()
+	tgt := f.tgt
+	f.mu.Unlock()
+	h := newDigest(f.r.req.Checksum)
+	buf := make([]byte, compareChunk)
+	for off := int64(0); off < f.ent.Size; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := buf[:min(int64(len(buf)), f.ent.Size-off)]
+		if err := readFull(tgt, p, off); err != nil {
+			return nil, err
+		}
+		h.Write(p)
+		off += int64(len(p))
+	}
+	return h.Sum(nil), nil
+}
+
+// sync is when data of single files becomes durable in this session's mode.
+func (r *receiver) sync() Sync {
+	switch r.durability() {
+	case DurabilityFile:
+		return SyncNow
+	case DurabilityNone:
+		return SyncNone
+	}
+	return SyncLater
+}
