@@ -155,3 +155,20 @@ func TestFolderAttributesStay(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o755), fi.Mode().Perm())
 }
+
+// A link never takes the place of a file for want of the right to delete, whatever the job asks for.
+func TestLinkDoesNotReplace(t *testing.T) {
+	for _, mayDelete := range []bool{false, true} {
+		r := newRig(t)
+		r.limits = Limits{Write: true, Read: true, Delete: mayDelete}
+		require.NoError(t, os.Symlink("x", filepath.Join(r.local, "l")))
+		write(t, filepath.Join(r.root, "in", "l"), 100, 1)
+		spec := r.send("l")
+		spec.Symlinks = SymlinksCopyForce
+		_, err := r.run(spec)
+		require.NoError(t, err)
+		fi, err := os.Lstat(filepath.Join(r.root, "in", "l"))
+		require.NoError(t, err)
+		require.Equal(t, mayDelete, fi.Mode()&os.ModeSymlink != 0)
+	}
+}
