@@ -4,6 +4,8 @@
 //
 //	func TestMain(m *testing.M) { leaktest.Main(m) }
 //
+// or, where tests share something that has goroutines, leaktest.Main(m, shared.Close).
+//
 // Only goroutines of this module count: those with a frame of it on the stack, the "created by" line included.
 // Goroutines of the runtime, of package testing and those that the standard library keeps for itself (idle HTTP
 // connections, os/signal) are ignored.
@@ -26,10 +28,25 @@ const module = "github.com/tradewind-io/tradewind/"
 // not have run its last instructions yet, so that one look at the stacks would blame the innocent.
 const patience = 5 * time.Second
 
-// Main runs the tests of m and exits the process with their code. When they pass and goroutines of ours remain
-// nevertheless, it prints their stacks on standard error and exits with 1. It does not return.
-func Main(m *testing.M) {
-	os.Exit(run(m, os.Stderr, patience))
+// Main runs the tests of m, then calls each of closers, whether they passed or not, and exits the process with the
+// tests' code. When they pass and goroutines of ours remain nevertheless, it prints their stacks on standard error and
+// exits with 1. It does not return.
+func Main(m *testing.M, closers ...func()) {
+	os.Exit(run(closing{m, closers}, os.Stderr, patience))
+}
+
+// closing calls what closes shared things behind the tests.
+type closing struct {
+	runner
+	closers []func()
+}
+
+func (c closing) Run() int {
+	code := c.runner.Run()
+	for _, f := range c.closers {
+		f()
+	}
+	return code
 }
 
 type runner interface{ Run() int }

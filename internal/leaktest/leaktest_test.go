@@ -64,3 +64,13 @@ created by github.com/tradewind-io/tradewind/fasp.Listen in goroutine 8
 	require.Contains(t, leaked[0], "goroutine 9 ")
 	require.Empty(t, ours(""))
 }
+
+func TestClosersRunBehindTheTests(t *testing.T) {
+	var order []string
+	code := closing{
+		runFunc(func() int { order = append(order, "tests"); return 3 }),
+		[]func(){func() { order = append(order, "first") }, func() { order = append(order, "second") }},
+	}.Run()
+	require.Equal(t, 3, code, "the tests' own code")
+	require.Equal(t, []string{"tests", "first", "second"}, order)
+}
