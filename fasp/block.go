@@ -12,11 +12,11 @@ const MaxBlock = 1 << 20
 type Block struct {
 	// Data is what travels. A sender may shorten it (Data = Data[:n]) before SendBlock; n of 0 is not sent.
 	Data []byte
-	// Extent numbers the stretch of destination this block lies in. Extents are opened in order; a
-	// sender may not run ahead of the receiver's extent grant (docs/protocol.md section 7). Zero is the
-	// first extent; receivers that place blocks without buffering whole parts grant all extents at once.
-	// It is set by the sender before SendBlock and is not carried in packets: the receiver reads the
-	// extent from the block's own header. On a received block it is zero.
+	// Extent is the last of the receiver's extents that this block needs: SendBlock waits until the receiver has
+	// granted more than that (docs/protocol.md section 7). Extents are opened in order. Zero is the first extent,
+	// which every receiver grants; receivers that gather no parts in memory grant all at once.
+	// It is set by the sender before SendBlock and is not carried in packets: what an extent is, and which ones a block
+	// takes, is between the layers above. On a received block it is zero.
 	Extent uint64
 
 	release func(*Block)

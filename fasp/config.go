@@ -70,6 +70,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// InitialExtents is how many extents every session grants its peer from the start, before the layer above has said how
+// many it can serve (docs/protocol.md section 7).
+const InitialExtents = 512
+
 func (c Config) withDefaults(ipv6 bool) Config {
 	def := func(p *int64, v int64) {
 		if *p == 0 {

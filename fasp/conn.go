@@ -57,12 +57,16 @@ type Conn struct {
 	taken       int
 	rates       *Rates
 	grant       *Rate
+	drainRate   *Rate
+	extents     uint64 // to be granted to the peer, 0 = nothing new
 	window      int64
 	windowMax   int64
 	drain       bool
 	pings       int
-	forgotten   bool // the server says that it has forgotten the session
-	settled     bool // everything that was given has been acknowledged
+	forgotten   bool   // the server says that it has forgotten the session
+	settled     bool   // everything that was given has been acknowledged
+	peerExtents uint64 // granted by the peer
+	extentWaits int    // calls of SendBlock that wait for more
 }
 
 type closeRequest struct {
@@ -81,7 +85,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 	c := &Conn{
 		e: e, client: h.client, cid: h.cid, tlsCS: h.tls.ConnectionState(), server: h.server, cipher: cipher,
 		inbox: make(chan delivery, 64), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		room: true, settled: true, reset: h.peer.Reset,
+		room: true, settled: true, peerExtents: h.peer.Extents, reset: h.peer.Reset,
 		log: e.cfg.Logger.With("peer", peer, "cid", uint64(h.cid)),
 	}
 	c.peer.Store(&peer)
@@ -99,7 +103,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 		core: core.New(core.Config{
 			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, IPOverhead: overhead,
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
-			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: 1 << 62, Grant: int64(e.cfg.Grant),
+			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
 			Rates: coreRates(e.cfg.Rates),
 		}),
@@ -237,6 +241,9 @@ func (c *Conn) SendBlock(ctx context.Context, b *Block) error {
 		b.Release()
 		return nil
 	}
+	if err := c.waitExtent(ctx, b.Extent); err != nil {
+		return err
+	}
 	if err := c.wait(ctx, func() bool { return c.err == nil && c.outBytes < outQueueBytes }); err != nil {
 		return err
 	}
@@ -249,6 +256,28 @@ func (c *Conn) SendBlock(ctx context.Context, b *Block) error {
 		c.kick()
 	}
 	return nil
+}
+
+// waitExtent waits until the peer has granted the extent. This is done here and not in the queue, where blocks that wait
+// would stand before others that may go.
+func (c *Conn) waitExtent(ctx context.Context, extent uint64) error {
+	c.mu.Lock()
+	granted := c.err == nil && extent < c.peerExtents
+	if !granted {
+		c.extentWaits++ // the core asks for news while somebody waits: the report with the grant may be lost
+	}
+	c.mu.Unlock()
+	if granted {
+		return nil
+	}
+	c.kick()
+	err := c.wait(ctx, func() bool { return c.err == nil && extent < c.peerExtents })
+	if err != nil {
+		c.mu.Lock()
+	}
+	c.extentWaits--
+	c.mu.Unlock()
+	return err
 }
 
 // ReceiveBlock implements Session. Blocks that had arrived when the session ended are still returned.
@@ -297,6 +326,22 @@ func (c *Conn) SetRates(r Rates) {
 func (c *Conn) SetGrant(r Rate) {
 	c.mu.Lock()
 	c.grant = &r
+	c.mu.Unlock()
+	c.kick()
+}
+
+// SetExtents implements Session.
+func (c *Conn) SetExtents(n uint64) {
+	c.mu.Lock()
+	c.extents = max(c.extents, n)
+	c.mu.Unlock()
+	c.kick()
+}
+
+// SetDrain implements Session.
+func (c *Conn) SetDrain(r Rate) {
+	c.mu.Lock()
+	c.drainRate = &r
 	c.mu.Unlock()
 	c.kick()
 }

@@ -177,6 +177,14 @@ func (l *connLoop) pull(now time.Duration) {
 		l.core.SetGrant(int64(*c.grant))
 		c.grant = nil
 	}
+	if c.drainRate != nil {
+		l.core.SetDrain(int64(*c.drainRate))
+		c.drainRate = nil
+	}
+	if c.extents > 0 {
+		l.core.SetExtents(c.extents)
+		c.extents = 0
+	}
 	if c.window > 0 {
 		l.core.SetWindow(c.window, c.windowMax)
 		c.window = 0
@@ -232,7 +240,10 @@ func (l *connLoop) queueBlocks(now time.Duration) {
 			}
 			c.mu.Unlock()
 			if l.held == nil {
-				l.core.Blocked(false)
+				c.mu.Lock()
+				waits := c.extentWaits > 0
+				c.mu.Unlock()
+				l.core.Blocked(waits)
 				return
 			}
 		}
@@ -263,9 +274,10 @@ func (l *connLoop) publish(now time.Duration) {
 	c.messages = append(c.messages, msgs...)
 	c.blocks = append(c.blocks, l.inBlocks...)
 	settled := blocks == 0 && bytes == 0 && l.held == nil && len(c.out) == 0 && len(c.outMessages) == 0
-	if len(msgs) > 0 || len(l.inBlocks) > 0 || settled && !c.settled {
+	if len(msgs) > 0 || len(l.inBlocks) > 0 || settled && !c.settled || c.peerExtents != l.core.Extents() {
 		c.notify()
 	}
+	c.peerExtents = l.core.Extents()
 	if settled {
 		c.drain = false
 	}
@@ -280,7 +292,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	k := &l.core.Stats
 	rtt := l.core.RTT()
 	return Stats{
-		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Loss: l.core.Loss(),
+		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
 		DataSent: k.DataOut, Resent: k.Resent, StragglerCopies: k.Stragglers, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,

@@ -418,7 +418,7 @@ func randomUint64() uint64 {
 func (e *Endpoint) params(ciphers, reset []byte) []byte {
 	p := wire.Params{
 		Reset:    reset,
-		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: 1 << 62, Grant: uint64(e.cfg.Grant),
+		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: InitialExtents, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
 	}
 	return p.Append(nil)

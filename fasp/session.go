@@ -21,8 +21,9 @@ type Session interface {
 	// NewBlock leases a block with len(Data) == n, 1 to MaxBlock, from the send buffer; it waits while
 	// the send buffer is full. Give it to SendBlock, or Release it.
 	NewBlock(ctx context.Context, n int) (*Block, error)
-	// SendBlock takes the block over and queues it. It waits while the receiver's credit or extent grant
-	// does not cover it, or more unsent blocks are queued than the rate needs. Blocks may arrive in any order.
+	// SendBlock takes the block over and queues it. It waits while the receiver's extent grant does not cover
+	// Block.Extent, and while more is queued than rate and credit let go. Blocks whose extents are granted overtake
+	// those that wait. Blocks may arrive in any order.
 	SendBlock(ctx context.Context, b *Block) error
 	// ReceiveBlock returns a block that arrived whole. The caller must Release it.
 	ReceiveBlock(ctx context.Context) (*Block, error)
@@ -32,6 +33,11 @@ type Session interface {
 	SetRates(Rates)
 	// SetGrant limits what the peer may send to this side, IP bits per second; 0 means no limit.
 	SetGrant(Rate)
+	// SetExtents raises how many extents the peer may open (Block.Extent); a lower number than before does nothing.
+	SetExtents(n uint64)
+	// SetDrain tells the peer how fast the layer above takes data away, in content bits per second, so that it does not
+	// send faster; 0, as at the start, says nothing and limits nothing.
+	SetDrain(Rate)
 	// Stats returns a copy of the counters.
 	Stats() Stats
 	// Close ends the session at once; the peer is told code and reason (at most 1,024 bytes are sent).
@@ -53,6 +59,7 @@ type Stats struct {
 	MinRTT  time.Duration
 	Rate    Rate    // current sending rate
 	Granted Rate    // the peer's grant to this side, 0 = none
+	Drain   Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
 	Loss    float64 // share of this side's packets lost, last few seconds, 0..1
 
 	PacketsSent, PacketsReceived uint64

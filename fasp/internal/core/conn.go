@@ -85,6 +85,7 @@ type Conn struct {
 	credit, issued  uint64
 	extents         uint64
 	grant           int64
+	drain           int64     // content bit/s that the peer's storage takes away, 0 = it does not limit
 	copyOf          *OutBlock // a straggler whose second copy goes next
 	copySym         int
 	tail            tail
@@ -126,6 +127,7 @@ type Conn struct {
 	creditReported uint64
 	extentsGiven   uint64
 	grantGiven     int64
+	drainGiven     int64
 	msgIn          inMessages
 	stretches      []stretch
 	chosen         []bool
@@ -192,6 +194,12 @@ func (c *Conn) Rate() int64 { return c.rateNow }
 
 // Grant returns the peer's rate grant, bit/s, 0 = none.
 func (c *Conn) Grant() int64 { return c.grant }
+
+// Extents returns how many extents the peer has granted.
+func (c *Conn) Extents() uint64 { return c.extents }
+
+// Drain returns what the peer says that its storage takes away, content bit/s, 0 = it does not limit.
+func (c *Conn) Drain() int64 { return c.drain }
 
 // Loss returns the share of packets lost in the last few seconds.
 func (c *Conn) Loss() float64 {
@@ -273,6 +281,14 @@ func (c *Conn) Control(frames []byte, path int) {
 func (c *Conn) SetGrant(rate int64) {
 	c.grantGiven = rate
 	c.reportWanted = true
+}
+
+// SetDrain tells the peer how fast the layer above takes data away, content bit/s, 0 = it does not limit.
+func (c *Conn) SetDrain(rate int64) {
+	if c.drainGiven != rate {
+		c.drainGiven = rate
+		c.reportWanted = true
+	}
 }
 
 // SetExtents raises the extents granted to the peer.

@@ -82,6 +82,12 @@ func (c *Conn) applyRates(now time.Duration) {
 	if c.grant > 0 {
 		ceiling = min(ceiling, c.grant)
 	}
+	if c.drain > 0 {
+		// Two limits, one rate (docs/protocol.md section 9): what storage takes away is content, the rate counts packets.
+		packet := int64(c.cfg.Symbol + wire.DataOverhead + c.cfg.IPOverhead)
+		wanted := float64(c.drain) * float64(packet) / float64(c.cfg.Symbol) / max(1-c.Loss(), 0.1)
+		ceiling = min(ceiling, max(int64(wanted), minRate))
+	}
 	if l, ok := c.law.(*fixedLaw); ok {
 		l.target = ceiling
 	}

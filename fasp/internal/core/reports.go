@@ -138,6 +138,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 		Credit:  c.creditGiven,
 		Extents: c.extentsGiven,
 		Grant:   uint64(c.grantGiven),
+		Drain:   uint64(c.drainGiven),
 		Spans:   c.spans[:0],
 	}
 	k := c.repeats()
@@ -267,6 +268,10 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 		c.reportAt = now
 		if c.grant != int64(r.Grant) {
 			c.grant = int64(min(r.Grant, 1<<50))
+			c.applyRates(now)
+		}
+		if c.drain != int64(r.Drain) {
+			c.drain = int64(min(r.Drain, 1<<50))
 			c.applyRates(now)
 		}
 	}

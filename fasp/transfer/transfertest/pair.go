@@ -45,6 +45,8 @@ type Conn struct {
 	stats    fasp.Stats
 	rates    fasp.Rates
 	grant    fasp.Rate
+	extents  uint64 // granted by this side
+	drain    fasp.Rate
 }
 
 type link struct {
@@ -70,7 +72,7 @@ func Pair(opt Options) (client, server *Conn) {
 		opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x7472616e73666572)), moved: make(chan struct{}), began: time.Now(),
 		pool: make(map[int][][]byte),
 	}
-	a, b := &Conn{l: l}, &Conn{l: l}
+	a, b := &Conn{l: l, extents: fasp.InitialExtents}, &Conn{l: l, extents: fasp.InitialExtents}
 	a.peer, b.peer = b, a
 	return a, b
 }
@@ -211,7 +213,7 @@ func (c *Conn) SendBlock(ctx context.Context, b *fasp.Block) error {
 	}
 	data := b.Data
 	err := c.until(ctx, func() bool {
-		return c.err == nil && (c.peer.held == 0 || c.peer.held+n <= c.l.opt.Window)
+		return c.err == nil && b.Extent < c.peer.extents && (c.peer.held == 0 || c.peer.held+n <= c.l.opt.Window)
 	})
 	if err != nil {
 		b.Release()
@@ -307,6 +309,28 @@ func (c *Conn) Grant() fasp.Rate {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	return c.grant
+}
+
+// SetExtents implements fasp.Session. It is in force at once.
+func (c *Conn) SetExtents(n uint64) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.extents = max(c.extents, n)
+	c.l.changed()
+}
+
+// SetDrain implements fasp.Session; Drain returns what was set.
+func (c *Conn) SetDrain(r fasp.Rate) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.drain = r
+}
+
+// Drain returns what SetDrain was given last.
+func (c *Conn) Drain() fasp.Rate {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return c.drain
 }
 
 // Stats implements fasp.Session.
