@@ -86,7 +86,8 @@ type Key struct {
 	Verifier Verifier
 	Disabled bool
 	Rights   Rights
-	// Root is the place that the key is bound to: a slash path below the node's docroot. Empty is the docroot itself.
+	// Root is the place that the key is bound to: a slash path below the node's docroot, or the URI of a place of its own, such as
+	// s3://host/bucket/prefix. Empty is the docroot itself.
 	Root string
 	// RateCap bounds the sum of what all sessions of the key send or receive, in bits of IP packets per second; 0 is no cap.
 	RateCap int64

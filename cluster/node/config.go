@@ -11,12 +11,22 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // Config sets up a Node, which copies it. DocRoot and StateDir are required; zero is a good default for everything else.
 type Config struct {
-	// DocRoot is the folder that clients reach, or parts of it. It must exist.
+	// DocRoot is what clients reach, or parts of it: a folder, which must exist, or the URI of a place in an object store,
+	// such as s3://host/bucket/prefix. Keys whose root is a URI have a place of their own beside it.
 	DocRoot string
+	// Stores are the schemes of URIs that may be named; nil means none. They hold the credentials.
+	Stores objstore.Schemes
+	// PartSize is how large parts in object stores should be, in bytes; 0 means objstore.DefaultPartSize. A URI may say
+	// otherwise for its place (option part-size).
+	PartSize int64
+	// PartMemory bounds the memory that parts of all sessions take together, in bytes; 0 means 32 parts. A session has at
+	// least one part and 32 MiB, or waits, and at most 8 parts and that (docs/performance.md).
+	PartMemory int64
 	// StateDir holds the node's identity and access keys. It is made if needed, for this user only. Neither may lie in the other: clients would reach
 	// the keys, or the keys' folder would fill with files of clients.
 	StateDir string
@@ -70,15 +80,26 @@ func (c Config) withDefaults() (Config, error) {
 	if c.DocRoot == "" || c.StateDir == "" {
 		return c, errors.New("node: DocRoot and StateDir are required")
 	}
-	fi, err := os.Stat(c.DocRoot)
-	if err != nil {
-		return c, fmt.Errorf("docroot: %w", err)
+	if dir, ok := folder(c.DocRoot); ok {
+		fi, err := os.Stat(dir)
+		if err != nil {
+			return c, fmt.Errorf("docroot: %w", err)
+		}
+		if !fi.IsDir() {
+			return c, fmt.Errorf("docroot %s is not a folder", dir)
+		}
+		if err := apart(c.StateDir, dir); err != nil {
+			return c, err
+		}
 	}
-	if !fi.IsDir() {
-		return c, fmt.Errorf("docroot %s is not a folder", c.DocRoot)
+	if c.PartSize < 0 || c.PartMemory < 0 {
+		return c, errors.New("node: PartSize and PartMemory must not be negative")
 	}
-	if err := apart(c.StateDir, c.DocRoot); err != nil {
-		return c, err
+	if c.PartSize == 0 {
+		c.PartSize = objstore.DefaultPartSize
+	}
+	if c.PartMemory == 0 {
+		c.PartMemory = 32 * c.PartSize
 	}
 	if c.MaxSessions < 0 || c.MaxUnauthenticated < 0 {
 		return c, errors.New("node: MaxSessions and MaxUnauthenticated must not be negative")

@@ -11,6 +11,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // Node serves transfers; see the package. Methods may be called by several goroutines at once.
@@ -85,10 +86,17 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.New("node: Run was called before")
 	}
 	var err error
-	if n.places, err = openPlaces(n.cfg.DocRoot); err != nil {
+	n.places, err = openPlaces(ctx, n.cfg.DocRoot, n.cfg.StateDir, n.cfg.Stores, objstore.Config{
+		PartSize: n.cfg.PartSize, Pool: objstore.NewPool(n.cfg.PartMemory), Logger: n.cfg.Logger,
+	})
+	if err != nil {
 		return err
 	}
-	defer n.places.close()
+	defer func() {
+		if err := n.places.close(); err != nil {
+			n.cfg.Logger.Warn("docroot not closed", "error", err)
+		}
+	}()
 	ep, err := n.listen()
 	if err != nil {
 		return fmt.Errorf("open the UDP port: %w", err)

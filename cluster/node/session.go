@@ -133,7 +133,7 @@ func refusal(err error) (fasp.Code, string) {
 
 // transfer serves an authenticated session.
 func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
-	store, release, err := n.places.open(grant.Root)
+	store, release, err := n.places.open(life, grant.Root)
 	if err != nil {
 		log.Error("the key's root cannot be opened", "root", grant.Root, "error", err)
 		conn.Close(fasp.CodeApplication+fasp.Code(transfer.CodeBadPath), "the access key's folder cannot be opened on the server")

@@ -50,6 +50,16 @@ func (m *blockMap) finish(i int64, h blockHash) {
 	m.n++
 }
 
+// beyond says whether a block from n on was claimed.
+func (m *blockMap) beyond(n int64) bool {
+	for k, p := range m.pages {
+		if k<<6 >= n && p.claimed != 0 || k == n>>6 && p.claimed>>(n&63) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // drop forgets the done block i.
 func (m *blockMap) drop(i int64) {
 	p := m.pages[i>>6]

@@ -14,9 +14,10 @@ type Config struct {
 	// by the server's Serve. It is called again for each retry. Errors that may pass are those of package
 	// fasp about the link, and network errors; any other ends the Run.
 	Dial func(ctx context.Context, spec *Spec) (fasp.Session, error)
-	// Open opens the local place: the scheme and authority of local paths that are URIs, such as
-	// "mem://x", else "". Names are then what follows it. Nil: local paths only, in the local file system.
-	Open func(ctx context.Context, place string) (Store, error)
+	// Open opens the place of the local paths: of all sources, or of the one destination. It returns the Store, which Run
+	// closes, and the name of each path in it, and fails if they are not in one place. Nil: paths are those of the local
+	// file system.
+	Open func(ctx context.Context, paths []string) (Store, []string, error)
 	// Logger gets diagnostics; nil is silent.
 	Logger *slog.Logger
 	// Events gets every event; see Event. May be nil.

@@ -61,7 +61,7 @@ func (p *peer) block(b []byte) {
 
 func (p *peer) data(id uint64, off int64, payload string) {
 	b := append(make([]byte, blockHeader), payload...)
-	putBlockHead(b, blockRange, id, off)
+	putBlockHead(b, blockRange, id, off, extent{})
 	p.block(b)
 }
 
@@ -187,7 +187,7 @@ func TestHostileSender(t *testing.T) {
 		{"wrong block hash", func(p *peer) {
 			p.entry(file)
 			b := append(make([]byte, blockHeader), make([]byte, minBlockSize)...)
-			putBlockHead(b, blockRange, 1, 0)
+			putBlockHead(b, blockRange, 1, 0, extent{})
 			b[len(b)-1] = 1
 			p.block(b)
 		}, "hash"},
@@ -201,7 +201,7 @@ func TestHostileSender(t *testing.T) {
 		{"garbage message", func(p *peer) { require.NoError(p.t, p.c.SendMessage(p.t.Context(), []byte{4, 200, 1})) }, "message"},
 		{"pack that lies about its count", func(p *peer) {
 			b := packBlock(packed{ID: 1, Name: "x", Data: []byte("data")})
-			putBlockHead(b, blockPack, 1<<40, 0)
+			putBlockHead(b, blockPack, 1<<40, 0, extent{})
 			p.block(b)
 		}, "pack"},
 	} {
@@ -356,7 +356,7 @@ func TestChangingSources(t *testing.T) {
 		for _, n := range []string{"grow-small", "shrink-small", "good-small"} {
 			write(t, filepath.Join(r.local, "t", n), 20_000, 1)
 		}
-		r.cfg.Open = func(context.Context, string) (Store, error) {
+		r.cfg.Open = func(_ context.Context, paths []string) (Store, []string, error) {
 			d, err := OpenDir(r.local)
 			return &hookStore{Store: d, read: func(name string, off int64) {
 				full := filepath.Join(r.local, name)
@@ -380,7 +380,7 @@ func TestChangingSources(t *testing.T) {
 					_ = f.Close()
 					_ = os.Chtimes(full, fi.ModTime(), fi.ModTime())
 				}
-			}}, err
+			}}, paths, err
 		}
 		if ask {
 			r.cfg.StateDir = ""
@@ -412,7 +412,7 @@ func TestVanishing(t *testing.T) {
 		write(t, filepath.Join(r.local, "t", fmt.Sprint("b", i)), 100_000, 1)
 	}
 	var once atomic.Bool
-	r.cfg.Open = func(context.Context, string) (Store, error) {
+	r.cfg.Open = func(_ context.Context, paths []string) (Store, []string, error) {
 		d, err := OpenDir(r.local)
 		return &hookStore{Store: d, read: func(string, int64) {
 			if !once.Swap(true) {
@@ -421,7 +421,7 @@ func TestVanishing(t *testing.T) {
 					_ = os.Remove(filepath.Join(r.local, "t", fmt.Sprint("b", i)))
 				}
 			}
-		}}, err
+		}}, paths, err
 	}
 	res, err := r.run(Spec{Direction: Send, Paths: []Path{{Source: "t"}}, Destination: "in"})
 	require.Error(t, err)

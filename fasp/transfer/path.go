@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/zeebo/blake3"
+
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // checkName refuses names from a peer that are not plain slash-separated paths below a folder. What it
@@ -56,6 +58,9 @@ const (
 // isPartial says whether base is the name of an unfinished file or of its checkpoint, in whatever case: some file
 // systems make no difference.
 func isPartial(base string) bool {
+	if strings.HasSuffix(strings.ToLower(base), objstore.UploadSuffix) {
+		return true
+	}
 	if !strings.HasPrefix(base, ".") {
 		return false
 	}

@@ -24,6 +24,8 @@ import (
 type receiver struct {
 	job
 	dest    destination
+	extents *extents    // of the memory for parts; nil where the destination has none
+	drain   *drainMeter // likewise
 	fresh   bool        // the destination holds nothing and the sender waits for no answers
 	tag     string      // marks the temporary names of small files with the job and its owner
 	sole    atomic.Bool // the one source turned out to be a file
@@ -35,6 +37,7 @@ type receiver struct {
 	decide *fifo[*rfile] // announced, to be decided on
 	finish *fifo[*rfile] // all there, to be sealed
 	commit *fifo[*sealedFile]
+	refuse *fifo[refusal] // which the place does not take any more
 
 	mu        sync.Mutex // protects the rest
 	files     map[uint64]*rfile
@@ -62,7 +65,7 @@ const (
 func newReceiver(j job, dest destination, workers int) *receiver {
 	r := &receiver{
 		job: j, dest: dest, workers: workers, tag: j.tag(), mayRead: true, mayReplace: true,
-		decide: newFifo[*rfile](), finish: newFifo[*rfile](), commit: newFifo[*sealedFile](),
+		decide: newFifo[*rfile](), finish: newFifo[*rfile](), commit: newFifo[*sealedFile](), refuse: newFifo[refusal](),
 		files: make(map[uint64]*rfile), parked: make(map[uint64][]*fasp.Block), names: make(map[string]struct{}),
 		done: make(chan struct{}),
 	}
@@ -92,7 +95,21 @@ func (r *receiver) sighted(id uint64, k kind, name string) {
 // run receives until everything is settled and confirmed. Whatever ends it, what is durable is in
 // checkpoints when it returns, and no file is open.
 func (r *receiver) run(ctx context.Context, first func(typ uint64, body []byte) (bool, error)) error {
+	x, err := newExtents(ctx, r.sess, r.store)
+	if err != nil {
+		return err
+	}
+	r.extents = x
+	defer x.leave()
 	g, gctx := errgroup.WithContext(ctx)
+	deciders := r.workers
+	if p, ok := r.store.(PartStore); ok {
+		// Questions to a store take their time, not ours.
+		deciders = max(deciders, p.Parallel())
+		r.drain = new(drainMeter)
+		g.Go(func() error { return r.steer(gctx) })
+		g.Go(func() error { return r.refusals(gctx) })
+	}
 	g.Go(func() error { return r.out.run(gctx, r.sess) })
 	g.Go(func() error { return r.messages(gctx, first) })
 	g.Go(func() error { return r.checkpoints(gctx) })
@@ -100,10 +117,12 @@ func (r *receiver) run(ctx context.Context, first func(typ uint64, body []byte) 
 	g.Go(func() error { return r.conclude(gctx) })
 	for range r.workers {
 		g.Go(func() error { return r.blocks(gctx) })
-		g.Go(func() error { return r.decisions(gctx) })
 		g.Go(func() error { return r.finishes(gctx) })
 	}
-	err := g.Wait()
+	for range deciders {
+		g.Go(func() error { return r.decisions(gctx) })
+	}
+	err = g.Wait()
 	if errors.Is(err, errFinished) {
 		return nil
 	}
@@ -251,11 +270,11 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 		r.skip(f) // settled by an earlier session of this run, and counted there
 		return nil
 	}
-	switch e.Kind {
-	case kindDir:
-		return r.folder(ctx, f)
-	case kindLink:
+	switch {
+	case e.Kind == kindLink:
 		return r.link(ctx, f)
+	case e.Kind == kindDir && r.extents == nil:
+		return r.folder(ctx, f) // before what is in it is decided on
 	}
 	r.decide.push(f)
 	return nil
@@ -264,8 +283,11 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 // folder makes an announced folder. Its times are set at the end, when nothing is put into it any more.
 func (r *receiver) folder(ctx context.Context, f *rfile) error {
 	e := &f.ent
-	_, err := r.store.Stat(ctx, f.name, false)
-	exists := err == nil
+	exists := false
+	if r.has(flagMtime | flagMode) {
+		_, err := r.store.Stat(ctx, f.name, false)
+		exists = err == nil
+	}
 	if err := r.store.Mkdir(ctx, f.name); err != nil {
 		return r.reject(ctx, f, storeError(CodeDiskWrite, "make folder", e.Name, err))
 	}
@@ -348,7 +370,7 @@ func linkStays(name, target string) bool {
 // attr is what a new file or folder gets under the options of the job.
 func (r *receiver) attr(size int64, mode uint32, mtime, atime int64) Attr {
 	a := Attr{Size: size, Mode: mode & 0o777, Exact: r.has(flagMode)}
-	if r.has(flagMtime) {
+	if r.has(flagMtime) || r.extents != nil { // in an object store it is metadata that costs nothing, and tells versions apart
 		a.Mtime = mtime
 	}
 	if r.has(flagAtime) && atime != 0 {

@@ -42,8 +42,9 @@ func (r *receiver) block(ctx context.Context, b *fasp.Block) error {
 	case r.resolved.has(h.File):
 		r.mu.Unlock()
 		r.rep.unwanted.Add(int64(len(h.Payload)))
+		err := r.extents.pass(&h)
 		b.Release()
-		return nil
+		return err
 	case r.end != nil:
 		r.mu.Unlock()
 		b.Release()
@@ -130,7 +131,10 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 			return refuse(failf(CodeAmbiguousTarget, p.Name, "two sources have this destination"))
 		}
 		final = name
-		j, err := r.judge(ctx, name, rec.Size, p.Mtime)
+		j, err := judgement{verdict: take}, (*Error)(nil)
+		if !r.fresh || r.extents == nil { // where nothing is, each question to a store would cost a round trip
+			j, err = r.judge(ctx, name, rec.Size, p.Mtime)
+		}
 		if err != nil {
 			return refuse(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // sealedFile is a file that is whole and waits for its final name; folders and links, which have theirs,
@@ -17,6 +19,7 @@ type sealedFile struct {
 	sealed Sealed // nil for folders and links
 	open   bool   // holds a descriptor until it is published
 	again  bool   // not to be counted
+	gone   func() // called when its content does not stand in memory any more; may be nil
 }
 
 // Batches of files to be named and confirmed. A sync of the file system costs the same for one file as for
@@ -34,6 +37,9 @@ const (
 // In session mode one sync serves two steps: it makes the data of this round's files durable, which may
 // then be renamed, and the names of the round before, which may then be confirmed.
 func (r *receiver) commits(ctx context.Context) error {
+	if p, ok := r.store.(PartStore); ok {
+		return r.commitEach(ctx, p.Parallel())
+	}
 	var named []*sealedFile // published, names not yet durable
 	giveBack := func(list []*sealedFile) {
 		for _, f := range list {
@@ -79,6 +85,31 @@ func (r *receiver) commits(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// commitEach gives files their names as they come, n at a time: to a store each is a request or two, which takes its time,
+// and when it has answered the file is durable.
+func (r *receiver) commitEach(ctx context.Context, n int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range n {
+		g.Go(func() error {
+			for {
+				f, err := r.commit.pop(ctx)
+				if err != nil {
+					return err
+				}
+				named, err := r.publish(ctx, []*sealedFile{f}, SyncNow)
+				if err != nil {
+					r.commit.push(f)
+					return err
+				}
+				if err := r.confirm(named); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
 }
 
 // gather waits until a batch is worth a sync.
@@ -132,10 +163,14 @@ func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]
 	named := batch[:0:0]
 	for _, f := range batch {
 		if f.sealed != nil {
-			if err := f.sealed.Publish(ctx, s, r.replaces()); err != nil {
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
-				}
+			err := f.sealed.Publish(ctx, s, r.replaces())
+			if err != nil && ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if f.gone != nil {
+				defer f.gone()
+			}
+			if err != nil {
 				if derr := f.sealed.Discard(ctx); derr != nil {
 					r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
 				}
@@ -197,6 +232,9 @@ func (r *receiver) confirm(list []*sealedFile) error {
 	return nil
 }
 
+// keeper is a Sealed of which what is there can be left for a later Create.
+type keeper interface{ Keep(context.Context) error }
+
 // rescue gives whole files their names after the session has failed: nothing of them need be sent again.
 func (r *receiver) rescue(ctx context.Context, list []*sealedFile) {
 	if len(list) == 0 {
@@ -214,9 +252,15 @@ func (r *receiver) rescue(ctx context.Context, list []*sealedFile) {
 		if perr == nil {
 			perr = f.sealed.Publish(ctx, r.sync(), r.replaces())
 		}
-		if perr != nil {
+		if k, ok := f.sealed.(keeper); ok && perr != nil {
+			perr = errors.Join(perr, k.Keep(ctx))
+			r.log.Debug("file left for the next session to complete", "file", f.rec.Name, "err", perr)
+		} else if perr != nil {
 			perr = errors.Join(perr, f.sealed.Discard(ctx))
 			r.log.Warn("whole file not kept after the session failed", "file", f.rec.Name, "err", perr)
+		}
+		if f.gone != nil {
+			f.gone()
 		}
 	}
 	if r.durability() != DurabilityNone {
@@ -270,7 +314,7 @@ func (r *receiver) checkpoints(ctx context.Context) error {
 func (f *rfile) due(now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.stage == stageOpen && f.tgt != nil && f.dirty > 0 &&
+	return f.stage == stageOpen && f.tgt != nil && !f.ent.Stream && f.dirty > 0 &&
 		(f.dirty >= checkpointBytes || now.Sub(f.saved) >= checkpointAge) &&
 		f.dirty >= f.got.n*blockHashSize*checkpointCost
 }

@@ -47,7 +47,9 @@ type rfile struct {
 	end       *fileEnd
 	dirty     int64 // bytes written since the last checkpoint
 	saved     time.Time
-	keep      bool // when stage is gone: the partial file stays
+	keep      bool             // when stage is gone: the partial file stays
+	parts     map[int][]uint64 // extents by the part that they are for, while it stands in memory
+	short     int64            // of a stream: index of the one block that is not full, plus 1
 }
 
 // size of block i.
@@ -145,6 +147,9 @@ func (r *receiver) rule(old Info, size, mtime int64) verdict {
 
 // decideOn answers one announcement.
 func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
+	if f.ent.Kind == kindDir {
+		return r.folder(ctx, f)
+	}
 	if !r.claimName(f.name) {
 		return r.reject(ctx, f, failf(CodeAmbiguousTarget, f.ent.Name, "two sources have this destination"))
 	}
@@ -186,7 +191,7 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 		return nil
 	}
 	// Without something to go on with, the file is opened when its first block is there: announcements alone take no descriptors.
-	if hasPartial(ctx, r.store, f.name) {
+	if !f.ent.Stream && !(r.fresh && r.extents != nil) && hasPartial(ctx, r.store, f.name) {
 		if err := f.prepare(ctx, true); err != nil {
 			return r.reject(ctx, f, storeError(CodeDiskWrite, "create", f.ent.Name, err))
 		}
@@ -228,6 +233,10 @@ func (r *receiver) want(f *rfile) {
 func (r *receiver) answer(f *rfile) {
 	f.mu.Lock()
 	had := f.had
+	part := int64(0)
+	if p, ok := f.tgt.(PartTarget); ok {
+		part = p.Plan().First
+	}
 	f.mu.Unlock()
 	if len(had) == 0 {
 		if !r.fresh {
@@ -237,7 +246,7 @@ func (r *receiver) answer(f *rfile) {
 	}
 	for len(had) > 0 {
 		n := min(len(had), maxRanges)
-		r.out.put(recHave, (&have{ID: f.ent.ID, More: n < len(had), Spans: had[:n]}).encode())
+		r.out.put(recHave, (&have{ID: f.ent.ID, More: n < len(had), Spans: had[:n], Part: part}).encode())
 		had = had[n:]
 	}
 }
@@ -281,13 +290,25 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 	if err := checkFree(ctx, f.r.store, f.r.minFree); err != nil {
 		return err
 	}
-	tgt, err := f.r.store.Create(ctx, f.name, f.r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime))
+	a := f.r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
+	a.Block = f.ent.BlockSize
+	if f.ent.Stream {
+		a.Size = -1
+	}
+	tgt, err := f.r.store.Create(ctx, f.name, a)
 	if err != nil {
 		return err
+	}
+	pt, parted := tgt.(PartTarget)
+	if parted {
+		pt.Watch(f.partDone)
 	}
 	var cp *checkpoint
 	if resume && tgt.Partial() > 0 {
 		cp = f.r.leftover(ctx, f, tgt)
+	}
+	if cp != nil && parted && !f.r.has(flagAsk) && f.r.req.Direction == Send && !f.r.byRule(f, pt.Plan()) {
+		cp = nil // the sender cuts by the rule already
 	}
 	if cp == nil && tgt.Partial() > 0 {
 		if err := tgt.Reset(ctx); err != nil {
@@ -374,9 +395,17 @@ func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpo
 	ok := true
 	k := int64(0)
 	var bad []int64
+	pt, parted := tgt.(PartTarget)
 	cp.Blocks.each(func(i int64, h blockHash) {
 		k++
 		n := f.blockLen(i)
+		if parted {
+			// The place itself says which parts it has; it checked them when it took them.
+			if !pt.Holds(i*int64(cp.BlockSize), int64(n)) {
+				bad = append(bad, i)
+			}
+			return
+		}
 		if i*int64(cp.BlockSize)+int64(n) > tgt.Partial() {
 			bad = append(bad, i) // the data is not even there
 			return
@@ -450,8 +479,17 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	if f.stage != stageOpen || !f.got.claim(i) {
 		f.mu.Unlock()
 		f.r.rep.unwanted.Add(int64(len(h.Payload)))
+		perr := f.r.extents.pass(&h)
 		b.Release()
-		return nil
+		return perr
+	}
+	if f.ent.Stream && len(h.Payload) < f.ent.BlockSize {
+		if f.short != 0 {
+			f.mu.Unlock()
+			b.Release()
+			return protocolError(fmt.Errorf("file %d: two blocks of a stream are not full", h.File))
+		}
+		f.short = i + 1
 	}
 	f.writers++
 	tgt := f.tgt
@@ -474,7 +512,9 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 		}
 	}
 	if werr == nil {
-		_, werr = tgt.WriteAt(h.Payload, h.Offset)
+		if werr = f.hold(tgt, &h); werr == nil {
+			_, werr = tgt.WriteAt(h.Payload, h.Offset)
+		}
 	}
 	b.Release()
 
@@ -515,7 +555,8 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 func (f *rfile) checkBlock(h *blockHead) error {
 	bs := int64(f.ent.BlockSize)
 	i := h.Offset / bs
-	if f.ent.Kind != kindFile || f.ent.Small || h.Offset%bs != 0 || i >= f.blocks || len(h.Payload) != f.blockLen(i) {
+	full := len(h.Payload) == f.blockLen(i) || f.ent.Stream && len(h.Payload) <= f.ent.BlockSize
+	if f.ent.Kind != kindFile || f.ent.Small || h.Offset%bs != 0 || i >= f.blocks || !full {
 		return fmt.Errorf("file %d: block at %d of %d bytes does not fit", h.File, h.Offset, len(h.Payload))
 	}
 	return nil
@@ -553,7 +594,7 @@ func (f *rfile) cleanup(ctx context.Context) {
 	f.mu.Lock()
 	tgt := f.tgt
 	f.tgt = nil
-	keep := f.keep && f.got.n > 0
+	keep := f.keep && f.got.n > 0 && !f.ent.Stream
 	f.mu.Unlock()
 	switch {
 	case tgt == nil:
@@ -564,6 +605,7 @@ func (f *rfile) cleanup(ctx context.Context) {
 			f.r.log.Warn("partial file not removed", "file", f.ent.Name, "err", err)
 		}
 	}
+	f.forgetParts()
 }
 
 // keepPartial saves what is there and closes the target. The io token is held, or nobody else is left.
@@ -603,7 +645,7 @@ func (f *rfile) abandon(ctx context.Context) {
 	f.tgt = nil
 	list := f.waiting
 	f.waiting = nil
-	worth := f.got.n > 0
+	worth := f.got.n > 0 && !f.ent.Stream // a stream cannot be sent again
 	f.mu.Unlock()
 	for _, b := range list {
 		b.Release()
@@ -615,6 +657,7 @@ func (f *rfile) abandon(ctx context.Context) {
 	default:
 		_ = tgt.Discard(ctx)
 	}
+	f.forgetParts()
 }
 
 // addSent counts content that crossed, as the receiver sees it.
@@ -645,6 +688,14 @@ func (r *receiver) fileEnd(ctx context.Context, e *fileEnd) error {
 	if f.end != nil || f.ent.Small {
 		f.mu.Unlock()
 		return fmt.Errorf("file %d ends twice or rides in a pack", e.ID)
+	}
+	if f.ent.Stream {
+		blocks := blockCount(e.Size, f.ent.BlockSize)
+		if f.got.beyond(blocks) || f.short != 0 && (f.short != blocks || e.Size%int64(f.ent.BlockSize) == 0) {
+			f.mu.Unlock()
+			return fmt.Errorf("file %d: its blocks are not those of %d bytes", e.ID, e.Size)
+		}
+		f.ent.Size, f.blocks = e.Size, blocks
 	}
 	f.end = e
 	ready := f.readyLocked()

@@ -61,7 +61,10 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	if err := f.prepare(ctx, false); err != nil { // a file without blocks has no target yet
 		return undo(storeError(CodeDiskWrite, "create", f.ent.Name, err))
 	}
-	if resumed && len(end.Digest) > 0 {
+	f.mu.Lock()
+	_, parted := f.tgt.(PartTarget)
+	f.mu.Unlock()
+	if resumed && len(end.Digest) > 0 && !parted { // what a store holds of an open upload cannot be read
 		// Level 2 and below do not see every block of what was there before; a digest speaks of all of it.
 		if sum, err := f.digest(ctx); err != nil {
 			return undo(storeError(CodeDiskRead, "read", f.ent.Name, err))
@@ -101,13 +104,14 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
 	sealed, err := tgt.Seal(ctx, a, r.sync())
 	if err != nil {
+		f.forgetParts()
 		return undo(storeError(CodeDiskWrite, "write", f.ent.Name, err))
 	}
 	rec := r.record(&f.ent)
 	rec.BytesResumed = f.hadBytes
 	rec.BytesSent = f.ent.Size - f.hadBytes
 	rec.Checksum, rec.Digest = r.req.Checksum, end.Digest
-	r.commit.push(&sealedFile{id: f.ent.ID, final: f.finalName(), rec: rec, sealed: sealed, open: true})
+	r.commit.push(&sealedFile{id: f.ent.ID, final: f.finalName(), rec: rec, sealed: sealed, open: true, gone: f.forgetParts})
 	return nil
 }
 
@@ -118,6 +122,9 @@ func (f *rfile) sameAsOld(ctx context.Context) (bool, error) {
 	f.mu.Unlock()
 	if pieces == nil {
 		return false, nil
+	}
+	if _, parted := tgt.(PartTarget); parted {
+		return f.equalsOld(ctx)
 	}
 	buf := make([]byte, compareChunk)
 	for _, p := range pieces {
@@ -132,7 +139,8 @@ func (f *rfile) sameAsOld(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// equalsOld compares the target with the file that has its name, byte by byte.
+// equalsOld compares the target with the file that has its name, byte by byte, or by the hashes of the blocks where the
+// target cannot be read.
 func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
 	f.mu.Lock()
 	tgt := f.tgt
@@ -144,6 +152,9 @@ func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
 	defer old.Close()
 	if in, err := old.Info(); err != nil || in.Size != f.ent.Size {
 		return false, err
+	}
+	if _, parted := tgt.(PartTarget); parted {
+		return f.hashesAre(ctx, old)
 	}
 	a, b := make([]byte, compareChunk), make([]byte, compareChunk)
 	for off := int64(0); off < f.ent.Size; {
@@ -158,6 +169,28 @@ func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 		off += n
+	}
+	return true, nil
+}
+
+// hashesAre says whether old has the blocks that were received.
+func (f *rfile) hashesAre(ctx context.Context, old Source) (same bool, err error) {
+	f.mu.Lock()
+	hashes := make([]blockHash, f.blocks)
+	f.got.each(func(i int64, h blockHash) { hashes[i] = h })
+	f.mu.Unlock()
+	buf := make([]byte, f.ent.BlockSize)
+	for i, want := range hashes {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		p := buf[:f.blockLen(int64(i))]
+		if err := readFull(old, p, int64(i)*int64(f.ent.BlockSize)); err != nil {
+			return false, err
+		}
+		if hashBlock(p) != want {
+			return false, nil
+		}
 	}
 	return true, nil
 }

@@ -191,7 +191,7 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 		}
 		s := newSender(j, c.sources, c.srcBase(), mode, workers)
 		j.out.put(recRequest, req.encode())
-		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0) }))
+		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0, a.Parts) }))
 	}
 	dest, fresh, err := findDestination(ctx, c.store, c.dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, roots(c.names))
 	if err != nil {
@@ -200,6 +200,7 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 	if fresh && n == 1 {
 		req.Flags |= flagFresh
 	}
+	req.Parts = ruleOf(c.store)
 	j.out.put(recRequest, req.encode())
 	putSources(j.out, c.sources)
 	r := newReceiver(j, dest, workers)
@@ -315,8 +316,14 @@ func (c *client) jobID() id16 {
 	if s.Direction == Receive {
 		put(c.dest)
 	}
-	for _, p := range c.sources {
+	for i, p := range c.sources {
 		put(p.Source, p.Dest)
+		if c.cfg.Open != nil { // places that differ
+			put(s.Paths[i].Source)
+		}
+	}
+	if c.cfg.Open != nil && s.Direction == Receive {
+		put(s.Destination)
 	}
 	var id id16
 	var sum [rootSize]byte
@@ -353,18 +360,24 @@ func (c *client) srcBase() string {
 }
 
 func (c *client) openSources(ctx context.Context) error {
-	place := ""
+	var names []string
+	var err error
+	if c.cfg.Open != nil {
+		paths := make([]string, len(c.spec.Paths))
+		for i, p := range c.spec.Paths {
+			paths[i] = p.Source
+		}
+		names, err = c.openPlace(ctx, paths)
+	} else {
+		c.store, err = openDirStore(localRoot(c.spec.Paths[0].Source))
+	}
+	if err != nil {
+		return err
+	}
 	for i, p := range c.spec.Paths {
 		var name string
-		var err error
-		if c.cfg.Open != nil {
-			var at string
-			at, name = splitPlace(p.Source)
-			if i > 0 && at != place {
-				return failf(CodeUsage, p.Source, "all sources must be in one place")
-			}
-			place = at
-			name, err = cleanPath(name)
+		if names != nil {
+			name, err = cleanPath(names[i])
 		} else {
 			name, err = localName(p.Source)
 		}
@@ -373,13 +386,20 @@ func (c *client) openSources(ctx context.Context) error {
 		}
 		c.sources = append(c.sources, source{name, p.Destination})
 	}
-	var err error
-	if c.cfg.Open != nil {
-		c.store, err = c.cfg.Open(ctx, place)
-	} else {
-		c.store, err = openDirStore(localRoot(c.spec.Paths[0].Source))
+	return nil
+}
+
+// openPlace opens the place of local paths by Config.Open.
+func (c *client) openPlace(ctx context.Context, paths []string) (names []string, err error) {
+	c.store, names, err = c.cfg.Open(ctx, paths)
+	if err != nil {
+		c.store = nil
+		return nil, storeError(CodeBadPath, "open", "", err)
 	}
-	return err
+	if len(names) != len(paths) {
+		return nil, failf(CodeInternal, "", "BUG: Config.Open returned %d names for %d paths", len(names), len(paths))
+	}
+	return names, nil
 }
 
 func (c *client) openDestination(ctx context.Context) error {
@@ -392,9 +412,10 @@ func (c *client) openDestination(ctx context.Context) error {
 	}
 	var err error
 	if c.cfg.Open != nil {
-		var place string
-		place, c.dest = splitPlace(c.spec.Destination)
-		c.store, err = c.cfg.Open(ctx, place)
+		names, err := c.openPlace(ctx, []string{c.spec.Destination})
+		if err == nil {
+			c.dest = names[0]
+		}
 		return err
 	}
 	// The store's root is the destination itself, so that no link that the server sends leads out of it.
@@ -453,14 +474,4 @@ func localName(p string) (string, error) {
 	}
 	rel, err := filepath.Rel(localRoot(p), abs)
 	return filepath.ToSlash(rel), err
-}
-
-// splitPlace cuts the scheme and authority off a URI.
-func splitPlace(p string) (place, name string) {
-	scheme, rest, ok := strings.Cut(p, "://")
-	if !ok || strings.Contains(scheme, "/") {
-		return "", p
-	}
-	authority, name, _ := strings.Cut(rest, "/")
-	return scheme + "://" + authority, name
 }

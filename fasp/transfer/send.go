@@ -50,6 +50,8 @@ type sender struct {
 
 	mu       sync.Mutex // protects the rest, and the fields of sfile that say so
 	mode     sendMode
+	rule     *partRule         // how the destination takes files; nil until it has said so
+	pages    uint64            // of the destination's memory that were opened (docs/protocol-transfer.md section 29.2)
 	noList   bool              // folders may not be listed: each fails
 	files    map[uint64]*sfile // announced or sent, not settled
 	lastID   uint64
@@ -63,12 +65,13 @@ type sender struct {
 
 // sfile is a file, folder or link on its way.
 type sfile struct {
-	id    uint64
-	found // name, path and so on
-	kind  kind
-	small bool
-	block int
-	again bool // a folder that an earlier session of this run made: its times are still to be set
+	id     uint64
+	found  // name, path and so on
+	kind   kind
+	small  bool
+	block  int
+	stream bool // the size shows at the end only
+	again  bool // a folder that an earlier session of this run made: its times are still to be set
 
 	// protected by sender.mu
 	asked    bool // waits for the receiver's answer
@@ -77,10 +80,12 @@ type sfile struct {
 	stopped  bool // settled: nothing more is to be sent
 	have     []span
 	haveDone bool
+	part     int64 // size of the parts that the receiver goes on with, 0 = by the rule
 	cmp      *compare
 	bytes    int64 // content handed to the transport
 	resumed  int64
 	digest   []byte
+	length   int64 // of a stream, as far as it was read
 }
 
 func newSender(j job, sources []source, srcBase string, mode sendMode, workers int) *sender {
@@ -171,7 +176,11 @@ func (s *sender) admit(ctx context.Context, f found) error {
 	case f.info.Mode&fs.ModeSymlink != 0:
 		file.kind = kindLink
 	default:
-		file.small = f.info.Size <= s.smallMax
+		file.stream = f.info.Size < 0
+		file.small = !file.stream && f.info.Size <= s.smallMax
+	}
+	if file.stream {
+		file.block = max(file.block, streamBlock)
 	}
 	if err := s.room(ctx, file); err != nil {
 		return err
@@ -182,7 +191,7 @@ func (s *sender) admit(ctx context.Context, f found) error {
 	isFile := file.kind == kindFile && f.err == nil
 	if isFile {
 		s.rep.filesTotal.Add(1)
-		s.rep.bytesTotal.Add(f.info.Size)
+		s.rep.bytesTotal.Add(max(f.info.Size, 0))
 	}
 
 	s.mu.Lock()
@@ -222,7 +231,10 @@ func (s *sender) admit(ctx context.Context, f found) error {
 func (f *sfile) entry(atime bool) *entry {
 	e := &entry{
 		ID: f.id, Kind: f.kind, Small: f.small, Name: f.name, Size: f.info.Size, Mode: uint32(f.info.Mode.Perm()),
-		Mtime: f.info.Mtime, BlockSize: f.block, Target: f.link,
+		Mtime: f.info.Mtime, BlockSize: f.block, Target: f.link, Stream: f.stream,
+	}
+	if f.stream {
+		e.Size = streamSize
 	}
 	if atime {
 		e.Atime = f.info.Atime
@@ -343,14 +355,14 @@ func (s *sender) report(k EventKind, f *sfile, code Code, text string) {
 	bytes, resumed, digest := f.bytes, f.resumed, f.digest
 	s.mu.Unlock()
 	r := FileRecord{
-		Name: f.name, Size: f.info.Size, BytesSent: bytes, BytesResumed: resumed, Mtime: f.info.Mtime,
+		Name: f.name, Size: f.size(), BytesSent: bytes, BytesResumed: resumed, Mtime: f.info.Mtime,
 		Folder: f.kind == kindDir, Link: f.kind == kindLink, Code: code, Error: text,
 	}
 	if len(digest) > 0 && k == EventFileDone {
 		r.Checksum, r.Digest = s.req.Checksum, digest
 	}
 	if k != EventFileFailed && f.kind == kindFile {
-		s.rep.bytesDone.Add(f.info.Size)
+		s.rep.bytesDone.Add(r.Size)
 	}
 	s.mem.add(f.name)
 	s.rep.file(k, r)
@@ -386,9 +398,10 @@ func (s *sender) receive(ctx context.Context, first func(uint64, []byte) (bool, 
 
 // answered takes the receiver's word on its destination. Files announced before keep their way: a receiver
 // that is asked answers for them.
-func (s *sender) answered(fresh bool) {
+func (s *sender) answered(fresh bool, rule partRule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rule = &rule
 	s.mode = modeAsk
 	if fresh {
 		s.mode = modeStream
@@ -527,13 +540,14 @@ func (s *sender) holds(h *have) error {
 			if k := len(f.have); k > 0 {
 				end = f.have[k-1].First + f.have[k-1].Count
 			}
-			if f.haveDone || r.First < end || r.First+r.Count > uint64(n) {
+			if f.haveDone || f.stream || r.First < end || r.First+r.Count > uint64(n) {
 				s.mu.Unlock()
 				return fmt.Errorf("file %d: impossible block range", h.ID)
 			}
 			f.have = append(f.have, r)
 		}
 		f.haveDone = !h.More
+		f.part = h.Part
 		done := f.haveDone
 		s.mu.Unlock()
 		if done {
@@ -541,6 +555,17 @@ func (s *sender) holds(h *have) error {
 		}
 		return nil
 	})
+}
+
+// streamBlock is the least size of the blocks of a stream, whose number is not known when it begins.
+const streamBlock = 512 << 10
+
+// size is what is known of the file's size: that of a stream counts what was sent.
+func (f *sfile) size() int64 {
+	if f.stream {
+		return f.length
+	}
+	return f.info.Size
 }
 
 // blockCount returns how many blocks a file of size bytes has.

@@ -68,7 +68,7 @@ func (s *sender) fillPack(ctx context.Context, b *fasp.Block, f *sfile) (carry *
 		return carry, cause(ctx, nil)
 	}
 	b.Data = b.Data[:used]
-	putBlockHead(b.Data, blockPack, uint64(len(batch)), 0)
+	putBlockHead(b.Data, blockPack, uint64(len(batch)), 0, extent{})
 	// Before SendBlock: the receiver may confirm before it returns.
 	for _, f := range batch {
 		s.mu.Lock()
@@ -225,6 +225,9 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 	if stopped, _, _ := s.fileState(f); stopped {
 		return nil
 	}
+	if f.stream {
+		return s.sendStream(ctx, f)
+	}
 	src, before, ferr := s.openSource(ctx, f)
 	if ferr != nil {
 		return ferr
@@ -239,6 +242,7 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		scratch  []byte
 		resumed  int64
 		checked  func(uint64) bool // blocks of have that are read and count in the root
+		cursor   partCursor
 	)
 	for i := range blocks {
 		stopped, have, cmp := s.fileState(f)
@@ -296,7 +300,6 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		if digest != nil {
 			digest.Write(b.Data[blockHeader:])
 		}
-		hashes = append(hashes, putBlockHead(b.Data, blockRange, f.id, off))
 		if i == blocks-1 {
 			// The check must come before the last block is given away, or the receiver would hold a
 			// whole file that is none; FileEnd alone decides, but the earlier the better.
@@ -305,14 +308,11 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 				return err
 			}
 		}
-		if err := s.sess.SendBlock(ctx, b); err != nil {
+		h, err := s.sendRange(ctx, f, &cursor, b, off)
+		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		f.bytes += int64(n)
-		s.mu.Unlock()
-		s.rep.bytesSent.Add(int64(n))
-		s.rep.progress.Add(int64(n))
+		hashes = append(hashes, h)
 	}
 	if err := s.unchanged(src, f, before); err != nil {
 		return err
@@ -341,6 +341,27 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		s.out.put(recFileEnd, end.encode())
 	}
 	return nil
+}
+
+// sendRange sends the block b, whose content stands behind its header, as that of f at off.
+func (s *sender) sendRange(ctx context.Context, f *sfile, c *partCursor, b *fasp.Block, off int64) (blockHash, error) {
+	n := len(b.Data) - blockHeader
+	x, err := s.open(f, c, off, n)
+	if err != nil {
+		b.Release()
+		return blockHash{}, err
+	}
+	h := putBlockHead(b.Data, blockRange, f.id, off, x)
+	b.Extent = x.last
+	if err := s.sess.SendBlock(ctx, b); err != nil {
+		return h, err
+	}
+	s.mu.Lock()
+	f.bytes += int64(n)
+	s.mu.Unlock()
+	s.rep.bytesSent.Add(int64(n))
+	s.rep.progress.Add(int64(n))
+	return h, nil
 }
 
 // sameAs says whether f has all the pieces that the receiver listed.

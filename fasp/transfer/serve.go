@@ -205,6 +205,7 @@ func (v *server) receive(ctx context.Context, j job, ans *answer) error {
 	if fresh {
 		ans.Flags |= flagFresh
 	}
+	ans.Parts = ruleOf(j.store)
 	r := newReceiver(j, dest, orDefault(v.cfg.Workers, defaultWorkers))
 	r.fresh = fresh && !j.has(flagAsk)
 	r.minFree = v.cfg.Limits.MinFree
@@ -274,6 +275,7 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 		mode = modeStream
 	}
 	s := newSender(j, sources, req.SrcBase, mode, orDefault(v.cfg.Workers, defaultWorkers))
+	s.rule = &req.Parts
 	s.noList = !v.cfg.Limits.List // the walk looks again: what was no folder a moment ago may be one now
 	j.out.put(recAnswer, ans.encode())
 	v.start()

@@ -64,17 +64,18 @@ const (
 type Info struct {
 	Name  string
 	Mode  fs.FileMode // type and permission bits
-	Size  int64
-	Mtime int64 // nanoseconds since 1970
-	Atime int64 // 0 where unknown
-	Ctime int64 // change of content or attributes; 0 where unknown
+	Size  int64       // -1 for a stream, which is read once and in order, and whose size shows at its end
+	Mtime int64       // nanoseconds since 1970
+	Atime int64       // 0 where unknown
+	Ctime int64       // change of content or attributes; 0 where unknown
 	// Dev and Ino identify the object while it exists; both 0 where unknown.
 	Dev, Ino uint64
 }
 
 // Attr is what a new file gets.
 type Attr struct {
-	Size  int64
+	Size  int64  // -1 for a stream: it shows at the end
+	Block int    // for Create: WriteAt is called with stretches of this size, at multiples of it, but for the last
 	Mode  uint32 // permission bits; exact says how they are used
 	Exact bool   // set Mode as it is; otherwise the system's mask for new files applies
 	Mtime int64  // nanoseconds since 1970, 0 = leave

@@ -23,6 +23,7 @@ const (
 	maxPieces      = 1024    // pieces of a comparison
 	maxRanges      = 2048    // ranges in one record
 	maxFileSize    = 1<<62 - 1
+	streamSize     = maxFileSize + 1 // stands for a size that is not known yet; never on the wire
 	maxID          = 1<<48 - 1
 	maxRecord      = fasp.MaxMessage - 16 // bytes of a record's body
 	minBlockSize   = 16 << 10
@@ -89,14 +90,16 @@ type request struct {
 	Roots     []string // upload: the top-level names that will come; empty if too many
 	Filters   []Filter // download
 	Sources   uint64   // download: how many sources follow in recSources
+	Parts     partRule // download: how the destination takes files
 }
 
 // answer is the server's one reply to a request (section 22.2).
 type answer struct {
 	Version uint64
 	Session id16
-	Flags   uint64 // flagFresh: nothing at the destination, no per-file answers will come
-	MaxRate uint64 // bit/s, the server's cap, 0 = none
+	Flags   uint64   // flagFresh: nothing at the destination, no per-file answers will come
+	MaxRate uint64   // bit/s, the server's cap, 0 = none
+	Parts   partRule // upload: how the destination takes files
 }
 
 // source is one thing to send; Dest is empty unless the job lists pairs.
@@ -121,6 +124,7 @@ type entry struct {
 	Mode      uint32 // permission bits
 	Mtime     int64  // nanoseconds since 1970
 	Atime     int64
+	Stream    bool   // the size is not known yet; Size is streamSize then, and the end of the file says it
 	BlockSize int    // files: bytes of each block but the last
 	Target    string // links
 }
@@ -128,8 +132,9 @@ type entry struct {
 // fileEnd says that all blocks of a file that the sender owes were handed to the transport (section 22.4).
 type fileEnd struct {
 	ID     uint64
-	Same   bool // the comparison found the receiver's own copy equal; no blocks are owed
-	Have   bool // the receiver's have record was seen: Root covers only blocks outside it
+	Same   bool  // the comparison found the receiver's own copy equal; no blocks are owed
+	Have   bool  // the receiver's have record was seen: Root covers only blocks outside it
+	Size   int64 // of a stream, else 0
 	Root   [rootSize]byte
 	Digest []byte
 }
@@ -156,6 +161,7 @@ type have struct {
 	ID    uint64
 	More  bool
 	Spans []span
+	Part  int64 // size of the parts of this file, 0 = by the rule
 }
 
 // piece is one stretch of the receiver's existing file and its hash.
@@ -327,6 +333,7 @@ func (q *request) encode() []byte {
 		w.str(f.Pattern)
 	}
 	w.num(q.Sources)
+	q.Parts.put(&w)
 	return w.b
 }
 
@@ -362,6 +369,7 @@ func decodeRequest(b []byte) (*request, error) {
 		r.bad = true
 	}
 	q.Sources = r.num(maxSources)
+	q.Parts.take(&r)
 	if !r.bad && !validBlockSize(q.BlockSize) {
 		r.bad = true
 	}
@@ -378,6 +386,7 @@ func (a *answer) encode() []byte {
 	w.raw(a.Session[:])
 	w.num(a.Flags)
 	w.num(a.MaxRate)
+	a.Parts.put(&w)
 	return w.b
 }
 
@@ -387,6 +396,7 @@ func decodeAnswer(b []byte) (*answer, error) {
 	r.fill(a.Session[:])
 	a.Flags = r.num(1<<64 - 1)
 	a.MaxRate = r.num(1<<62 - 1)
+	a.Parts.take(&r)
 	return a, r.err("answer")
 }
 
@@ -414,6 +424,7 @@ const (
 	entryKindMask = 3
 	entrySmall    = 4
 	entryAtime    = 8
+	entryStream   = 16
 )
 
 // encode writes e with its name shortened by what it shares with prev, the name of the entry before it
@@ -428,6 +439,9 @@ func (e *entry) encode(prev string) []byte {
 	if e.Atime != 0 {
 		f |= entryAtime
 	}
+	if e.Stream {
+		f |= entryStream
+	}
 	w.num(f)
 	encodeName(&w, prev, e.Name)
 	w.num(uint64(e.Mode))
@@ -437,7 +451,9 @@ func (e *entry) encode(prev string) []byte {
 	}
 	switch e.Kind {
 	case kindFile:
-		w.num(uint64(e.Size))
+		if !e.Stream {
+			w.num(uint64(e.Size))
+		}
 		w.num(uint64(e.BlockSize))
 	case kindLink:
 		w.str(e.Target)
@@ -459,7 +475,10 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	}
 	switch e.Kind {
 	case kindFile:
-		e.Size = int64(r.num(maxFileSize))
+		e.Stream = f&entryStream != 0
+		if e.Size = streamSize; !e.Stream {
+			e.Size = int64(r.num(maxFileSize))
+		}
 		bs := r.num(maxBlockSize)
 		if !r.bad && !validBlockSize(bs) {
 			r.bad = true
@@ -471,7 +490,7 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	default:
 		r.bad = true
 	}
-	if e.ID == 0 || e.Small && e.Size > smallFile {
+	if e.ID == 0 || e.Small && e.Size > smallFile || f&entryStream != 0 && e.Kind != kindFile {
 		r.bad = true
 	}
 	return e, r.err("entry")
@@ -515,6 +534,7 @@ func (e *fileEnd) encode() []byte {
 	w.num(f)
 	w.raw(e.Root[:])
 	w.bytes(e.Digest)
+	w.num(uint64(e.Size))
 	return w.b
 }
 
@@ -527,6 +547,7 @@ func decodeFileEnd(b []byte) (*fileEnd, error) {
 	if d := r.bytes(64); len(d) > 0 {
 		e.Digest = append([]byte(nil), d...)
 	}
+	e.Size = int64(r.num(maxFileSize))
 	return e, r.err("file end")
 }
 
@@ -583,12 +604,14 @@ func (h *have) encode() []byte {
 	w.num(h.ID)
 	w.flag(h.More)
 	w.spans(h.Spans)
+	w.num(uint64(h.Part))
 	return w.b
 }
 
 func decodeHave(b []byte) (*have, error) {
 	r := rd{b: b}
 	h := &have{ID: r.num(maxID), More: r.flag(), Spans: r.spans(maxFileSize)}
+	h.Part = int64(r.num(maxPart))
 	return h, r.err("have")
 }
 

@@ -10,10 +10,11 @@ import (
 //	 0  kind       1 = range, 2 = pack
 //	 1  flags      bit 0: payload is compressed (reserved, zero in version 1)
 //	 2  headerLen  2 bytes, where the payload begins; at least 48
-//	 4  extent     4 bytes, the part of the destination it lies in; 0 for files
+//	 4  extent     4 bytes, the last of the extents it takes (section 29.2); 0 where the destination has no parts
 //	 8  file       8 bytes, file id; for packs the number of files in it
 //	16  offset     8 bytes, a multiple of the file's block size; 0 for packs
-//	24  rawLen     8 bytes, length of the payload before compression
+//	24  pages      4 bytes, how many extents it takes up to that one; 0 where the destination has no parts
+//	28  rawLen     4 bytes, length of the payload before compression
 //	32  hash       16 bytes, BLAKE3 of the payload
 const blockHeader = 48
 
@@ -29,19 +30,21 @@ type blockHead struct {
 	Kind    byte
 	File    uint64
 	Offset  int64
+	Extent  extent
 	Hash    blockHash
 	Payload []byte // within the block
 }
 
 // putBlockHead fills b's header for the payload that starts at blockHeader, and hashes the payload.
-func putBlockHead(b []byte, kind byte, file uint64, offset int64) blockHash {
+func putBlockHead(b []byte, kind byte, file uint64, offset int64, x extent) blockHash {
 	h := hashBlock(b[blockHeader:])
 	b[0], b[1] = kind, 0
 	binary.BigEndian.PutUint16(b[2:], blockHeader)
-	binary.BigEndian.PutUint32(b[4:], 0)
+	binary.BigEndian.PutUint32(b[4:], uint32(x.last))
 	binary.BigEndian.PutUint64(b[8:], file)
 	binary.BigEndian.PutUint64(b[16:], uint64(offset))
-	binary.BigEndian.PutUint64(b[24:], uint64(len(b)-blockHeader))
+	binary.BigEndian.PutUint32(b[24:], x.pages)
+	binary.BigEndian.PutUint32(b[28:], uint32(len(b)-blockHeader))
 	copy(b[32:], h[:])
 	return h
 }
@@ -56,7 +59,8 @@ func parseBlock(b []byte) (blockHead, error) {
 	h.Kind = b[0]
 	h.File = binary.BigEndian.Uint64(b[8:])
 	off := binary.BigEndian.Uint64(b[16:])
-	raw := binary.BigEndian.Uint64(b[24:])
+	h.Extent = extent{uint64(binary.BigEndian.Uint32(b[4:])), binary.BigEndian.Uint32(b[24:])}
+	raw := binary.BigEndian.Uint32(b[28:])
 	copy(h.Hash[:], b[32:])
 	if n < blockHeader || n > len(b) || off > maxFileSize || h.File > maxID ||
 		(h.Kind != blockRange && h.Kind != blockPack) {
@@ -67,7 +71,10 @@ func parseBlock(b []byte) (blockHead, error) {
 	}
 	h.Offset = int64(off)
 	h.Payload = b[n:]
-	if raw != uint64(len(h.Payload)) || len(h.Payload) == 0 {
+	if uint64(h.Extent.pages) > h.Extent.last+1 || h.Extent.pages == 0 && h.Extent.last != 0 {
+		return h, fmt.Errorf("block: extents: %w", errWire)
+	}
+	if uint64(raw) != uint64(len(h.Payload)) || len(h.Payload) == 0 {
 		return h, fmt.Errorf("block: %w", errWire)
 	}
 	return h, nil

@@ -153,16 +153,16 @@ func packBlock(files ...packed) []byte {
 		b = append(appendPacked(b, &p, len(p.Data), id, name), p.Data...)
 		id, name = p.ID, p.Name
 	}
-	putBlockHead(b, blockPack, uint64(len(files)), 0)
+	putBlockHead(b, blockPack, uint64(len(files)), 0, extent{})
 	return b
 }
 
 func TestBlocks(t *testing.T) {
 	b := append(make([]byte, blockHeader), "payload"...)
-	want := putBlockHead(b, blockRange, 7, 1<<20)
+	want := putBlockHead(b, blockRange, 7, 1<<20, extent{9, 3})
 	h, err := parseBlock(b)
 	require.NoError(t, err)
-	require.Equal(t, blockHead{blockRange, 7, 1 << 20, want, []byte("payload")}, h)
+	require.Equal(t, blockHead{blockRange, 7, 1 << 20, extent{9, 3}, want, []byte("payload")}, h)
 	require.True(t, h.verify())
 	b[len(b)-1] ^= 1
 	require.False(t, h.verify(), "a flipped bit is seen")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // remote is the far side of a command line.
@@ -24,8 +25,11 @@ func (r remote) with(path string) string {
 }
 
 // splitRemote takes "[user@]host:path" apart; ok is false for a local path. As with scp, a colon makes a path remote unless a slash
-// stands before it. An IPv6 address stands in brackets.
+// stands before it. An IPv6 address stands in brackets. A URI is local: it is reached from here.
 func splitRemote(arg string) (r remote, path string, ok bool) {
+	if objstore.IsURI(arg) {
+		return remote{}, "", false
+	}
 	rest := arg
 	if i := strings.IndexByte(rest, '@'); i >= 0 && !strings.ContainsAny(rest[:i], "/:") {
 		r.user, rest = rest[:i], rest[i+1:]
@@ -59,11 +63,6 @@ func findRoute(o *options, listed bool) (rt route, err error) {
 	args := o.args
 	if len(args) == 0 {
 		return rt, usagef("no sources and no destination given; see twcp --help")
-	}
-	for _, a := range args {
-		if i := strings.Index(a, "://"); i > 0 && !strings.Contains(a[:i], "/") && !strings.Contains(a[:i], "@") && o.mode == "" {
-			return rt, usagef("%s: URIs are not offered yet", a)
-		}
 	}
 	last := len(args) - 1
 	rt.sources, rt.destination = args[:last], args[last]

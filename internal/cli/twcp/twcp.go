@@ -14,6 +14,7 @@ import (
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // Run is the command; see cli.Command.
@@ -27,7 +28,11 @@ func Run(ctx context.Context, p cli.Process) int {
 		fmt.Fprint(p.Stdout, cli.VersionText("twcp"))
 		return 0
 	}
-	show := newDisplay(o, p.Stdout, p.Stderr)
+	out := p.Stdout
+	if o.toStdout() {
+		out = p.Stderr // the data has it
+	}
+	show := newDisplay(o, out, p.Stderr)
 	var res *transfer.Result
 	if err == nil {
 		res, err = copyFiles(ctx, o, p, show)
@@ -116,6 +121,9 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err := checkFirst(spec); err != nil {
 		return nil, err
 	}
+	if err := openLocal(o, p, log, &spec, &cfg); err != nil {
+		return nil, err
+	}
 	book.start(spec, cfg)
 	res, err = runFitting(ctx, cfg, spec, warn)
 	if err == nil && len(spec.Filters) > 0 && res.FilesDone+res.FilesSkipped == 0 {
@@ -146,7 +154,7 @@ func runFitting(ctx context.Context, cfg transfer.Config, spec transfer.Spec, wa
 
 // checkFirst refuses before the network is used what is bound to fail.
 func checkFirst(spec transfer.Spec) error {
-	if spec.Direction == transfer.Receive || len(spec.Paths) != 1 {
+	if spec.Direction == transfer.Receive || len(spec.Paths) != 1 || objstore.IsURI(spec.Paths[0].Source) {
 		return nil
 	}
 	if _, err := os.Lstat(spec.Paths[0].Source); errors.Is(err, os.ErrNotExist) {

@@ -18,6 +18,7 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/internal/cli"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 const keysHelp = `List, create, disable, enable and delete access keys. A running node sees
@@ -199,7 +200,15 @@ func keysCreate(f *keysFlags) *cobra.Command {
 }
 
 // cleanRoot returns the place that a key is bound to, as a slash path below the docroot; "" is the docroot.
+// A URI names a place of its own.
 func cleanRoot(s string) (string, error) {
+	if objstore.IsURI(s) {
+		u, err := objstore.ParseURI(s)
+		if err != nil {
+			return "", usagef("--root: %w", err)
+		}
+		return u.String(), nil
+	}
 	root := strings.Trim(filepath.ToSlash(s), "/")
 	if root == "" || root == "." {
 		return "", nil

@@ -17,6 +17,7 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/internal/cli"
+	"github.com/tradewind-io/tradewind/internal/cli/stores"
 )
 
 const serveHelp = `Serve the files below --docroot until SIGTERM or SIGINT; then no new sessions
@@ -34,15 +35,17 @@ the one that exists this secret.`
 const bootstrapVariable = "TWNODE_BOOTSTRAP_KEY"
 
 func serveCommand(p cli.Process) *cobra.Command {
-	c := &cobra.Command{Use: "serve --docroot DIR --state DIR [flags]", Short: "Serve files", Long: serveHelp, Args: noArgs}
+	c := &cobra.Command{Use: "serve --docroot DIR|URI --state DIR [flags]", Short: "Serve files", Long: serveHelp + "\n" + stores.Help, Args: noArgs}
 	f := c.Flags()
 	f.String("config", "", "YAML `file` with settings")
-	f.String("docroot", "", "`folder` whose files are served; it must exist")
+	f.String("docroot", "", "`folder` whose files are served, which must exist, or the URI of a place in an object store")
 	f.String("state", "", "`folder` for identity and access keys, not in the docroot; made if needed")
 	f.String("listen", fmt.Sprint(":", node.DefaultPort), "UDP `address` to listen on; port 0 takes a free one")
 	f.String("max-rate", "0", "`rate` that all sessions share, each way, such as 1G; 0 is no bound")
 	f.String("min-free", "0", "`bytes` that uploads leave free on the disk, such as 10G")
 	f.Int("max-sessions", 256, "most sessions at a time, at least 1")
+	f.String("part-size", "64M", "`bytes` of the parts in which objects in a store are written; they grow where an object needs it")
+	f.String("part-memory", "0", "most `bytes` of parts in memory, of all sessions together; 0 is 32 parts")
 	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500")
 	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
 	f.String("log-level", "info", "debug, info, warn or error")
@@ -66,7 +69,7 @@ func serve(ctx context.Context, p cli.Process, s settings) error {
 	if err != nil {
 		return usageError{err}
 	}
-	cfg.Logger = log
+	cfg.Logger, cfg.Stores = log, stores.New(p.Env, log)
 	n, err := node.New(cfg)
 	if err != nil {
 		return err

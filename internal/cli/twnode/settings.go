@@ -22,6 +22,8 @@ type settings struct {
 	MaxRate      string        `mapstructure:"max_rate"`
 	MinFree      string        `mapstructure:"min_free"`
 	MaxSessions  int           `mapstructure:"max_sessions"`
+	PartSize     string        `mapstructure:"part_size"`
+	PartMemory   string        `mapstructure:"part_memory"`
 	DatagramSize int           `mapstructure:"datagram_size"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
 	LogLevel     string        `mapstructure:"log_level"`
@@ -73,6 +75,14 @@ func (s settings) nodeConfig() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, fmt.Errorf("min-free: %w", err)
 	}
+	part, err := parseSize(s.PartSize)
+	if err != nil {
+		return node.Config{}, fmt.Errorf("part-size: %w", err)
+	}
+	memory, err := parseSize(s.PartMemory)
+	if err != nil {
+		return node.Config{}, fmt.Errorf("part-memory: %w", err)
+	}
 	if s.MaxSessions < 1 {
 		return node.Config{}, fmt.Errorf("max-sessions %d: want at least 1", s.MaxSessions)
 	}
@@ -85,7 +95,7 @@ func (s settings) nodeConfig() (node.Config, error) {
 	}
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, MinFree: free, MaxSessions: s.MaxSessions,
-		Datagram: s.DatagramSize, DrainTimeout: drain,
+		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory,
 	}, nil
 }
 
