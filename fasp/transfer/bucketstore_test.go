@@ -432,9 +432,13 @@ func TestToStandardOutput(t *testing.T) {
 
 // TestSlowStoreIsReported sees the receiver tell the sender how fast the store is.
 func TestSlowStoreIsReported(t *testing.T) {
-	var d drainMeter
+	var full drainMeter
 	now := time.Unix(1000, 0)
 	const room = 100 << 20
+	full.came(90 << 20)
+	require.Zero(t, full.limit(now, room), "full from the first moment on, and nothing is known yet")
+
+	var d drainMeter
 	require.Zero(t, d.limit(now, room))
 	d.came(50 << 20)
 	require.Zero(t, d.limit(now, room), "parts are being gathered")

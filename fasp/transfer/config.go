@@ -18,6 +18,9 @@ type Config struct {
 	// closes, and the name of each path in it, and fails if they are not in one place. Nil: paths are those of the local
 	// file system.
 	Open func(ctx context.Context, paths []string) (Store, []string, error)
+	// TellSources tells the server where each file stands in the client's store. It is of use where both are one process;
+	// see ServeConfig.Sources.
+	TellSources bool
 	// Logger gets diagnostics; nil is silent.
 	Logger *slog.Logger
 	// Events gets every event; see Event. May be nil.
@@ -79,6 +82,10 @@ type ServeConfig struct {
 	// Store is the place that clients may reach, shared by any number of sessions. Serve does not close it.
 	Store  Store
 	Limits Limits
+	// Sources is the Store that the client reads from, where the client is in this process and acts for the same user: what
+	// it names by Config.TellSources is then copied within an object store that holds both, and does not pass here. nil
+	// for every other client, which could name what it may not read.
+	Sources Store
 	// Owner names who the session was authenticated for, such as a key id.
 	Owner string
 	// Sessions makes a new session of a job end an old one of the same job and owner, whose link was

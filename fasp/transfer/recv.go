@@ -24,11 +24,12 @@ import (
 type receiver struct {
 	job
 	dest    destination
-	extents *extents    // of the memory for parts; nil where the destination has none
-	drain   *drainMeter // likewise
-	fresh   bool        // the destination holds nothing and the sender waits for no answers
-	tag     string      // marks the temporary names of small files with the job and its owner
-	sole    atomic.Bool // the one source turned out to be a file
+	extents *extents     // of the memory for parts; nil where the destination has none
+	drain   *drainMeter  // likewise
+	inside  *BucketStore // where the sender's files stand, if they may be copied from there within the store
+	fresh   bool         // the destination holds nothing and the sender waits for no answers
+	tag     string       // marks the temporary names of small files with the job and its owner
+	sole    atomic.Bool  // the one source turned out to be a file
 	workers int
 	minFree int64
 	// mayRead and mayReplace are rights at the destination: to learn what is in files there, and to put others in their place.

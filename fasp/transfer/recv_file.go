@@ -186,6 +186,9 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 		r.out.put(recCompare, c.encode())
 		return nil
 	}
+	if r.copyInside(f) {
+		return nil
+	}
 	if f.ent.Small {
 		r.want(f)
 		return nil

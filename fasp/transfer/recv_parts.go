@@ -133,7 +133,7 @@ func (d *drainMeter) limit(now time.Time, room int64) fasp.Rate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fill := float64(d.held) / float64(max(room, 1))
-	if fill < steerLevel {
+	if fill < steerLevel || d.since.IsZero() {
 		d.since, d.bytes = now, 0
 		return 0
 	}
@@ -148,8 +148,12 @@ func (d *drainMeter) limit(now time.Time, room int64) fasp.Rate {
 	if d.rate == 0 {
 		return 0
 	}
-	return max(fasp.Rate(8*d.rate*max(1+2*(0.75-fill), 0.25)), fasp.Kbps)
+	return fasp.Rate(8 * max(d.rate*max(1+2*(0.75-fill), 0.25), float64(room)/drainFloor))
 }
+
+// drainFloor bounds the limit from below: the memory in so many seconds. A store that is slower holds the sender back by
+// what it is not granted, and a moment in which nothing was stored must not bring the sender to a stop.
+const drainFloor = 60
 
 const steerEvery = 250 * time.Millisecond
 

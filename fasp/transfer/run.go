@@ -185,11 +185,12 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 		c.rep.filesTotal.Store(c.rep.filesDone.Load() + c.rep.filesSkipped.Load())
 		c.rep.bytesTotal.Store(c.rep.bytesDone.Load())
 		mode := modeOptimistic
-		if n > 1 || c.interrupted && (req.Resume > 0 || req.Overwrite != OverwriteAlways) {
+		if n > 1 || c.cfg.TellSources || c.interrupted && (req.Resume > 0 || req.Overwrite != OverwriteAlways) {
 			mode = modeAsk
 			req.Flags |= flagAsk
 		}
 		s := newSender(j, c.sources, c.srcBase(), mode, workers)
+		s.tell = c.cfg.TellSources
 		j.out.put(recRequest, req.encode())
 		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0, a.Parts) }))
 	}

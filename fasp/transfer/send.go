@@ -51,6 +51,7 @@ type sender struct {
 	mu       sync.Mutex // protects the rest, and the fields of sfile that say so
 	mode     sendMode
 	rule     *partRule         // how the destination takes files; nil until it has said so
+	tell     bool              // the receiver learns where each file stands in our store, and may take it from there
 	pages    uint64            // of the destination's memory that were opened (docs/protocol-transfer.md section 29.2)
 	noList   bool              // folders may not be listed: each fails
 	files    map[uint64]*sfile // announced or sent, not settled
@@ -217,7 +218,11 @@ func (s *sender) admit(ctx context.Context, f found) error {
 		return nil
 	}
 	if announce {
-		s.out.putEntry(file.entry(s.has(flagAtime)))
+		e := file.entry(s.has(flagAtime))
+		if s.tell && file.kind == kindFile && !file.stream {
+			e.Origin = file.path
+		}
+		s.out.putEntry(e)
 	}
 	if direct {
 		s.enqueue(file)
@@ -403,7 +408,7 @@ func (s *sender) answered(fresh bool, rule partRule) {
 	defer s.mu.Unlock()
 	s.rule = &rule
 	s.mode = modeAsk
-	if fresh {
+	if fresh && !s.tell {
 		s.mode = modeStream
 	}
 	s.moved()
@@ -425,7 +430,7 @@ func (s *sender) handle(typ uint64, body []byte) error {
 			s.mu.Lock()
 			sent := f.sent
 			s.mu.Unlock()
-			if !sent {
+			if !sent && !s.tell {
 				return fmt.Errorf("file %d confirmed before it was sent", f.id)
 			}
 			if s.settle(f) {

@@ -210,6 +210,7 @@ func (v *server) receive(ctx context.Context, j job, ans *answer) error {
 	r.fresh = fresh && !j.has(flagAsk)
 	r.minFree = v.cfg.Limits.MinFree
 	r.mayRead, r.mayReplace = v.cfg.Limits.Read, v.cfg.Limits.Delete
+	r.inside = sameStore(v.cfg.Sources, j.store)
 	j.out.put(recAnswer, ans.encode())
 	v.start()
 	return r.run(ctx, nil)

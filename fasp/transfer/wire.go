@@ -127,6 +127,7 @@ type entry struct {
 	Stream    bool   // the size is not known yet; Size is streamSize then, and the end of the file says it
 	BlockSize int    // files: bytes of each block but the last
 	Target    string // links
+	Origin    string // where a file stands in the sender's store, if it was asked to tell
 }
 
 // fileEnd says that all blocks of a file that the sender owes were handed to the transport (section 22.4).
@@ -425,6 +426,7 @@ const (
 	entrySmall    = 4
 	entryAtime    = 8
 	entryStream   = 16
+	entryOrigin   = 32
 )
 
 // encode writes e with its name shortened by what it shares with prev, the name of the entry before it
@@ -442,6 +444,9 @@ func (e *entry) encode(prev string) []byte {
 	if e.Stream {
 		f |= entryStream
 	}
+	if e.Origin != "" {
+		f |= entryOrigin
+	}
 	w.num(f)
 	encodeName(&w, prev, e.Name)
 	w.num(uint64(e.Mode))
@@ -455,6 +460,9 @@ func (e *entry) encode(prev string) []byte {
 			w.num(uint64(e.Size))
 		}
 		w.num(uint64(e.BlockSize))
+		if e.Origin != "" {
+			w.str(e.Origin)
+		}
 	case kindLink:
 		w.str(e.Target)
 	}
@@ -484,6 +492,11 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 			r.bad = true
 		}
 		e.BlockSize = int(bs)
+		if f&entryOrigin != 0 {
+			if e.Origin = r.str(maxName); e.Origin == "" {
+				r.bad = true
+			}
+		}
 	case kindLink:
 		e.Target = r.str(maxName)
 	case kindDir:

@@ -87,7 +87,8 @@ type options struct {
 	keyFile string // refused
 	token   string // refused
 
-	args []string // what is left: sources and destination
+	args   []string // what is left: sources and destination
+	direct bool     // they name no node; see route
 }
 
 // flagSet declares the options.

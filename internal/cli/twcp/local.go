@@ -28,8 +28,8 @@ func openLocal(o *options, p cli.Process, log *slog.Logger, spec *transfer.Spec,
 		if err != nil {
 			return usagef("%w", err)
 		}
-		if u.Scheme == "file" && u.Host == "" && len(u.Options) == 0 {
-			*s = "/" + u.Path // an ordinary path by another name
+		if isFile(*s) {
+			*s = "/" + u.Path
 			continue
 		}
 		uris++

@@ -56,6 +56,7 @@ type route struct {
 	direction   transfer.Direction
 	sources     []string
 	destination string
+	direct      bool // no node is involved: both sides are reached from here, at least one by URI
 }
 
 // findRoute sorts the bare arguments of the command line. listed says that the sources come from a list.
@@ -175,6 +176,12 @@ func markedRoute(rt route, listed bool) (route, error) {
 		}
 		rt.sources = sources
 		return rt, nil
+	}
+	for _, a := range append([]string{rt.destination}, rt.sources...) {
+		if objstore.IsURI(a) {
+			rt.direct = true
+			return rt, nil
+		}
 	}
 	return rt, usagef("neither source nor destination is remote: one of them has the form [user@]host:path, or give --mode and --host")
 }

@@ -19,6 +19,7 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if err != nil {
 		return s, err
 	}
+	o.direct = rt.direct
 	s.Direction, s.Host, s.User, s.Destination, s.FromList = rt.direction, rt.host, rt.user, rt.destination, listed
 	if s.Paths, err = o.paths(rt, stdin); err != nil {
 		return s, err

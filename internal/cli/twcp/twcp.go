@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
@@ -69,7 +70,10 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err != nil {
 		return nil, err
 	}
-	cred, err := credential(o, spec.User, p.Env)
+	var cred accesskey.Credential
+	if !o.direct {
+		cred, err = credential(o, spec.User, p.Env)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +94,10 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		log.Warn(fmt.Sprintf(format, args...))
 	}
 	d := &dialer{credential: cred, log: log}
-	if d.trust, err = newTrust(o, p.Env, warn); err != nil {
+	if !o.direct {
+		d.trust, err = newTrust(o, p.Env, warn)
+	}
+	if err != nil {
 		return nil, err
 	}
 	reasons := newNotices(show, p.Stderr, o.quiet)
@@ -121,7 +128,13 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err := checkFirst(spec); err != nil {
 		return nil, err
 	}
-	if err := openLocal(o, p, log, &spec, &cfg); err != nil {
+	if o.direct {
+		done, err := openDirect(ctx, o, p, log, &spec, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+	} else if err := openLocal(o, p, log, &spec, &cfg); err != nil {
 		return nil, err
 	}
 	book.start(spec, cfg)

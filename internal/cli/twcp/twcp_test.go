@@ -97,19 +97,19 @@ func TestRoutes(t *testing.T) {
 		line string
 		want route
 	}{
-		{"a b user@host:dir", route{remote{"user", "host"}, transfer.Send, []string{"a", "b"}, "dir"}},
-		{"a host:", route{remote{"", "host"}, transfer.Send, []string{"a"}, "."}},
-		{"./a:b [2001:db8::1]:/d", route{remote{"", "2001:db8::1"}, transfer.Send, []string{"./a:b"}, "/d"}},
-		{"u@[::1]:x y", route{remote{"u", "::1"}, transfer.Receive, []string{"x"}, "y"}},
-		{"host:a b host:c d", route{remote{"", "host"}, transfer.Receive, []string{"a", "b", "c"}, "d"}},
-		{"host: d", route{remote{"", "host"}, transfer.Receive, []string{"."}, "d"}},
-		{"me@host:a host:b d", route{remote{"me", "host"}, transfer.Receive, []string{"a", "b"}, "d"}},
-		{"--mode send --host h --user u a:b c", route{remote{"u", "h"}, transfer.Send, []string{"a:b"}, "c"}},
-		{"--mode=recv --host=[::1] a c", route{remote{"", "::1"}, transfer.Receive, []string{"a"}, "c"}},
-		{"--mode send --host h --dest64 a " + b64, route{remote{"", "h"}, transfer.Send, []string{"a"}, "/up here"}},
-		{"--mode send -p true --host h a c", route{remote{"", "h"}, transfer.Send, []string{"a"}, "c"}},
-		{"-p true h:c", route{remote{"", "h"}, transfer.Send, []string{"true"}, "c"}},
-		{"a@b/c h:d", route{remote{"", "h"}, transfer.Send, []string{"a@b/c"}, "d"}},
+		{"a b user@host:dir", route{remote{"user", "host"}, transfer.Send, []string{"a", "b"}, "dir", false}},
+		{"a host:", route{remote{"", "host"}, transfer.Send, []string{"a"}, ".", false}},
+		{"./a:b [2001:db8::1]:/d", route{remote{"", "2001:db8::1"}, transfer.Send, []string{"./a:b"}, "/d", false}},
+		{"u@[::1]:x y", route{remote{"u", "::1"}, transfer.Receive, []string{"x"}, "y", false}},
+		{"host:a b host:c d", route{remote{"", "host"}, transfer.Receive, []string{"a", "b", "c"}, "d", false}},
+		{"host: d", route{remote{"", "host"}, transfer.Receive, []string{"."}, "d", false}},
+		{"me@host:a host:b d", route{remote{"me", "host"}, transfer.Receive, []string{"a", "b"}, "d", false}},
+		{"--mode send --host h --user u a:b c", route{remote{"u", "h"}, transfer.Send, []string{"a:b"}, "c", false}},
+		{"--mode=recv --host=[::1] a c", route{remote{"", "::1"}, transfer.Receive, []string{"a"}, "c", false}},
+		{"--mode send --host h --dest64 a " + b64, route{remote{"", "h"}, transfer.Send, []string{"a"}, "/up here", false}},
+		{"--mode send -p true --host h a c", route{remote{"", "h"}, transfer.Send, []string{"a"}, "c", false}},
+		{"-p true h:c", route{remote{"", "h"}, transfer.Send, []string{"true"}, "c", false}},
+		{"a@b/c h:d", route{remote{"", "h"}, transfer.Send, []string{"a@b/c"}, "d", false}},
 	} {
 		o, err := parseArgs(strings.Fields(c.line))
 		require.NoError(t, err, c.line)

@@ -1,0 +1,99 @@
+package twcp
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
+	"github.com/tradewind-io/tradewind/internal/cli/stores"
+	"github.com/tradewind-io/tradewind/objstore"
+)
+
+// openDirect sets up a transfer without a node: the far side is served by this process, over a session in memory. done
+// must be called at the end.
+func openDirect(ctx context.Context, o *options, p cli.Process, log *slog.Logger, spec *transfer.Spec, cfg *transfer.Config) (done func(), err error) {
+	storeCfg, err := o.storeConfig(log)
+	if err != nil {
+		return nil, err
+	}
+	l := &stores.Local{Schemes: stores.New(p.Env, log), Config: storeCfg, Stdin: p.Stdin, Stdout: p.Stdout}
+	serve := transfer.ServeConfig{
+		Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Logger: log, Sessions: new(transfer.Sessions),
+	}
+	if objstore.IsURI(spec.Destination) && !isFile(spec.Destination) {
+		var names []string
+		if serve.Store, names, err = l.Destination(ctx, []string{spec.Destination}); err != nil {
+			return nil, err
+		}
+		if err = openLocal(o, p, log, spec, cfg); err != nil {
+			return nil, closeStore(serve.Store, err)
+		}
+		spec.Destination = names[0]
+		if open := cfg.Open; open != nil {
+			cfg.TellSources = true
+			cfg.Open = func(ctx context.Context, paths []string) (transfer.Store, []string, error) {
+				s, names, err := open(ctx, paths)
+				serve.Sources = s // the session that uses it is dialed later
+				return s, names, err
+			}
+		}
+	} else {
+		spec.Direction = transfer.Receive
+		uris := make([]string, len(spec.Paths))
+		for i, path := range spec.Paths {
+			uris[i] = path.Source
+		}
+		var names []string
+		if serve.Store, names, err = l.Sources(ctx, uris); err != nil {
+			return nil, err
+		}
+		for i, name := range names {
+			spec.Paths[i].Source = name
+		}
+		if err = openLocal(o, p, log, spec, cfg); err != nil {
+			return nil, closeStore(serve.Store, err)
+		}
+	}
+	cfg.Dial = func(ctx context.Context, _ *transfer.Spec) (fasp.Session, error) {
+		near, far := fasp.Pipe()
+		s := &directSession{Session: near, ended: make(chan struct{})}
+		go func() {
+			defer close(s.ended)
+			if err := transfer.Serve(context.WithoutCancel(ctx), far, serve); err != nil {
+				log.Debug("far side ended", "error", err)
+			}
+		}()
+		return s, nil
+	}
+	return func() {
+		if err := serve.Store.Close(); err != nil {
+			log.Warn("place not closed", "error", err)
+		}
+	}, nil
+}
+
+func closeStore(s transfer.Store, err error) error {
+	_ = s.Close() // err is what matters
+	return err
+}
+
+// directSession is the near end of a session whose far end this process serves.
+type directSession struct {
+	fasp.Session
+	ended chan struct{}
+}
+
+// Close ends the session and waits for the far side.
+func (s *directSession) Close(code fasp.Code, reason string) error {
+	err := s.Session.Close(code, reason)
+	<-s.ended
+	return err
+}
+
+// isFile says whether uri is a local path by another name.
+func isFile(uri string) bool {
+	u, err := objstore.ParseURI(uri)
+	return err == nil && u.Scheme == "file" && u.Host == "" && len(u.Options) == 0
+}
