@@ -72,7 +72,7 @@ func (s *BucketStore) Close() error {
 
 // objectInfo describes an object as a file.
 func objectInfo(o *objstore.Object) Info {
-	in := Info{Name: o.Key[strings.LastIndexByte(o.Key, '/')+1:], Mode: 0o644, Size: o.Size, Ctime: nanos(o.Modified)}
+	in := Info{Name: o.Key[strings.LastIndexByte(o.Key, '/')+1:], Mode: 0o644, Size: o.Size, Ctime: nanos(o.Modified), ETag: o.ETag, Class: o.Class}
 	in.Mtime = nanos(o.Mtime())
 	if o.Folder {
 		in.Mode, in.Size = fs.ModeDir|0o755, 0

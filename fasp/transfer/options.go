@@ -118,7 +118,12 @@ func parseEnum(what string, names []string, text string) (uint8, error) {
 }
 
 // String returns the name that transfer specifications use.
-func (d Direction) String() string { return enumName(directionNames, uint8(d)) }
+func (d Direction) String() string {
+	if d == manage {
+		return "manage"
+	}
+	return enumName(directionNames, uint8(d))
+}
 
 // String returns the name that transfer specifications use.
 func (r ResumeLevel) String() string { return enumName(resumeNames, uint8(r)) }

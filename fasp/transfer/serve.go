@@ -130,6 +130,9 @@ func (v *server) run(ctx context.Context) error {
 		return err
 	}
 	key := sessionKey{v.cfg.Owner, req.Job}
+	if req.Direction == manage {
+		_, _ = rand.Read(key.job[:]) // no work that another session would go on with
+	}
 	if v.leave, err = v.cfg.Sessions.enter(ctx, key, v.cancel); err != nil {
 		return err
 	}
@@ -141,8 +144,11 @@ func (v *server) run(ctx context.Context) error {
 	j := job{sess: v.sess, store: v.cfg.Store, req: req, owner: v.cfg.Owner, out: newOutbox(), in: in, rep: v.rep, log: v.log}
 	stop := v.rep.watch(ctx, v.sess)
 	defer stop()
-	if req.Direction == Send {
+	switch req.Direction {
+	case Send:
 		return v.receive(ctx, j, ans)
+	case manage:
+		return v.manage(ctx, j, ans)
 	}
 	return v.send(ctx, j, ans)
 }

@@ -68,6 +68,8 @@ type Info struct {
 	Mtime int64       // nanoseconds since 1970
 	Atime int64       // 0 where unknown
 	Ctime int64       // change of content or attributes; 0 where unknown
+	ETag  string      // names the content, in an object store; "" where there is none
+	Class string      // storage class, in an object store; "" where not known
 	// Dev and Ino identify the object while it exists; both 0 where unknown.
 	Dev, Ino uint64
 }

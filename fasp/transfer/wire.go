@@ -345,7 +345,7 @@ func decodeRequest(b []byte) (*request, error) {
 		// What follows may mean anything; the caller refuses by version.
 		return q, nil
 	}
-	q.Direction = Direction(r.num(uint64(len(directionNames) - 1)))
+	q.Direction = Direction(r.num(uint64(manage)))
 	r.fill(q.Job[:])
 	q.Run = r.num(1<<64 - 1)
 	q.Flags = r.num(1<<64 - 1)

@@ -54,6 +54,19 @@ const (
 	streamMemory = 128 << 20
 )
 
+// Locate says which place a URI is in, by an id that is the same for all that are in it, and which key in it the URI names.
+func (l *Local) Locate(ctx context.Context, uri string) (id, key string, err error) {
+	b, key, err := l.Schemes.OpenBucket(ctx, uri, l.Config)
+	if err != nil {
+		return "", "", err
+	}
+	if err := b.Close(); err != nil {
+		return "", "", err
+	}
+	id, err = placeOf(uri, key)
+	return id, key, err
+}
+
 func (l *Local) open(ctx context.Context, uris []string) (transfer.Store, []string, error) {
 	b, key, err := l.Schemes.OpenBucket(ctx, uris[0], l.Config)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/objstore"
+	"github.com/tradewind-io/tradewind/objstore/faux"
+	"github.com/tradewind-io/tradewind/objstore/filestore"
 	"github.com/tradewind-io/tradewind/objstore/s3"
 )
 
@@ -27,7 +29,6 @@ const Help = `Places in object stores are URIs: SCHEME://HOST/PATH?OPTION=VALUE.
                              profile=aws the role of the machine. AWS_ROLE_ARN is assumed with the keys that are there.
                              TRADEWIND_SSE_C_KEY is the base64 of the 32 bytes for sse=C.
   file:///PATH               a local folder
-  mem://NAME/KEY             memory of this process, for tests
   faux:///NAME?SIZE          SIZE bytes that are made up; as a destination faux:// takes everything and keeps nothing
   stdio://                   standard input or output, in twcp
 
@@ -38,7 +39,9 @@ Options of all: part-size (64M), parallel (requests at a time).
 func New(env cli.Env, log *slog.Logger) objstore.Schemes {
 	c := &credentials{env: env, log: log}
 	return objstore.Schemes{
-		"s3": s3Opener(c),
+		"s3":   s3Opener(c),
+		"file": filestore.OpenURI,
+		"faux": faux.OpenURI,
 	}
 }
 

@@ -46,7 +46,7 @@ func openDirect(ctx context.Context, o *options, p cli.Process, log *slog.Logger
 			uris[i] = path.Source
 		}
 		var names []string
-		if serve.Store, names, err = l.Sources(ctx, uris); err != nil {
+		if serve.Store, names, err = farSources(ctx, l, uris); err != nil {
 			return nil, err
 		}
 		for i, name := range names {
@@ -72,6 +72,38 @@ func openDirect(ctx context.Context, o *options, p cli.Process, log *slog.Logger
 			log.Warn("place not closed", "error", err)
 		}
 	}, nil
+}
+
+// farSources opens the place of sources that the far side of a direct transfer reads: URIs, or local files.
+func farSources(ctx context.Context, l *stores.Local, paths []string) (transfer.Store, []string, error) {
+	local := 0
+	names := make([]string, len(paths))
+	root := ""
+	for i, p := range paths {
+		if objstore.IsURI(p) && !isFile(p) {
+			continue
+		}
+		local++
+		if isFile(p) {
+			u, err := objstore.ParseURI(p)
+			if err != nil {
+				return nil, nil, usagef("%w", err)
+			}
+			p = "/" + u.Path
+		}
+		root, names[i] = splitRoot(p)
+	}
+	switch {
+	case local == 0:
+		return l.Sources(ctx, paths)
+	case local < len(paths):
+		return nil, nil, usagef("some sources are local files and others are not; all must be in one place")
+	}
+	d, err := transfer.OpenDir(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, names, nil
 }
 
 func closeStore(s transfer.Store, err error) error {

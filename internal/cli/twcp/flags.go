@@ -15,10 +15,14 @@ import (
 const usage = `Usage:
   twcp [options] SRC... [user@]HOST:DEST        upload
   twcp [options] [user@]HOST:SRC... DEST        download
+  twcp [options] SRC... DEST                    without a node, at least one side being a URI
   twcp [options] --mode=send|recv --host=HOST [--user=USER] SRC... DEST
+  twcp ls|stat|mkdir|rm|mv|du|cat|clean TARGET  look and arrange; twcp ls --help tells more
 
 Copies files and folders to or from a Tradewind node, over UDP, as fast as the path allows, and goes on by itself after a
-lost link. The same command, given again after an interruption, resumes.
+lost link. The same command, given again after an interruption, resumes. SRC and DEST on this side may be URIs of places in
+object stores, such as s3://host/bucket/key, faux:///name?1g (made-up data) or stdio:// (standard input or output); a local
+file with the name of a command is written ./ls.
 
 Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node.
 

@@ -20,6 +20,9 @@ import (
 
 // Run is the command; see cli.Command.
 func Run(ctx context.Context, p cli.Process) int {
+	if cmd := fileCommandOf(p.Args); cmd != nil {
+		return runFiles(ctx, cmd, p)
+	}
 	o, err := parseArgs(p.Args)
 	switch {
 	case o.help:
