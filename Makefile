@@ -11,16 +11,18 @@ FUZZTIME ?= 10s
 PKG ?= ./...
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build test check fmt format vet staticcheck race tidy cross fuzz bench demo vuln clean
+.PHONY: help build test testservers demo-s3 check fmt format vet staticcheck race tidy cross fuzz bench demo vuln clean
 
 help:
 	@echo 'make build       build all programs into bin/'
-	@echo 'make test        run all tests'
+	@echo 'make test        run all tests; those that need servers which are not installed are skipped, and say so'
+	@echo 'make testservers install those servers (minutes, once): MinIO, versitygw, moto, rclone'
 	@echo 'make check       formatting, vet, staticcheck, race detector, go.mod, other systems'
 	@echo 'make fmt         format the source'
 	@echo 'make fuzz        run each fuzz target for FUZZTIME (10s); PKG=./fasp/... limits where'
 	@echo 'make bench       run the benchmarks'
-	@echo 'make demo        run the demonstration'
+	@echo 'make demo        run the demonstration; STORE=s3://host/bucket sends into that bucket'
+	@echo 'make demo-s3     install and start a MinIO, and run the demonstration into it'
 	@echo 'make vuln        look up known vulnerabilities (needs the network)'
 	@echo 'make clean       remove what make build built'
 
@@ -29,6 +31,9 @@ build:
 
 test:
 	$(GO) test -shuffle=on ./...
+
+testservers:
+	$(GO) run ./internal/testservers/cmd/testservers install
 
 check: format vet staticcheck tidy cross race
 
@@ -78,7 +83,11 @@ bench:
 	./bench/run.sh
 
 demo:
-	$(GO) run ./internal/demo
+	$(GO) run ./internal/demo $(if $(STORE),-store '$(STORE)')
+
+demo-s3:
+	$(GO) run ./internal/testservers/cmd/testservers install minio
+	$(GO) run ./internal/demo -minio
 
 vuln:
 	$(TOOL) govulncheck ./...

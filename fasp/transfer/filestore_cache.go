@@ -3,6 +3,7 @@ package transfer
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -120,6 +121,17 @@ func (c *dirCache) drop(name string) {
 	defer c.mu.Unlock()
 	if r := c.all[name]; r != nil {
 		c.dropLocked(r)
+	}
+}
+
+// dropBelow is drop for the folder and all below it: their names do not lead to them any more.
+func (c *dirCache) dropBelow(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.all {
+		if r.name == name || strings.HasPrefix(r.name, name+"/") {
+			c.dropLocked(r)
+		}
 	}
 }
 

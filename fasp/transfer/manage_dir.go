@@ -3,11 +3,11 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // errRoot refuses to touch the place itself.
@@ -63,37 +63,104 @@ func (d *Dir) walk(ctx context.Context, dir, below string, o WalkOptions, fn fun
 	return nil
 }
 
-// Remove implements Manager.
-func (d *Dir) Remove(ctx context.Context, name string, all bool) (int64, error) {
+// Remove implements Manager. It goes on after an error and returns the first; partial files in a folder go with it, and do
+// not count.
+func (d *Dir) Remove(ctx context.Context, name string, all bool) (n int64, err error) {
 	if name == "." {
 		return 0, errRoot("remove")
 	}
-	in, err := d.Stat(ctx, name, false)
-	if err != nil {
-		return 0, err
-	}
-	n := int64(1)
-	if all && in.Mode.IsDir() {
-		err := d.Walk(ctx, name, WalkOptions{Deep: true}, func(Info) error { n++; return nil })
-		if err != nil {
-			return 0, err
+	d.dirs.dropBelow(name) // Windows removes nothing that is open
+	err = d.within(name, func(r *os.Root, base string) error {
+		fi, err := r.Lstat(base)
+		switch {
+		case err != nil:
+			return err
+		case all && fi.IsDir():
+			n, err = removeTree(ctx, r, base, name)
+			return err
 		}
-		d.dirs.drop(name)
-		err = d.root.RemoveAll(name)
-		if err != nil {
-			return 0, err
+		if err = r.Remove(base); err == nil {
+			n = 1
 		}
-	} else if err := d.root.Remove(name); err != nil {
+		return err
+	})
+	d.dirs.dropBelow(name) // what was opened meanwhile leads nowhere
+	if n == 0 {
 		return 0, err
 	}
 	dir, _ := splitName(name)
-	if err := d.markDirty(dir); err != nil {
-		return n, err
-	}
-	return n, d.syncDirs()
+	return n, errors.Join(err, d.markDirty(dir), d.syncDirs())
 }
 
-// Rename implements Manager.
+// removeTree removes the folder base, at name in the place, and what is in it.
+func removeTree(ctx context.Context, r *os.Root, base, name string) (n int64, err error) {
+	sub, err := realSub(r, base, name)
+	if err != nil {
+		return 0, err
+	}
+	n, err = removeIn(ctx, sub, name)
+	if cerr := sub.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return n, err
+	}
+	if err := r.Remove(base); err != nil {
+		return n, err
+	}
+	return n + 1, nil
+}
+
+// removeSlice is how many names of a folder are read at a time.
+const removeSlice = 1024
+
+// removeIn removes what is in the open folder r. It reads the folder anew after each slice: what a folder lists while
+// names go is not the same everywhere.
+func removeIn(ctx context.Context, r *os.Root, name string) (n int64, first error) {
+	for {
+		list, err := readSlice(r)
+		if err != nil {
+			return n, err
+		}
+		gone := 0
+		for _, de := range list {
+			if ctx.Err() != nil {
+				return n, context.Cause(ctx)
+			}
+			k, err := int64(1), error(nil)
+			if de.IsDir() {
+				k, err = removeTree(ctx, r, de.Name(), joinName(name, de.Name()))
+			} else if err = r.Remove(de.Name()); err != nil || isPartial(de.Name()) {
+				k = 0
+			}
+			n += k
+			switch {
+			case err == nil || errors.Is(err, fs.ErrNotExist):
+				gone++
+			case first == nil:
+				first = err
+			}
+		}
+		if gone == 0 || first != nil && len(list) < removeSlice {
+			return n, first
+		}
+	}
+}
+
+func readSlice(r *os.Root) ([]fs.DirEntry, error) {
+	f, err := r.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	list, err := f.ReadDir(removeSlice)
+	if err == io.EOF {
+		err = nil
+	}
+	return list, err
+}
+
+// Rename implements Manager. The new name is durable when it returns.
 func (d *Dir) Rename(ctx context.Context, old, name string, replace bool) (int64, error) {
 	if old == "." || name == "." {
 		return 0, errRoot("rename")
@@ -109,84 +176,21 @@ func (d *Dir) Rename(ctx context.Context, old, name string, replace bool) (int64
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return 0, err
 	}
+	from, _ := splitName(old)
 	to, _ := splitName(name)
+	if strings.HasPrefix(to+"/", old+"/") {
+		return 0, failf(CodeBadPath, "", "%q lies in it", name)
+	}
 	if err := d.Mkdir(ctx, to); err != nil {
 		return 0, err
 	}
-	d.dirs.drop(old)
-	if err := d.root.Rename(old, name); err != nil {
+	d.dirs.dropBelow(old) // Windows renames no folder that is open
+	if err := d.rename(old, name, replace && !src.Mode.IsDir()); err != nil {
 		return 0, err
 	}
-	from, _ := splitName(old)
+	d.dirs.dropBelow(old) // the old names lead to nothing now
 	if err := errors.Join(d.markDirty(from), d.markDirty(to)); err != nil {
 		return 1, err
 	}
 	return 1, d.syncDirs()
-}
-
-// Clean implements Manager. A partial file that a transfer of any process holds open is not touched.
-func (d *Dir) Clean(ctx context.Context, name string, age time.Duration, dry bool, fn func(Leftover) error) error {
-	before := time.Now().Add(-age)
-	return d.clean(ctx, name, before, dry, fn)
-}
-
-func (d *Dir) clean(ctx context.Context, dir string, before time.Time, dry bool, fn func(Leftover) error) error {
-	var folders []string
-	var found []Info
-	err := d.ReadDir(ctx, dir, func(in Info) error {
-		switch {
-		case in.Mode.IsDir():
-			folders = append(folders, in.Name)
-		case isPartial(in.Name) && in.Mode.IsRegular() && time.Unix(0, in.Mtime).Before(before):
-			found = append(found, in)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, in := range found {
-		left, err := d.cleanOne(joinName(dir, in.Name), dry)
-		if err != nil {
-			return err
-		}
-		if !left {
-			continue
-		}
-		l := Leftover{Name: joinName(dir, in.Name), Kind: "partial file", Size: in.Size, Begun: time.Unix(0, in.Mtime)}
-		if err := fn(l); err != nil {
-			return err
-		}
-	}
-	for _, f := range folders {
-		if err := d.clean(ctx, joinName(dir, f), before, dry, fn); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// cleanOne removes a partial file that nobody is writing; false if somebody is, or it is gone.
-func (d *Dir) cleanOne(name string, dry bool) (left bool, err error) {
-	err = d.within(name, func(r *os.Root, base string) error {
-		f, err := r.OpenFile(base, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := lockFile(f); err != nil {
-			if errors.Is(err, ErrBusy) {
-				return fs.ErrNotExist
-			}
-			return err
-		}
-		if dry {
-			return nil
-		}
-		return r.Remove(base)
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -252,7 +252,9 @@ func TestCleanBucket(t *testing.T) {
 func TestManageWithoutManager(t *testing.T) {
 	c, s := transfertest.Pair(transfertest.Options{})
 	served := make(chan error, 1)
-	go func() { served <- Serve(context.Background(), s, ServeConfig{Store: NewStreamStore(nil, "x"), Limits: allRights}) }()
+	go func() {
+		served <- Serve(context.Background(), s, ServeConfig{Store: NewStreamStore(nil, "x"), Limits: allRights})
+	}()
 	_, err := Manage(t.Context(), c)
 	require.Equal(t, CodeUsage, codeOf(err), "%v", err)
 	require.NoError(t, c.Close(fasp.CodeDone, ""))

@@ -31,12 +31,27 @@ func main() {
 	}
 	bin := flag.String("bin", "bin", "folder with the built programs; they are built first")
 	noTCP := flag.Bool("no-tcp", false, "leave out the comparison with kernel TCP")
+	store := flag.String("store", "", "`URI` of a place in an object store to send into, instead of a folder; credentials as in twcp ls --help")
+	minio := flag.Bool("minio", false, "start a MinIO and send into it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	exit(demo(ctx, *bin, !*noTCP))
+	exit(run(ctx, *bin, *store, *minio, !*noTCP))
+}
+
+// run starts a MinIO if it is asked for, and the demonstration.
+func run(ctx context.Context, bin, store string, minio, tcp bool) error {
+	if minio {
+		s, uri, err := startMinIO(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.Stop()
+		store = uri
+	}
+	return demo(ctx, bin, store, tcp)
 }
 
 func exit(err error) {
@@ -54,7 +69,7 @@ const (
 
 var link = lab.Link{Rate: 200e6, RTT: 150 * time.Millisecond, Loss: 0.02, Queue: 100 * time.Millisecond, Seed: 1}
 
-func demo(ctx context.Context, bin string, tcp bool) error {
+func demo(ctx context.Context, bin, store string, tcp bool) error {
 	begin := time.Now()
 	say := func(format string, args ...any) {
 		fmt.Printf("[%5.1f s] %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
@@ -74,11 +89,16 @@ func demo(ctx context.Context, bin string, tcp bool) error {
 		return err
 	}
 	say("made a tree: one file of 200 MB, %d small ones, an empty one, an empty folder", small)
-	node, err := l.StartNode(ctx, docroot)
+	place := placeOf(l, docroot, store)
+	defer place.remove(ctx)
+	node, err := l.StartNode(ctx, place.docroot)
 	if err != nil {
 		return err
 	}
 	defer node.Kill()
+	if store != "" {
+		say("the node serves %s", place.docroot)
+	}
 	relay, err := l.StartRelay(ctx, node.Addr, link)
 	if err != nil {
 		return err
@@ -97,7 +117,11 @@ func demo(ctx context.Context, bin string, tcp bool) error {
 	}
 	size := int64(large + small*4096)
 	bound := lab.Bound(size, link.Rate, link.RTT, link.Loss)
-	n, err := lab.Compare(source, filepath.Join(docroot, "incoming", "source"))
+	arrived, err := place.fetch(ctx, "incoming/source")
+	if err != nil {
+		return err
+	}
+	n, err := lab.Compare(source, arrived)
 	if err != nil {
 		return fmt.Errorf("the trees differ: %w", err)
 	}
@@ -107,7 +131,10 @@ func demo(ctx context.Context, bin string, tcp bool) error {
 	if err != nil {
 		return err
 	}
-	if err := compareFile(filepath.Join(source, "large.bin"), filepath.Join(docroot, "again", "large.bin")); err != nil {
+	if arrived, err = place.fetch(ctx, "again/large.bin"); err != nil {
+		return err
+	}
+	if err := lab.SameFile(filepath.Join(source, "large.bin"), arrived); err != nil {
 		return err
 	}
 	say("the large file has arrived whole")
@@ -142,20 +169,6 @@ func makeSource(source, docroot string) error {
 		lab.WriteSmall(filepath.Join(source, "small"), small, 4096),
 		lab.WriteFile(filepath.Join(source, "empty.txt"), 0, 0),
 	)
-}
-
-func compareFile(a, b string) error {
-	da, db := filepath.Join(filepath.Dir(a), "..", "one-a"), filepath.Join(filepath.Dir(b), "..", "one-b")
-	for from, to := range map[string]string{a: da, b: db} {
-		if err := os.MkdirAll(to, 0o755); err != nil {
-			return err
-		}
-		if err := os.Link(from, filepath.Join(to, "file")); err != nil {
-			return err
-		}
-	}
-	_, err := lab.Compare(da, db)
-	return err
 }
 
 // line is what the demo reads of a line of twcp --json: progress while it runs, the result at the end.

@@ -80,15 +80,23 @@ func required(list, name string) bool {
 // MakeBucket makes a bucket, which must not be there.
 func (s *Server) MakeBucket(t testing.TB, name string) {
 	t.Helper()
+	if err := s.NewBucket(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NewBucket makes a bucket, which must not be there.
+func (s *Server) NewBucket(ctx context.Context, name string) error {
 	c, err := minio.New(s.Endpoint, &minio.Options{
 		Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Region: s.Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err == nil {
-		err = c.MakeBucket(t.Context(), name, minio.MakeBucketOptions{Region: s.Region})
+		err = c.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: s.Region})
 	}
 	if err != nil {
-		t.Fatalf("make bucket %s: %v", name, err)
+		return fmt.Errorf("make bucket %s: %w", name, err)
 	}
+	return nil
 }
 
 // Group has servers that the tests of a package share. Each is started by the first test that asks for it, and runs
