@@ -22,7 +22,9 @@ import (
 func build(t *testing.T) string {
 	bin := t.TempDir()
 	// Reading the sources here makes the test's cached result depend on them.
-	for _, dir := range []string{"send-tree", "embed-receiver", "../accesskey", "../cluster/node", "../fasp", "../fasp/transfer"} {
+	for _, dir := range []string{
+		"send-tree", "embed-receiver", "http-to-bucket", "copy-bucket", "../accesskey", "../cluster/node", "../fasp", "../fasp/transfer", "../objstore", "../objstore/s3",
+	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
@@ -31,14 +33,14 @@ func build(t *testing.T) string {
 			require.NoError(t, err)
 		}
 	}
-	out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./send-tree", "./embed-receiver").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./send-tree", "./embed-receiver", "./http-to-bucket", "./copy-bucket").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return bin
 }
 
 func TestUsage(t *testing.T) {
 	bin := build(t)
-	for _, args := range [][]string{{"send-tree"}, {"send-tree", "folder"}, {"embed-receiver"}, {"embed-receiver", "-dir", t.TempDir()}} {
+	for _, args := range [][]string{{"send-tree"}, {"send-tree", "folder"}, {"embed-receiver"}, {"embed-receiver", "-dir", t.TempDir()}, {"http-to-bucket"}, {"copy-bucket", "s3://a/b"}} {
 		out, err := exec.Command(filepath.Join(bin, args[0]), args[1:]...).CombinedOutput()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit, args)

@@ -70,7 +70,10 @@ func inWorld(t *testing.T, cfg Config, fn func(w *world)) {
 		pc, err := w.net.Listen(w.at)
 		require.NoError(t, err)
 		require.NoError(t, os.Mkdir(w.docroot, 0o755))
-		cfg.DocRoot, cfg.StateDir, cfg.PacketConn, cfg.Keys = w.docroot, filepath.Join(dir, "state"), pc, w.keys
+		if cfg.DocRoot == "" {
+			cfg.DocRoot = w.docroot
+		}
+		cfg.StateDir, cfg.PacketConn, cfg.Keys = filepath.Join(dir, "state"), pc, w.keys
 		cfg.Logger = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		w.node, err = New(cfg)
 		require.NoError(t, err)

@@ -105,8 +105,14 @@ func (s *sender) run(ctx context.Context, first func(typ uint64, body []byte) (b
 	g.Go(func() error { return s.out.run(ctx, s.sess) })
 	g.Go(func() error { return s.dispatch(ctx) })
 	g.Go(func() error { return s.receive(ctx, first) })
-	for range s.workers {
+	packers := s.workers
+	if p, ok := s.store.(PartStore); ok {
+		packers = max(packers, p.Parallel()) // a small object is a request, which takes its time and none of ours
+	}
+	for range packers {
 		g.Go(func() error { return s.packLoop(ctx) })
+	}
+	for range s.workers {
 		g.Go(func() error { return s.fileLoop(ctx) })
 	}
 	err := g.Wait()

@@ -44,7 +44,12 @@ func main() {
 // run starts a MinIO if it is asked for, and the demonstration.
 func run(ctx context.Context, bin, store string, minio, tcp bool) error {
 	if minio {
-		s, uri, err := startMinIO(ctx)
+		dir, err := os.MkdirTemp("", "tradewind-minio-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		s, uri, err := startMinIO(ctx, dir)
 		if err != nil {
 			return err
 		}

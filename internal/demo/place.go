@@ -48,8 +48,8 @@ func (p *place) remove(ctx context.Context) {
 }
 
 // startMinIO starts a server with a bucket, and returns the URI of that.
-func startMinIO(ctx context.Context) (*testservers.Server, string, error) {
-	s, err := testservers.Start(ctx, testservers.MinIOName, testservers.Options{})
+func startMinIO(ctx context.Context, dir string) (*testservers.Server, string, error) {
+	s, err := testservers.Start(ctx, testservers.MinIOName, testservers.Options{Dir: dir})
 	if err != nil {
 		return nil, "", err
 	}
