@@ -9,12 +9,13 @@ const DefaultPartSize = 64 << 20
 
 // Plan cuts an object into parts. All parts but the last have the size that their number says: First for the first
 // Group of them, Step more for each Group that follows, and never more than Max. With a Step of 0 they are all of
-// size First.
+// size First. Head is added to part 0 and moves all others; it is for wrappers that put something in front of an object.
 type Plan struct {
 	First int64 `json:"first"`           // bytes, above 0
 	Step  int64 `json:"step,omitempty"`  // bytes
 	Group int   `json:"group,omitempty"` // parts; above 0 where Step is
-	Max   int64 `json:"max,omitempty"`   // bytes; 0 = no bound
+	Max   int64 `json:"max,omitempty"`   // bytes, without Head; 0 = no bound
+	Head  int64 `json:"head,omitempty"`  // bytes that part 0 has more
 }
 
 // maxUnknown is how large an object of unknown size must be able to become, where the platform lets it.
@@ -71,6 +72,14 @@ func (c Caps) Plan(size, want, align int64) (Plan, error) {
 
 // PartSize returns the size of part n, from 0, as if the object did not end in it.
 func (p Plan) PartSize(n int) int64 {
+	if n == 0 {
+		return p.regular(0) + p.Head
+	}
+	return p.regular(n)
+}
+
+// regular is PartSize without Head.
+func (p Plan) regular(n int) int64 {
 	size := p.First
 	if p.Step > 0 {
 		groups := int64(n / p.Group)
@@ -87,11 +96,14 @@ func (p Plan) PartSize(n int) int64 {
 
 // Offset returns where part n begins.
 func (p Plan) Offset(n int) int64 {
-	if p.Step == 0 {
-		return int64(n) * p.PartSize(0)
+	if n <= 0 {
+		return 0
 	}
-	var off int64
-	for size := p.PartSize(0); n > 0; size = p.grown(size) {
+	if p.Step == 0 {
+		return p.Head + int64(n)*p.regular(0)
+	}
+	off := p.Head
+	for size := p.regular(0); n > 0; size = p.grown(size) {
 		k := min(n, p.Group)
 		if size == p.Max {
 			k = n // all that follow are as large
@@ -104,11 +116,12 @@ func (p Plan) Offset(n int) int64 {
 
 // At returns the number of the part that the byte at off, 0 or more, lies in.
 func (p Plan) At(off int64) int {
+	off = max(off-p.Head, 0)
 	if p.Step == 0 {
-		return int(off / p.PartSize(0))
+		return int(off / p.regular(0))
 	}
 	n := 0
-	for size := p.PartSize(0); ; size = p.grown(size) {
+	for size := p.regular(0); ; size = p.grown(size) {
 		if k := off / size; k < int64(p.Group) || size == p.Max {
 			return n + int(k)
 		}
@@ -136,7 +149,7 @@ func (p Plan) Count(size int64) int {
 
 // Valid says whether the plan can be used, whoever made it.
 func (p Plan) Valid() bool {
-	return p.First > 0 && p.First <= 1<<50 && p.Step >= 0 && p.Step <= 1<<50 && p.Max >= 0 && (p.Step == 0 || p.Group > 0 && p.Max >= p.First)
+	return p.First > 0 && p.First <= 1<<50 && p.Step >= 0 && p.Step <= 1<<50 && p.Max >= 0 && p.Head >= 0 && p.Head <= 1<<50 && (p.Step == 0 || p.Group > 0 && p.Max >= p.First)
 }
 
 // Spec returns which bytes part n of the upload has. For an upload of known size the last part is shorter; n must not

@@ -21,6 +21,9 @@ type CreateOptions struct {
 	PartSize int64
 	// Align, in bytes, divides the size of every part but the last; 0 = 1.
 	Align int64
+	// MaxPart bounds the size of parts in bytes, beside what the platform takes; 0 = no other bound. An object that would
+	// need larger ones is refused.
+	MaxPart int64
 }
 
 // Writer is an upload under way. It puts parts in any order, unless the platform is Ordered, and makes the object of them.
@@ -85,7 +88,11 @@ func (b *Bucket) plan(op, key string, o CreateOptions) (Plan, error) {
 	if want <= 0 {
 		want = b.cfg.PartSize
 	}
-	plan, err := b.caps.Plan(max(o.Size, -1), want, o.Align)
+	caps := b.caps
+	if o.MaxPart > 0 && (caps.MaxPart <= 0 || o.MaxPart < caps.MaxPart) {
+		caps.MaxPart = o.MaxPart
+	}
+	plan, err := caps.Plan(max(o.Size, -1), want, o.Align)
 	var e *Error
 	if errors.As(err, &e) {
 		named := *e

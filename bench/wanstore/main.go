@@ -70,17 +70,12 @@ func run(ctx context.Context, o options) (err error) {
 	if err := s.NewBucket(ctx, bucket); err != nil {
 		return err
 	}
-	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": s.AccessKey, "AWS_SECRET_ACCESS_KEY": s.SecretKey} {
-		if err := os.Setenv(name, v); err != nil {
-			return err
-		}
-	}
 	bits, err := lab.ParseBits(o.rate)
 	if err != nil {
 		return err
 	}
 	b := &bench{
-		options: o, l: &lab.Lab{Bin: o.bin, Dir: dir}, link: lab.Link{Rate: bits, RTT: o.rtt, Loss: o.loss, Queue: 100 * time.Millisecond},
+		options: o, l: &lab.Lab{Bin: o.bin, Dir: dir, Env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey}}, link: lab.Link{Rate: bits, RTT: o.rtt, Loss: o.loss, Queue: 100 * time.Millisecond},
 		uri:     fmt.Sprintf("s3://%s/%s/root?insecure=true&profile=minio&part-size=%d", s.Endpoint, bucket, o.part),
 		docroot: filepath.Join(dir, "docroot"), source: filepath.Join(dir, "source.bin"),
 	}

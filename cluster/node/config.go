@@ -101,6 +101,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PartMemory == 0 {
 		c.PartMemory = 32 * c.PartSize
 	}
+	if least := c.PartSize + transfer.InitialBytes; c.PartMemory < least {
+		return c, fmt.Errorf("node: PartMemory %d: want at least one part and 32 MiB, %d bytes", c.PartMemory, least)
+	}
 	if c.MaxSessions < 0 || c.MaxUnauthenticated < 0 {
 		return c, errors.New("node: MaxSessions and MaxUnauthenticated must not be negative")
 	}

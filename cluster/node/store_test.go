@@ -133,7 +133,7 @@ func TestStoreOutageOfMinutesLosesNothing(t *testing.T) {
 				require.Equal(t, 1, res.Attempts, "the session has lived through it")
 				require.Greater(t, res.Elapsed, 4*time.Minute)
 				require.Positive(t, d.fails.Load())
-				require.LessOrEqual(t, peak.Load(), int64(33<<20), "32 MiB and a part")
+				require.LessOrEqual(t, peak.Load(), int64(33<<20), "32 MiB and a part of 1 MiB")
 				require.Equal(t, []string{fmt.Sprint("f ", size)}, objects(t, host.Store("one")))
 			})
 		})

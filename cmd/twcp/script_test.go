@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 //	file NAME SIZE            makes a file of random bytes
 //	oddtree DIR               makes a tree of files with odd names
 //	samedir A B               compares two trees
+//	token                     makes ASPERA_SCP_TOKEN of the access key ID:SECRET that the last command printed
 //	result KEY OP VALUE       compares a field of the last JSON line on stdout (or of NAME.out) with =, > or <
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -52,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "signal": cmdSignal, "ended": cmdEnded, "client": cmdClient, "until": cmdUntil,
-			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult,
+			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken,
 		},
 	})
 }
@@ -160,6 +162,14 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 	w.ports[name] = port
 	ts.Setenv("PORT", port)
 	ts.Setenv("FP", ready.Fingerprint)
+}
+
+func cmdToken(ts *testscript.TestScript, _ bool, _ []string) {
+	key := strings.TrimSpace(ts.ReadFile("stdout"))
+	if !strings.Contains(key, ":") {
+		ts.Fatalf("the last command printed no access key")
+	}
+	ts.Setenv("ASPERA_SCP_TOKEN", "Basic "+base64.StdEncoding.EncodeToString([]byte(key)))
 }
 
 func cmdClient(ts *testscript.TestScript, _ bool, args []string) {

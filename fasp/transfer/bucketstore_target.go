@@ -233,6 +233,7 @@ func (t *bucketTarget) writer(ctx context.Context) (*objstore.Writer, error) {
 	}
 	w, err := t.s.b.Create(ctx, t.key, objstore.CreateOptions{
 		PutOptions: objstore.PutOptions{Attr: objectAttr(t.attr)}, Size: size, PartSize: t.s.b.PartSize(), Align: int64(t.attr.Block),
+		MaxPart: maxPartOf(t.s.b.Caps(), t.s.b.PartSize(), t.s.b.Pool()),
 	})
 	if err != nil {
 		return nil, err

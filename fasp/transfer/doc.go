@@ -13,6 +13,9 @@
 // out of; object stores will be others. Its [Target] takes blocks in any order and shows nothing under the
 // final name before all of a file is there, verified and durable.
 //
+// A Store that is a [Manager] can also be looked at and arranged: [Manage] makes a [Remote] of a session, which lists,
+// renames, removes and cleans up at the other side, within the same Limits.
+//
 // # How a session goes
 //
 // The client sends a request and the server one answer. The side that holds the files walks them and sends

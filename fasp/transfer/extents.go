@@ -32,8 +32,10 @@ type openExtent struct {
 // sessionParts is how many parts of the wanted size a session may have open, if the pool has room for them.
 const sessionParts = 8
 
-// initialBytes is what every sender may use before it knows that there are parts.
-const initialBytes = fasp.InitialExtents * pageSize
+// InitialBytes is the memory that every sender may use before it knows that there are parts, beside that of parts.
+const InitialBytes = fasp.InitialExtents * pageSize
+
+const initialBytes = InitialBytes
 
 // newExtents takes a session's share of the store's pool and grants it. It waits while other sessions have all of it.
 func newExtents(ctx context.Context, sess fasp.Session, store Store) (*extents, error) {
@@ -43,10 +45,10 @@ func newExtents(ctx context.Context, sess fasp.Session, store Store) (*extents, 
 		return nil, nil
 	}
 	_, want, pool := p.Parts()
-	want = pagesOf(want) * pageSize
+	floor, ceiling := roomOf(want, pool)
 	x := &extents{sess: sess, open: make(map[uint64]*openExtent)}
 	ready := make(chan struct{})
-	share, err := pool.Join(ctx, initialBytes+want, max(sessionParts*want, initialBytes+want), func() {
+	share, err := pool.Join(ctx, floor, ceiling, func() {
 		<-ready
 		x.grant()
 	})
@@ -54,7 +56,7 @@ func newExtents(ctx context.Context, sess fasp.Session, store Store) (*extents, 
 		return nil, storeError(CodeInternal, "take memory for parts", "", err)
 	}
 	x.share = share
-	x.granted = uint64((initialBytes + want) / pageSize)
+	x.granted = uint64(floor / pageSize)
 	close(ready)
 	x.grant()
 	return x, nil

@@ -19,8 +19,8 @@ type Manager interface {
 	// Rename gives a file or folder another name. A file gives way to a file with replace; anything else that exists at
 	// the new name is fs.ErrExist. It returns how many objects were moved.
 	Rename(ctx context.Context, old, name string, replace bool) (int64, error)
-	// Clean finds what transfers that never came back left below name, if it is older than age, removes it unless dry is
-	// set, and calls fn for each.
+	// Clean finds what transfers that never came back left below name, if nothing happened to it for age, removes it unless
+	// dry is set, and calls fn for each. What this process is writing is not touched.
 	Clean(ctx context.Context, name string, age time.Duration, dry bool, fn func(Leftover) error) error
 }
 
@@ -32,8 +32,8 @@ type WalkOptions struct {
 
 // Leftover is something that a transfer left unfinished.
 type Leftover struct {
-	Name  string    // of the file that it was to become
-	Kind  string    // "partial file", "upload", "note"
+	Name  string    // of the file that it was to become, or its own where that is not known
+	Kind  string    // "partial file", "checkpoint", "upload", "note"
 	Size  int64     // bytes, where it is known
 	Begun time.Time // or changed last; zero where not known
 }

@@ -139,7 +139,7 @@ func (c *cleaner) file(dir, base string) error {
 			return err
 		}
 		in := infoOf(fi)
-		out.Size, out.Begun = in.Size, time.Unix(0, in.Mtime)
+		out.Size, out.Begun = in.Size, time.Unix(0, max(in.Mtime, in.Ctime))
 		switch {
 		case l.packed:
 			done, err = c.packed(r, dir, base)

@@ -60,11 +60,27 @@ func ruleOf(s Store) partRule {
 	if !ok {
 		return partRule{}
 	}
-	c, want, _ := p.Parts()
+	c, want, pool := p.Parts()
 	if c.Ordered {
 		c.MaxParts = 0 // they follow one another in one stream
 	}
-	return partRule{Want: want, MaxParts: c.MaxParts, MinPart: c.MinPart, MaxPart: c.MaxPart, PartAlign: c.PartAlign, MaxTotal: c.MaxObject}
+	return partRule{Want: want, MaxParts: c.MaxParts, MinPart: c.MinPart, MaxPart: maxPartOf(c, want, pool), PartAlign: c.PartAlign, MaxTotal: c.MaxObject}
+}
+
+// roomOf returns the least and the most memory that the parts of a session take, in bytes.
+func roomOf(want int64, pool *objstore.Pool) (floor, ceiling int64) {
+	want = pagesOf(want) * pageSize
+	floor = initialBytes + max(want, 2*streamBlock) // parts are no smaller than a block
+	return floor, min(max(sessionParts*want, floor), max(pool.Size(), floor))
+}
+
+// maxPartOf bounds parts by the memory of a session: one that found no room in it would be waited for without end.
+func maxPartOf(c objstore.Caps, want int64, pool *objstore.Pool) int64 {
+	_, room := roomOf(want, pool)
+	if room = (room - initialBytes) / pageSize * pageSize; c.MaxPart > 0 {
+		return min(c.MaxPart, room)
+	}
+	return room
 }
 
 // plan cuts a file of size bytes in blocks of the given size. A block lies inside one part.

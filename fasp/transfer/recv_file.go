@@ -592,6 +592,9 @@ func (f *rfile) drop(ctx context.Context, code Code) {
 
 // cleanup closes the target of a file that is gone; nobody writes to it any more.
 func (f *rfile) cleanup(ctx context.Context) {
+	// The session may end meanwhile, with this file settled; what it left in a store would stay there.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
 	f.io <- struct{}{} // a checkpoint may be on its way; it ends by itself
 	defer func() { <-f.io }()
 	f.mu.Lock()

@@ -14,14 +14,19 @@ import (
 )
 
 // Remote looks at files at a server and arranges them, within the rights of the session's credentials. Methods may be
-// called by several goroutines at once, and are done one after the other; one that lists must not be called from the body
-// of another's loop. Their errors are *Error.
+// called by several goroutines at once, and are done one after the other; in the body of a loop over List or Clean none may
+// be called, as it would wait for the loop. Their errors are *Error. When a context ends, the operation is stopped at the
+// server as well; what it has done by then stays done. Names are the server's, and may hold whatever a file system lets
+// them: who shows them takes care of control characters.
 type Remote struct {
 	sess fasp.Session
 	turn chan struct{} // whoever has an operation under way holds the one token
 	out  *outbox
-	in   *inbox
-	last uint64
+
+	// Who has the turn has these.
+	in      *inbox
+	last    uint64
+	pending uint64 // the operation whose end was not seen yet, 0 if none
 
 	cancel context.CancelCauseFunc
 	group  *errgroup.Group
@@ -42,13 +47,29 @@ func Manage(ctx context.Context, sess fasp.Session) (*Remote, error) {
 		err = protocolError(fmt.Errorf("record %d where an answer is due", typ))
 	}
 	if err == nil {
-		_, err = decodeAnswer(body)
+		err = checkAnswer(body)
 	}
 	if err != nil {
-		_ = r.Close()
+		_ = r.Close() // err is what matters
+		var pe *fasp.PeerError
+		if errors.As(err, &pe) && pe.Code == fasp.CodeProtocol {
+			// One that does not know the direction cannot say so in other words.
+			return nil, &Error{Code: CodeUsage, Err: fmt.Errorf("the node can only be transferred to and from; it may be of an older version: %w", err)}
+		}
 		return nil, sessionError(err)
 	}
 	return r, nil
+}
+
+func checkAnswer(body []byte) error {
+	a, err := decodeAnswer(body)
+	if err != nil {
+		return protocolError(err)
+	}
+	if a.Version != wireVersion {
+		return protocolError(fmt.Errorf("the server answers in version %d", a.Version))
+	}
+	return nil
 }
 
 // Close ends the session.
@@ -62,7 +83,7 @@ func (r *Remote) Close() error {
 	return err
 }
 
-// do sends an operation and gives fn what it finds; fn's first false ends the giving, and the rest is read over.
+// do sends an operation and gives fn what it finds; fn's first false stops the operation, which is no error then.
 func (r *Remote) do(ctx context.Context, o *op, fn func(*opItem) bool) (*opEnded, error) {
 	select {
 	case r.turn <- struct{}{}:
@@ -70,38 +91,81 @@ func (r *Remote) do(ctx context.Context, o *op, fn func(*opItem) bool) (*opEnded
 	case <-ctx.Done():
 		return nil, sessionError(context.Cause(ctx))
 	}
+	if ctx.Err() != nil { // or a removal might still be sent
+		return nil, sessionError(context.Cause(ctx))
+	}
+	if r.pending != 0 { // its caller did not wait for the end
+		if _, err := r.read(ctx, nil); err != nil {
+			return nil, r.failed(ctx, err)
+		}
+	}
 	r.last++
 	o.ID = r.last
+	r.pending = o.ID
 	r.out.put(recOp, o.encode())
+	stopped := false
+	e, err := r.read(ctx, func(i *opItem) {
+		if fn != nil && !stopped && !fn(i) {
+			stopped = true
+			r.out.put(recOpStop, encodeStop(o.ID))
+		}
+	})
+	if err != nil {
+		return nil, r.failed(ctx, err)
+	}
+	if !stopped && (e.Code != 0 || e.Text != "") {
+		return e, &Error{Code: e.Code, Path: o.Name, Err: errors.New(printable(e.Text))}
+	}
+	return e, nil
+}
+
+// failed is the end of an operation whose end the server did not tell.
+func (r *Remote) failed(ctx context.Context, err error) error {
+	var e *Error
+	switch {
+	case ctx.Err() != nil:
+		r.out.put(recOpStop, encodeStop(r.pending))
+	case errors.As(err, &e) && e.Code == CodeFaspProto:
+		// Nothing that comes now can be trusted to mean anything.
+		_ = r.sess.Close(fasp.CodeProtocol, clip(e.Error(), 1024))
+	}
+	return sessionError(err)
+}
+
+// read takes records until the end of the operation that is pending.
+func (r *Remote) read(ctx context.Context, fn func(*opItem)) (*opEnded, error) {
 	for {
 		typ, body, err := r.in.next(ctx)
 		if err != nil {
-			return nil, sessionError(err)
+			return nil, err
 		}
 		switch typ {
 		case recOpItem:
 			i, err := decodeOpItem(body)
+			if err == nil && i.ID != r.pending {
+				err = errNotPending
+			}
 			if err != nil {
 				return nil, protocolError(err)
 			}
-			if i.ID == o.ID && fn != nil && !fn(i) {
-				fn = nil
+			if fn != nil {
+				fn(i)
 			}
 		case recOpEnded:
 			e, err := decodeOpEnded(body)
+			if err == nil && e.ID != r.pending {
+				err = errNotPending
+			}
 			if err != nil {
 				return nil, protocolError(err)
 			}
-			if e.ID != o.ID {
-				continue // of an operation whose caller did not wait
-			}
-			if e.Code != 0 || e.Text != "" {
-				return e, &Error{Code: e.Code, Path: o.Name, Err: errors.New(printable(e.Text))}
-			}
+			r.pending = 0
 			return e, nil
 		}
 	}
 }
+
+var errNotPending = errors.New("the server speaks of an operation that is not under way")
 
 // Stat describes the file or folder at name.
 func (r *Remote) Stat(ctx context.Context, name string) (in Info, err error) {

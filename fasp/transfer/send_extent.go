@@ -44,6 +44,9 @@ func (s *sender) open(f *sfile, c *partCursor, off int64, n int) (extent, error)
 		}
 	}
 	k := c.plan.At(off)
+	if s.rule.MaxParts > 0 && k >= s.rule.MaxParts {
+		return extent{}, failf(CodeFileTooBig, f.name, "the destination takes %d parts of one object, and the stream is longer; larger parts and more memory for them at the destination help", s.rule.MaxParts)
+	}
 	if c.inPart && c.part == k {
 		return c.extent, nil
 	}

@@ -3,14 +3,16 @@ package transfer
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tradewind-io/tradewind/fasp"
 )
 
-// manage serves a session that looks at files and arranges them: one operation after the other, until the client closes.
+// manage serves a session that looks at files and arranges them, one operation after the other, until the client closes.
+// While one goroutine works another one reads, so that a client that stops an operation, or goes away, is heard at once.
 func (v *server) manage(ctx context.Context, j job, ans *answer) error {
 	m, ok := v.cfg.Store.(Manager)
 	if !ok {
@@ -19,25 +21,10 @@ func (v *server) manage(ctx context.Context, j job, ans *answer) error {
 	j.out.put(recAnswer, ans.encode())
 	v.start()
 	g, ctx := errgroup.WithContext(ctx)
+	o := &operator{v: v, m: m, out: j.out, next: make(chan func() *opEnded, 1)}
 	g.Go(func() error { return j.out.run(ctx, j.sess) })
-	g.Go(func() error {
-		for {
-			typ, body, err := j.in.next(ctx)
-			if err != nil {
-				return err
-			}
-			if typ != recOp {
-				continue // section 21.2
-			}
-			o, err := decodeOp(body)
-			if err != nil {
-				return protocolError(err)
-			}
-			if err := v.operate(ctx, j, m, o); err != nil {
-				return err
-			}
-		}
-	})
+	g.Go(func() error { return o.listen(ctx, j.in) })
+	g.Go(func() error { return o.work(ctx) })
 	err := g.Wait()
 	if closedWell(err) {
 		return nil
@@ -45,98 +32,96 @@ func (v *server) manage(ctx context.Context, j job, ans *answer) error {
 	return err
 }
 
-// operate does one operation. Its error ends the session.
-func (v *server) operate(ctx context.Context, j job, m Manager, o *op) error {
-	end := &opEnded{ID: o.ID}
-	put := func(i *opItem) error {
-		if err := j.out.wait(ctx); err != nil { // a client that does not read is not read for
-			return err
-		}
-		j.out.put(recOpItem, i.encode())
-		return nil
-	}
-	err := v.permit(o)
-	var name, to string
-	if err == nil {
-		name, err = cleanPath(o.Name)
-	}
-	if err == nil && o.Kind == opRename {
-		to, err = cleanPath(o.To)
-	}
-	if err == nil {
-		switch o.Kind {
-		case opStat:
-			var in Info
-			if in, err = m.Stat(ctx, name, true); err == nil {
-				err = put(itemOf(o.ID, &in))
-			}
-		case opList:
-			err = m.Walk(ctx, name, WalkOptions{Deep: o.Flag, Match: o.To}, func(in Info) error {
-				end.Count++
-				return put(itemOf(o.ID, &in))
-			})
-		case opMkdir:
-			err = m.Mkdir(ctx, name)
-		case opRemove:
-			end.Count, err = m.Remove(ctx, name, o.Flag)
-		case opRename:
-			end.Count, err = m.Rename(ctx, name, to, o.Flag)
-		case opUsage:
-			end.Count, end.Bytes, err = usage(ctx, m, name)
-		case opClean:
-			err = m.Clean(ctx, name, time.Duration(o.Age), o.Flag, func(l Leftover) error {
-				end.Count++
-				i := &opItem{ID: o.ID, Name: l.Name, Kind: l.Kind, Size: l.Size}
-				if !l.Begun.IsZero() {
-					i.Mtime = l.Begun.UnixNano()
-				}
-				return put(i)
-			})
-		default:
-			err = failf(CodeUsage, "", "operation %d is not known to this node", o.Kind)
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		e := storeError(CodeDiskRead, "", printable(o.Name), err)
-		end.Code, end.Text = e.Code, e.Error()
-		if e.Err != nil {
-			end.Text = e.Err.Error()
-		}
-		v.log.Debug("operation failed", "op", int(o.Kind), "name", o.Name, "error", err)
-	} else if o.Kind >= opMkdir && o.Kind != opUsage {
-		v.log.Info("operation", "op", int(o.Kind), "name", o.Name, "to", o.To, "count", end.Count, "dry", o.Kind == opClean && o.Flag)
-	}
-	j.out.put(recOpEnded, end.encode())
-	return nil
-}
-
-// permit refuses what the limits do not grant.
-func (v *server) permit(o *op) error {
-	l := v.cfg.Limits
-	ok := true
-	switch o.Kind {
-	case opStat:
-		ok = l.List || l.Read
-	case opList, opUsage:
-		ok = l.List
-	case opMkdir:
-		ok = l.Write
-	case opRemove, opClean:
-		ok = l.Delete
-	case opRename:
-		ok = l.Write && l.Delete
-	}
-	if !ok {
-		return failf(CodeNoPerms, "", "the access key may not do this")
-	}
-	return nil
-}
-
 // closedWell says whether err is the peer's end of a session that had done its work.
 func closedWell(err error) bool {
 	var pe *fasp.PeerError
 	return errors.As(err, &pe) && pe.Code == fasp.CodeDone
+}
+
+// operator does the operations of one session.
+type operator struct {
+	v    *server
+	m    Manager
+	out  *outbox
+	next chan func() *opEnded // does the current operation
+
+	mu      sync.Mutex // protects current and stop
+	current uint64     // id of the operation under way, 0 if none
+	stop    context.CancelCauseFunc
+}
+
+var errStopped = &Error{Code: CodeUserCancel, Err: errors.New("stopped by the client")}
+
+// listen takes the client's records.
+func (w *operator) listen(ctx context.Context, in *inbox) error {
+	for {
+		typ, body, err := in.next(ctx)
+		if err != nil {
+			return err
+		}
+		switch typ { // others are skipped, section 21.2
+		case recOp:
+			o, err := decodeOp(body)
+			if err == nil {
+				err = w.begin(ctx, o)
+			}
+			if err != nil {
+				return protocolError(err)
+			}
+		case recOpStop:
+			id, err := decodeStop(body)
+			if err != nil {
+				return protocolError(err)
+			}
+			w.halt(id)
+		}
+	}
+}
+
+// begin makes o the operation under way.
+func (w *operator) begin(ctx context.Context, o *op) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.current != 0 || o.ID == 0 {
+		return fmt.Errorf("operation %d while %d is under way", o.ID, w.current)
+	}
+	w.current = o.ID
+	ctx, w.stop = context.WithCancelCause(ctx)
+	w.next <- func() *opEnded { return w.operate(ctx, o) } // has room, as no other was under way
+	return nil
+}
+
+// halt stops the operation of that id, if it has not ended yet.
+func (w *operator) halt(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id == w.current && id != 0 {
+		w.stop(errStopped)
+	}
+}
+
+// ended lets the client begin another one.
+func (w *operator) ended() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stop(nil)
+	w.current = 0
+}
+
+// work does what the client asks for. Its error ends the session.
+func (w *operator) work(ctx context.Context) error {
+	for {
+		select {
+		case do := <-w.next:
+			end := do()
+			// A client that does not read what it asked for is not served; without the wait its unread ends would heap up.
+			if err := w.out.wait(ctx); err != nil {
+				return err
+			}
+			w.ended()
+			w.out.put(recOpEnded, end.encode())
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"fmt"
 	"io/fs"
 	"time"
 )
@@ -10,6 +11,7 @@ const (
 	recOp      = 32 // client
 	recOpItem  = 33 // server
 	recOpEnded = 34 // server
+	recOpStop  = 35 // client: the body is the id alone
 )
 
 // manage is the direction of a request that transfers nothing.
@@ -27,6 +29,16 @@ const (
 	opUsage
 	opClean
 )
+
+var opNames = [...]string{opStat: "stat", opList: "list", opMkdir: "mkdir", opRemove: "remove", opRename: "rename", opUsage: "usage", opClean: "clean"}
+
+// String returns the name that logs use.
+func (k opKind) String() string {
+	if int(k) < len(opNames) && k > 0 {
+		return opNames[k]
+	}
+	return fmt.Sprintf("unknown(%d)", uint8(k))
+}
 
 // op is one operation. The next one follows when it has ended.
 type op struct {
@@ -89,7 +101,7 @@ const (
 func (i *opItem) encode() []byte {
 	var w wr
 	w.num(i.ID)
-	w.str(clip(i.Name, maxName))
+	w.str(i.Name)
 	w.str(clip(i.Kind, maxTag))
 	switch {
 	case i.Mode.IsDir():
@@ -136,16 +148,29 @@ func decodeOpEnded(b []byte) (*opEnded, error) {
 	return e, r.err("end of an operation")
 }
 
+func encodeStop(id uint64) []byte {
+	var w wr
+	w.num(id)
+	return w.b
+}
+
+func decodeStop(b []byte) (uint64, error) {
+	r := rd{b: b}
+	id := r.num(maxID)
+	return id, r.err("stop of an operation")
+}
+
 func itemOf(id uint64, in *Info) *opItem {
 	return &opItem{ID: id, Name: in.Name, Mode: in.Mode, Size: in.Size, Mtime: in.Mtime, Ctime: in.Ctime, ETag: in.ETag, Class: in.Class}
 }
 
+// info is the item for a caller. Its name is that of the server, letter by letter: it must lead to the file.
 func (i *opItem) info() Info {
-	return Info{Name: printable(i.Name), Mode: i.Mode, Size: i.Size, Mtime: i.Mtime, Ctime: i.Ctime, ETag: printable(i.ETag), Class: printable(i.Class)}
+	return Info{Name: i.Name, Mode: i.Mode, Size: i.Size, Mtime: i.Mtime, Ctime: i.Ctime, ETag: printable(i.ETag), Class: printable(i.Class)}
 }
 
 func (i *opItem) leftover() Leftover {
-	l := Leftover{Name: printable(i.Name), Kind: printable(i.Kind), Size: i.Size}
+	l := Leftover{Name: i.Name, Kind: printable(i.Kind), Size: i.Size}
 	if i.Mtime != 0 {
 		l.Begun = time.Unix(0, i.Mtime)
 	}

@@ -43,6 +43,7 @@ func main() {
 
 // run starts a MinIO if it is asked for, and the demonstration.
 func run(ctx context.Context, bin, store string, minio, tcp bool) error {
+	var env []string
 	if minio {
 		dir, err := os.MkdirTemp("", "tradewind-minio-")
 		if err != nil {
@@ -55,8 +56,9 @@ func run(ctx context.Context, bin, store string, minio, tcp bool) error {
 		}
 		defer s.Stop()
 		store = uri
+		env = []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey}
 	}
-	return demo(ctx, bin, store, tcp)
+	return demo(ctx, bin, store, env, tcp)
 }
 
 func exit(err error) {
@@ -74,7 +76,7 @@ const (
 
 var link = lab.Link{Rate: 200e6, RTT: 150 * time.Millisecond, Loss: 0.02, Queue: 100 * time.Millisecond, Seed: 1}
 
-func demo(ctx context.Context, bin, store string, tcp bool) error {
+func demo(ctx context.Context, bin, store string, env []string, tcp bool) error {
 	begin := time.Now()
 	say := func(format string, args ...any) {
 		fmt.Printf("[%5.1f s] %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
@@ -88,7 +90,7 @@ func demo(ctx context.Context, bin, store string, tcp bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	l := &lab.Lab{Bin: bin, Dir: dir}
+	l := &lab.Lab{Bin: bin, Dir: dir, Env: env}
 	source, docroot := filepath.Join(dir, "source"), filepath.Join(dir, "docroot")
 	if err := makeSource(source, docroot); err != nil {
 		return err

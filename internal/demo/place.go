@@ -47,7 +47,7 @@ func (p *place) remove(ctx context.Context) {
 	}
 }
 
-// startMinIO starts a server with a bucket, and returns the URI of that.
+// startMinIO starts a server with a bucket in dir, and returns the URI of that.
 func startMinIO(ctx context.Context, dir string) (*testservers.Server, string, error) {
 	s, err := testservers.Start(ctx, testservers.MinIOName, testservers.Options{Dir: dir})
 	if err != nil {
@@ -57,12 +57,6 @@ func startMinIO(ctx context.Context, dir string) (*testservers.Server, string, e
 	if err := s.NewBucket(ctx, bucket); err != nil {
 		s.Stop()
 		return nil, "", err
-	}
-	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": s.AccessKey, "AWS_SECRET_ACCESS_KEY": s.SecretKey} {
-		if err := os.Setenv(name, v); err != nil {
-			s.Stop()
-			return nil, "", err
-		}
 	}
 	return s, fmt.Sprintf("s3://%s/%s?insecure=true&profile=minio&part-size=16M", s.Endpoint, bucket), nil
 }

@@ -21,8 +21,9 @@ import (
 
 // Lab knows where the programs are and where to keep what they make.
 type Lab struct {
-	Bin string // folder with twcp, twnode and wanlink
-	Dir string // work folder
+	Bin string   // folder with twcp, twnode and wanlink
+	Dir string   // work folder
+	Env []string // added to the environment of the programs, such as the credentials of a store
 }
 
 // Build builds the programs from the module in the current folder into bin.
@@ -60,7 +61,7 @@ func (l *Lab) StartNode(ctx context.Context, docroot string, args ...string) (*N
 func (l *Lab) Restart(ctx context.Context, n *Node, args ...string) error {
 	args = append([]string{"serve", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twnode"), args...)
-	cmd.Env = append(cmd.Environ(), "TWNODE_BOOTSTRAP_KEY="+n.key)
+	cmd.Env = append(append(cmd.Environ(), l.Env...), "TWNODE_BOOTSTRAP_KEY="+n.key)
 	p, line, err := start(cmd)
 	if err != nil {
 		return fmt.Errorf("start twnode: %w", err)
@@ -152,7 +153,7 @@ func (l *Lab) Copy(ctx context.Context, n *Node, addr string, args ...string) (*
 		full = append(full, a)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twcp"), full...)
-	cmd.Env = append(cmd.Environ(), "ASPERA_SCP_TOKEN="+n.Token, "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
+	cmd.Env = append(append(cmd.Environ(), l.Env...), "ASPERA_SCP_TOKEN="+n.Token, "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }

@@ -32,7 +32,7 @@ func JoinURI(uri, key string) string {
 // Twcp makes the command of a twcp that involves no node.
 func (l *Lab) Twcp(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twcp"), args...)
-	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
+	cmd.Env = append(append(cmd.Environ(), l.Env...), "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
 	cmd.Stderr = os.Stderr
 	return cmd
 }

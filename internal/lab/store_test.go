@@ -34,15 +34,13 @@ func newStoreLab(t *testing.T) *storeLab {
 	bin := t.TempDir()
 	t.Chdir(moduleRoot(t))
 	require.NoError(t, Build(ctx, bin))
-	t.Setenv("AWS_ACCESS_KEY_ID", s.AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s.SecretKey)
 	d, err := s3.New(s3.Config{
 		Endpoint: s.Endpoint, Insecure: true, Bucket: "lab-bucket", Profile: s3.MinIO,
 		Credentials: s3.Static{AccessKey: s.AccessKey, SecretKey: s.SecretKey},
 	})
 	require.NoError(t, err)
 	l := &storeLab{
-		Lab: &Lab{Bin: bin, Dir: t.TempDir()}, t: t, bucket: objstore.NewBucket(d, objstore.Config{}),
+		Lab: &Lab{Bin: bin, Dir: t.TempDir(), Env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey}}, t: t, bucket: objstore.NewBucket(d, objstore.Config{}),
 		uri: fmt.Sprintf("s3://%s/lab-bucket/%%s?insecure=true&profile=minio&part-size=%d", s.Endpoint, labPart),
 	}
 	t.Cleanup(func() { _ = l.bucket.Close() })

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -14,6 +16,7 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/internal/cli/stores"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // fileCommand is a command that looks at files or arranges them, instead of copying.
@@ -47,7 +50,7 @@ func fileCommands() []*fileCommand {
 	return []*fileCommand{
 		{
 			name: "ls", use: "ls [-l] [-R] [--search TEXT] TARGET...", short: "list a folder", least: 1,
-			help: "List what is in a folder, a line each; folders end in /. A target that is a file is listed alone.",
+			help: "List what is in a folder, a line each; folders end in /. A target that is a file is listed alone. Several targets\nhave a heading each. Times in the listing of an object store are those of the store; stat asks for the file's own.",
 			flags: func(f *pflag.FlagSet, o *fileOptions) {
 				f.BoolVarP(&o.long, "long", "l", false, "size, time of modification and storage class, too")
 				f.BoolVarP(&o.deep, "recursive", "R", false, "everything below, with paths")
@@ -56,10 +59,17 @@ func fileCommands() []*fileCommand {
 			run: list,
 		},
 		{name: "stat", use: "stat TARGET...", short: "describe a file or folder", least: 1, help: "Describe files and folders.", run: stat},
-		{name: "mkdir", use: "mkdir TARGET...", short: "make a folder", least: 1, help: "Make folders, with those above them. One that exists is no error.", run: mkdir},
+		{
+			name: "mkdir", use: "mkdir TARGET...", short: "make a folder", least: 1,
+			help: "Make folders, with those above them. One that exists is no error.",
+			flags: func(f *pflag.FlagSet, _ *fileOptions) {
+				f.BoolP("parents", "p", false, "accepted for those who are used to it; folders above are always made")
+			},
+			run: mkdir,
+		},
 		{
 			name: "rm", use: "rm [-r] TARGET...", short: "remove", least: 1,
-			help: "Remove files and empty folders, with -r folders and all that is in them. There is no way back.",
+			help: "Remove files and empty folders, with -r folders and all that is in them. There is no way back. The place itself, such as\nthe top of a node or a bucket, is never removed.",
 			flags: func(f *pflag.FlagSet, o *fileOptions) {
 				f.BoolVarP(&o.deep, "recursive", "r", false, "folders with what is in them")
 				f.BoolVarP(&o.force, "force", "f", false, "no error for what is not there")
@@ -68,7 +78,7 @@ func fileCommands() []*fileCommand {
 		},
 		{
 			name: "mv", use: "mv [-f] SOURCE TARGET", short: "rename", least: 2, most: 2,
-			help: "Give a file or folder another name in the same place. In an object store it is copied within the store and then\nremoved; until all is copied nothing is removed. Between places: copy, and remove what was copied.",
+			help: "Give a file or folder another name in the same place. If TARGET is a folder, or ends in /, SOURCE goes into it. In an object store it is copied within the store and then\nremoved; until all is copied nothing is removed. Between places: copy, and remove what was copied.",
 			flags: func(f *pflag.FlagSet, o *fileOptions) {
 				f.BoolVarP(&o.force, "force", "f", false, "replace a file that has the new name")
 			},
@@ -148,12 +158,39 @@ func runFiles(ctx context.Context, cmd *fileCommand, p cli.Process) int {
 	return 0
 }
 
-// fail reports a target that failed; others go on.
+// fail reports a target that failed; others go on. With --json it is an object among the others, too.
 func (c *fileRun) fail(target string, err error) {
 	c.failed = true
+	if e, ok := err.(*transfer.Error); ok && target != "" {
+		bare := *e
+		bare.Path = "" // the target says it, in the user's words
+		err = &bare
+	}
+	if objstore.IsURI(target) {
+		if _, perr := objstore.ParseURI(target); perr != nil {
+			scheme, _, _ := strings.Cut(target, "://")
+			target = scheme + "://..." // perhaps there is a secret in it
+		}
+	}
+	var sig cli.SignalError
 	text := errorText(err)
+	switch {
+	case errors.As(err, &sig):
+		text = fmt.Sprintf("stopped by signal (%s); what was done stays done", sig)
+	case errors.Is(err, context.Canceled):
+		text = "stopped; what was done stays done"
+	}
+	if c.o.json {
+		code := codeOf(err)
+		_ = c.json(struct { // standard error has it anyway
+			Target   string        `json:"target,omitempty"`
+			Error    string        `json:"error"`
+			Code     transfer.Code `json:"code"`
+			Mnemonic string        `json:"mnemonic"`
+		}{target, text, code, code.String()})
+	}
 	if target != "" {
-		text = fmt.Sprintf("%s: %s", target, text)
+		text = fmt.Sprintf("%s: %s", shown(target), text)
 	}
 	fmt.Fprintln(c.p.Stderr, "twcp: "+text)
 }
@@ -176,8 +213,19 @@ func (c *fileRun) each(ctx context.Context, fn func(r *transfer.Remote, name, ta
 }
 
 func list(ctx context.Context, c *fileRun) error {
-	return c.each(ctx, func(r *transfer.Remote, name, _ string) error {
+	first := true
+	return c.each(ctx, func(r *transfer.Remote, name, target string) error {
 		out := newLister(c)
+		if len(c.args) > 1 {
+			out.target = target
+			if !c.o.json {
+				blank := "\n"
+				if first {
+					first, blank = false, ""
+				}
+				fmt.Fprintf(c.p.Stdout, "%s%s:\n", blank, shown(target))
+			}
+		}
 		for in, err := range r.List(ctx, name, transfer.WalkOptions{Deep: c.o.deep, Match: c.o.match}) {
 			if err != nil {
 				return errors.Join(out.flush(), err)
@@ -192,9 +240,10 @@ func list(ctx context.Context, c *fileRun) error {
 
 // lister prints a listing. A folder of human size is sorted; a larger one comes as it comes, so that nothing is kept.
 type lister struct {
-	c     *fileRun
-	items []transfer.Info
-	loose bool
+	c      *fileRun
+	target string // set if there are several
+	items  []transfer.Info
+	loose  bool
 }
 
 const sortedItems = 10_000
@@ -225,7 +274,7 @@ func (l *lister) flush() error {
 
 func (l *lister) print(in transfer.Info) error {
 	if l.c.o.json {
-		return l.c.json(itemJSON(in.Name, in))
+		return l.c.json(itemJSON(in.Name, l.target, in))
 	}
 	name := shown(in.Name)
 	if in.Mode.IsDir() {
@@ -250,7 +299,7 @@ func stat(ctx context.Context, c *fileRun) error {
 			return err
 		}
 		if c.o.json {
-			return c.json(itemJSON(target, in))
+			return c.json(itemJSON(target, "", in))
 		}
 		w := c.p.Stdout
 		fmt.Fprintf(w, "%s\n  type      %s\n", shown(target), typeOf(in))
@@ -258,6 +307,9 @@ func stat(ctx context.Context, c *fileRun) error {
 			fmt.Fprintf(w, "  size      %d\n", in.Size)
 		}
 		fmt.Fprintf(w, "  modified  %s\n", timeText(in.Mtime))
+		if in.Ctime != 0 {
+			fmt.Fprintf(w, "  changed   %s\n", timeText(in.Ctime))
+		}
 		for _, f := range [][2]string{{"etag", in.ETag}, {"class", in.Class}} {
 			if f[1] != "" {
 				fmt.Fprintf(w, "  %-9s %s\n", f[0], f[1])
@@ -297,11 +349,35 @@ func move(ctx context.Context, c *fileRun) error {
 	if from != to {
 		return usagef("%s and %s are in different places: copy with twcp, and remove the source when all is there", c.args[0], c.args[1])
 	}
+	if name, err = intoFolder(ctx, to, old, name); err != nil {
+		return err
+	}
 	n, err := from.Rename(ctx, old, name, c.o.force)
 	if err != nil {
 		return err
 	}
 	return c.count(c.args[1], "moved", n)
+}
+
+// intoFolder is the new name of what goes to name: in it, if that is a folder or is meant to be one.
+func intoFolder(ctx context.Context, r *transfer.Remote, old, name string) (string, error) {
+	if clean := strings.Trim(name, "/"); clean != "" && clean != "." && !strings.HasSuffix(name, "/") {
+		in, err := r.Stat(ctx, name)
+		var e *transfer.Error
+		switch {
+		case errors.As(err, &e) && (e.Code == transfer.CodeNoSuchFile || e.Code == transfer.CodeNoPerms):
+			return name, nil // not there, or not to be looked at: renaming says what is wrong
+		case err != nil:
+			return "", err
+		case !in.Mode.IsDir():
+			return name, nil
+		}
+	}
+	base := path.Base("/" + strings.Trim(old, "/"))
+	if base == "/" || base == "." {
+		return name, nil // the place itself, which is refused
+	}
+	return strings.TrimRight(name, "/") + "/" + base, nil
 }
 
 func usageOf(ctx context.Context, c *fileRun) error {
@@ -311,7 +387,11 @@ func usageOf(ctx context.Context, c *fileRun) error {
 			return err
 		}
 		if c.o.json {
-			return c.json(map[string]any{"name": target, "files": files, "bytes": bytes})
+			return c.json(struct {
+				Name  string `json:"name"`
+				Files int64  `json:"files"`
+				Bytes int64  `json:"bytes"`
+			}{target, files, bytes})
 		}
 		_, err = fmt.Fprintf(c.p.Stdout, "%14d bytes  %10d files  %s\n", bytes, files, shown(target))
 		return err
@@ -325,7 +405,13 @@ func clean(ctx context.Context, c *fileRun) error {
 				return err
 			}
 			if c.o.json {
-				err = c.json(map[string]any{"name": l.Name, "kind": l.Kind, "size": l.Size, "begun": timeText(unixNano(l.Begun)), "removed": !c.o.dry})
+				err = c.json(struct {
+					Name    string `json:"name"`
+					Kind    string `json:"kind"`
+					Size    int64  `json:"size"`
+					Begun   string `json:"begun"`
+					Removed bool   `json:"removed"`
+				}{l.Name, l.Kind, l.Size, timeText(unixNano(l.Begun)), !c.o.dry})
 			} else {
 				what := "removed"
 				if c.o.dry {
@@ -346,6 +432,9 @@ func cat(ctx context.Context, c *fileRun) error {
 	if c.o.json {
 		return usagef("--json: what cat prints is the content of the file")
 	}
+	if err := c.refuseFolder(ctx, c.args[0]); err != nil {
+		return err
+	}
 	o := c.o.options
 	full := &options{}
 	if err := flagSet(full).Parse(nil); err != nil { // the defaults of transfers
@@ -363,4 +452,22 @@ func cat(ctx context.Context, c *fileRun) error {
 		return &transfer.Error{Code: res.Errors[0].Code, Err: errors.New(res.Errors[0].Text)}
 	}
 	return err
+}
+
+// refuseFolder says that a folder has no content to print. Whatever else is wrong with the target the transfer says.
+func (c *fileRun) refuseFolder(ctx context.Context, target string) error {
+	r, name, err := c.open(ctx, target)
+	var e *transfer.Error
+	if errors.As(err, &e) && e.Code == transfer.CodeUsage {
+		return nil // a node that can only be transferred from
+	}
+	if err != nil {
+		return err
+	}
+	if in, err := r.Stat(ctx, name); err == nil && in.Mode.IsDir() {
+		return &transfer.Error{Code: transfer.CodeIsDir, Path: target, Err: syscall.EISDIR}
+	}
+	places := c.places
+	c.places = nil // the transfer has a session of its own
+	return closeAll(places)
 }

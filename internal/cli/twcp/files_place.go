@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -59,9 +61,11 @@ func (c *fileRun) open(ctx context.Context, target string) (*transfer.Remote, st
 	return r, name, nil
 }
 
-func (c *fileRun) close() error {
+func (c *fileRun) close() error { return closeAll(c.places) }
+
+func closeAll(places []*place) error {
 	var errs []error
-	for _, p := range c.places {
+	for _, p := range places {
 		errs = append(errs, p.close())
 	}
 	return errors.Join(errs...)
@@ -84,7 +88,7 @@ func (c *fileRun) locate(ctx context.Context, target string) (id, name string, d
 			}
 			target = "/" + u.Path
 		}
-		root, name := splitRoot(target)
+		root, name := splitRoot(realParent(absolute(target)))
 		return "files " + root, name, func() (fasp.Session, func() error, error) {
 			d, err := transfer.OpenDir(root)
 			if err != nil {
@@ -161,6 +165,23 @@ func splitRoot(p string) (root, name string) {
 	return root, strings.TrimPrefix(abs, filepath.ToSlash(root))
 }
 
+// realParent follows the symbolic links in the folders above the local path p, as far as they exist; what p itself is stays.
+// A place refuses links that begin with a slash.
+func realParent(p string) string {
+	dir, base := path.Split(path.Clean(p))
+	if base == "" {
+		return p
+	}
+	dir = path.Clean(dir)
+	if real, err := filepath.EvalSymlinks(filepath.FromSlash(dir)); err == nil {
+		return path.Join(filepath.ToSlash(real), base)
+	}
+	if dir == p || dir == "/" || dir == "." {
+		return p
+	}
+	return path.Join(realParent(dir), base)
+}
+
 // absolute is a local path from the root on, with slashes.
 func absolute(p string) string {
 	if abs, err := filepath.Abs(p); err == nil {
@@ -170,7 +191,11 @@ func absolute(p string) string {
 }
 
 // json prints a line of JSON.
-func (c *fileRun) json(v any) error { return json.NewEncoder(c.p.Stdout).Encode(v) }
+func (c *fileRun) json(v any) error {
+	e := json.NewEncoder(c.p.Stdout)
+	e.SetEscapeHTML(false) // URIs hold &
+	return e.Encode(v)
+}
 
 // count says how many things were done with a target.
 func (c *fileRun) count(target, what string, n int64) error {
@@ -180,7 +205,7 @@ func (c *fileRun) count(target, what string, n int64) error {
 	return nil
 }
 
-func itemJSON(name string, in transfer.Info) any {
+func itemJSON(name, target string, in transfer.Info) any {
 	j := struct {
 		Name     string `json:"name"`
 		Type     string `json:"type"`
@@ -188,12 +213,17 @@ func itemJSON(name string, in transfer.Info) any {
 		Modified string `json:"modified,omitempty"`
 		ETag     string `json:"etag,omitempty"`
 		Class    string `json:"class,omitempty"`
-	}{Name: name, Type: typeOf(in), ETag: in.ETag, Class: in.Class}
+		Changed  string `json:"changed,omitempty"`
+		Target   string `json:"target,omitempty"`
+	}{Name: name, Type: typeOf(in), ETag: in.ETag, Class: in.Class, Target: target}
 	if !in.Mode.IsDir() {
 		j.Size = &in.Size
 	}
 	if in.Mtime != 0 {
 		j.Modified = timeText(in.Mtime)
+	}
+	if in.Ctime != 0 {
+		j.Changed = timeText(in.Ctime)
 	}
 	return j
 }
@@ -233,7 +263,7 @@ func unixNano(t time.Time) int64 {
 
 // shown is a name as a terminal may see it.
 func shown(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 }) {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 }) {
 		return strconv.Quote(name)
 	}
 	return name
