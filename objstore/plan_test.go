@@ -197,3 +197,16 @@ func TestPlanValid(t *testing.T) {
 	require.Equal(t, int64(1<<50), p.PartSize(math.MaxInt32))
 	require.Equal(t, 4, p.At(4<<50))
 }
+
+func TestPlanWithHead(t *testing.T) {
+	p := Plan{First: 100, Step: 50, Group: 2, Max: 200, Head: 7}
+	off := int64(0)
+	for n := range 20 {
+		require.Equal(t, off, p.Offset(n))
+		require.Equal(t, n, p.At(off))
+		off += p.PartSize(n)
+		require.Equal(t, n, p.At(off-1))
+		require.Equal(t, n+1, p.Count(off))
+	}
+	require.Equal(t, int64(107), p.PartSize(0))
+}

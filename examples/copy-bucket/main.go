@@ -52,7 +52,9 @@ type place struct {
 
 func (p place) open(ctx context.Context, pool *objstore.Pool) (*objstore.Bucket, string, error) {
 	schemes := objstore.Schemes{
-		"s3": s3.Opener(func(context.Context, objstore.URI) (s3.Config, error) { return s3.Config{Credentials: p.credentials}, nil }),
+		"s3": s3.Opener(func(context.Context, objstore.URI) (s3.Config, error) {
+			return s3.Config{Credentials: p.credentials}, nil
+		}),
 	}
 	return schemes.OpenBucket(ctx, p.uri, objstore.Config{Pool: pool})
 }

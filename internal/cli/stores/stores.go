@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/internal/cli"
@@ -32,16 +33,49 @@ const Help = `Places in object stores are URIs: SCHEME://HOST/PATH?OPTION=VALUE.
   faux:///NAME?SIZE          SIZE bytes that are made up; as a destination faux:// takes everything and keeps nothing
   stdio://                   standard input or output, in twcp
 
-Options of all: part-size (64M), parallel (requests at a time).
+Options of all: part-size (64M), parallel (requests at a time), encrypt=true (what is written is encrypted here, with the
+passphrase in TRADEWIND_PASSPHRASE, and what is read is decrypted; docs/encryption-at-rest.md).
 `
 
 // New returns the schemes that commands have, with the credentials of env.
 func New(env cli.Env, log *slog.Logger) objstore.Schemes {
 	c := &credentials{env: env, log: log}
-	return objstore.Schemes{
+	all := objstore.Schemes{
 		"s3":   s3Opener(c),
 		"file": filestore.OpenURI,
 		"faux": faux.OpenURI,
+	}
+	for name, open := range all {
+		all[name] = c.encrypted(open)
+	}
+	return all
+}
+
+const passphraseVariable = "TRADEWIND_PASSPHRASE"
+
+// encrypted lets places be encrypted at rest by the option encrypt.
+func (c *credentials) encrypted(open objstore.Opener) objstore.Opener {
+	return func(ctx context.Context, u objstore.URI) (objstore.Driver, string, error) {
+		on := false
+		if v := u.Option("encrypt"); v != "" {
+			var err error
+			if on, err = strconv.ParseBool(v); err != nil {
+				return nil, "", fmt.Errorf("%s URI: encrypt=%s: want true or false", u.Scheme, v)
+			}
+		}
+		d, key, err := open(ctx, u)
+		if err != nil || !on {
+			return d, key, err
+		}
+		phrase := c.env.Get(passphraseVariable)
+		if phrase == "" {
+			return nil, "", errors.Join(fmt.Errorf("%s URI: encrypt=true needs the passphrase in %s", u.Scheme, passphraseVariable), d.Close())
+		}
+		sealed, err := objstore.WithEncryption(d, objstore.Encryption{Passphrase: phrase})
+		if err != nil {
+			return nil, "", errors.Join(err, d.Close())
+		}
+		return sealed, key, nil
 	}
 }
 

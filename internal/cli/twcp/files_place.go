@@ -97,6 +97,9 @@ func (c *fileRun) locate(ctx context.Context, target string) (id, name string, d
 			return serveHere(ctx, d, log)
 		}, nil
 	}
+	if _, err := objstore.ParseURI(target); err != nil {
+		return "", "", nil, usagef("%w", err)
+	}
 	l := &stores.Local{Schemes: stores.New(c.p.Env, log), Config: objstore.Config{Logger: log}}
 	id, name, err = l.Locate(ctx, target)
 	if err != nil {

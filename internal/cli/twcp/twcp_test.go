@@ -150,7 +150,6 @@ func TestUsageErrors(t *testing.T) {
 		"--bogus a h:b":                        "unknown option --bogus",
 		"-W Basic-secret a h:b":                "ASPERA_SCP_TOKEN",
 		"--dest64 a h:!!!":                     "base64",
-		"a s3://b/c":                           "URIs",
 		"a h:33002:/x":                         "write -O 33002 h:/x ",
 		"a u@h:33002:":                         "write -O 33002 u@h: ",
 		"u@[::1]:33002:x y":                    "-O 33002 u@[::1]:x (for a path that begins with 33002: write u@[::1]:./33002:x)",
