@@ -20,7 +20,8 @@ type bucketTarget struct {
 	name  string
 	key   string
 	attr  Attr
-	plan  objstore.Plan
+	plan  objstore.Plan // changed before the first WriteAt only
+	own   objstore.Plan // by the rule; plan is another one's where an upload is gone on with
 	watch func(int, int64, error)
 
 	ctx    context.Context // of uploads, which outlive the call that began them
@@ -83,7 +84,7 @@ func (s *BucketStore) Create(ctx context.Context, name string, a Attr) (Target, 
 		return nil, err
 	}
 	t := &bucketTarget{
-		s: s, name: name, key: s.tree.Key(name), attr: a, plan: plan, begin: make(chan struct{}, 1), size: a.Size,
+		s: s, name: name, key: s.tree.Key(name), attr: a, plan: plan, own: plan, begin: make(chan struct{}, 1), size: a.Size,
 		parts: make(map[int]*gathering), moved: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -331,7 +332,7 @@ func (t *bucketTarget) end() {
 func (t *bucketTarget) Reset(ctx context.Context) error {
 	t.mu.Lock()
 	w := t.w
-	t.w, t.saved, t.had = nil, nil, 0
+	t.w, t.saved, t.had, t.plan = nil, nil, 0, t.own
 	t.mu.Unlock()
 	if w == nil {
 		return nil

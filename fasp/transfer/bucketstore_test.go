@@ -466,7 +466,7 @@ func TestExtentsAreKept(t *testing.T) {
 	granted := uint64((initialBytes + 4*testPart) / pageSize)
 	require.Equal(t, granted, x.granted)
 
-	open, err := x.take(1, extent{9, 10})
+	open, err := x.take(1, 0, extent{9, 10})
 	require.True(t, open)
 	require.NoError(t, err)
 	for name, bad := range map[string]struct {
@@ -476,12 +476,12 @@ func TestExtentsAreKept(t *testing.T) {
 		"overlaps": {1, extent{12, 5}}, "not granted": {1, extent{granted, 1}}, "of another file": {2, extent{9, 10}},
 		"of another size": {1, extent{9, 9}}, "no pages": {1, extent{20, 0}},
 	} {
-		_, err := x.take(bad.file, bad.extent)
+		_, err := x.take(bad.file, 0, bad.extent)
 		require.Error(t, err, name)
 	}
 	x.close(9)
 	require.Equal(t, granted+10, x.granted, "what was closed is granted again")
-	open, err = x.take(1, extent{9, 10})
+	open, err = x.take(1, 0, extent{9, 10})
 	require.False(t, open, "a late block of a part that is stored")
 	require.NoError(t, err)
 	x.leave()
@@ -540,4 +540,65 @@ func TestObjectTooLargeForPartMemory(t *testing.T) {
 	require.Len(t, res.Errors, 1)
 	require.Equal(t, CodeFileTooBig, res.Errors[0].Code)
 	r.settled()
+}
+
+// TestHostileExtents: a sender that writes more than its extents stand for is cut off, whatever it says of them.
+func TestHostileExtents(t *testing.T) {
+	const block = 128 << 10
+	for name, x := range map[string]func(i int) extent{
+		"none at all":             func(int) extent { return extent{} },
+		"one page for a part":     func(int) extent { return extent{0, 1} },
+		"a block's for two":       func(int) extent { return extent{1, 2} },
+		"too many":                func(int) extent { return extent{200, 100} },
+		"beyond what was granted": func(int) extent { return extent{1 << 20, 2} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newBucketRig(t, memstore.New(), defaultPool)
+			c, s := transfertest.Pair(transfertest.Options{})
+			served := make(chan error, 1)
+			go func() {
+				served <- Serve(context.Background(), s, ServeConfig{Store: r.serve.Store, Limits: Limits{Write: true, Delete: true}})
+			}()
+			req := &request{Version: wireVersion, BlockSize: block, Dest: "/x", Flags: flagSingle, Roots: []string{"f"}}
+			msg := appendRecord(nil, recRequest, req.encode())
+			e := &entry{ID: 1, Name: "f", Size: 3 << 20, BlockSize: block}
+			msg = appendRecord(msg, recEntry, e.encode(""))
+			require.NoError(t, c.SendMessage(t.Context(), msg))
+			for i := range 2 {
+				b, err := c.NewBlock(t.Context(), blockHeader+block)
+				require.NoError(t, err)
+				putBlockHead(b.Data, blockRange, 1, int64(i*block), x(i))
+				if err := c.SendBlock(t.Context(), b); err != nil {
+					break // cut off
+				}
+			}
+			err := <-served
+			require.Equal(t, CodeFaspProto, codeOf(err), "%v", err)
+			r.settled()
+		})
+	}
+}
+
+// TestChangedPartSize: what a node with other parts left is forgotten where it is of no use, and its parts with it.
+func TestChangedPartSize(t *testing.T) {
+	d := memstore.New()
+	first := newBucketRig(t, d, defaultPool)
+	write(t, filepath.Join(first.local, "big"), 20<<20, 1)
+	first.cfg.RetryTimeout = -1
+	first.opt = transfertest.Options{CutAfter: 12 << 20}
+	_, err := first.run(first.send("big"))
+	require.Error(t, err)
+
+	second := newBucketRig(t, d, 1<<30)
+	second.b = objstore.NewBucket(d, objstore.Config{PartSize: 3 * testPart, Pool: second.pool})
+	second.serve.Store = NewBucketStore(second.b, "root", nil)
+	second.local = first.local
+	for _, level := range []ResumeLevel{ResumeNone, ResumeFull} {
+		spec := second.send("big")
+		spec.Resume, spec.Overwrite = level, OverwriteAlways
+		_, err = second.run(spec)
+		require.NoError(t, err)
+		second.settled()
+		write(t, filepath.Join(first.local, "big"), 20<<20, 2)
+	}
 }

@@ -27,6 +27,7 @@ type extents struct {
 type openExtent struct {
 	pages uint32
 	file  uint64
+	from  int64 // where what it stands for begins: a part, or a block alone
 }
 
 // sessionParts is how many parts of the wanted size a session may have open, if the pool has room for them.
@@ -88,13 +89,13 @@ func (x *extents) room() int64 {
 	return x.budget
 }
 
-// take notes that a block of file came for the extent. It returns false if the extent was closed already. The error
-// is about a sender that takes what was not granted, or takes it twice.
-func (x *extents) take(file uint64, e extent) (bool, error) {
+// take notes that a block of file came for the extent, which stands for what begins at from. It returns false if the
+// extent was closed already. The error is about a sender that takes what was not granted, or takes it twice.
+func (x *extents) take(file uint64, from int64, e extent) (bool, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if o := x.open[e.last]; o != nil {
-		if o.file != file || o.pages != e.pages {
+		if o.file != file || o.from != from || o.pages != e.pages {
 			return false, fmt.Errorf("extent %d belongs to another part", e.last)
 		}
 		return true, nil
@@ -110,7 +111,7 @@ func (x *extents) take(file uint64, e extent) (bool, error) {
 			return false, fmt.Errorf("extent %d overlaps another", e.last)
 		}
 	}
-	x.open[e.last] = &openExtent{e.pages, file}
+	x.open[e.last] = &openExtent{e.pages, file, from}
 	return true, nil
 }
 
@@ -145,7 +146,7 @@ func (x *extents) pass(h *blockHead) error {
 	if o != nil && o.file == h.File {
 		return nil // its part is in use, and closes it
 	}
-	fresh, err := x.take(h.File, h.Extent)
+	fresh, err := x.take(h.File, h.Offset, h.Extent)
 	if err != nil {
 		return protocolError(err)
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -15,11 +16,20 @@ func (f *rfile) hold(tgt Target, h *blockHead) error {
 	if !ok {
 		return nil
 	}
-	n := pt.Plan().At(h.Offset)
-	if h.Extent.pages == 0 {
-		return nil // the window alone bounds what comes without
+	plan := pt.Plan()
+	n := plan.At(h.Offset)
+	from, size := plan.Offset(n), plan.PartSize(n)
+	if !f.ent.Stream {
+		size = min(size, f.ent.Size-from)
 	}
-	open, err := f.r.extents.take(h.File, h.Extent)
+	switch int64(h.Extent.pages) {
+	case pagesOf(size): // of the whole part
+	case pagesOf(int64(len(h.Payload))): // of this block alone
+		from = h.Offset
+	default:
+		return protocolError(fmt.Errorf("file %d: a block of part %d takes %d extents", h.File, n, h.Extent.pages))
+	}
+	open, err := f.r.extents.take(h.File, from, h.Extent)
 	if err != nil {
 		return protocolError(err)
 	}
