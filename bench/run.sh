@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the benchmarks behind docs/performance.md; about 12 minutes. Let the machine be idle.
-# BENCH_DIR says where the work folder goes (default: here): a disk, not memory.
+# BENCH_DIR says where the work folder goes (default: here): a disk, not memory. With BENCH_OBJSTORE=1 the object storage
+# client is compared with others, too: ten minutes more, and MinIO must be installed (internal/testservers).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dir=${BENCH_DIR:-.}
@@ -24,3 +25,7 @@ say "twnode to twcp (download), policy fixed, median of 3"
 go run ./bench/wan -dir "$dir" -download -runs 3 -cells 100/1,500/30
 say "20,000 files of 4 KB, 300 Mbit/s, 100 ms, 1 %, durability session, median of 5"
 go run ./bench/wan -dir "$dir" -small 20000 -cells 100/1
+if [ "${BENCH_OBJSTORE:-}" = 1 ]; then
+	say "objstore beside minio-go and rclone on one MinIO, data in memory, in turns, median of 5"
+	go run ./bench/objstore
+fi

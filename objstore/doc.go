@@ -12,7 +12,7 @@
 //
 // # Requests
 //
-// Every request of a Bucket takes its turn in one limiter. It begins with few at a time, lets in one more after each
+// Every request of a Bucket takes its turn in one limiter. It begins with 16 at a time, lets in one more after each
 // round of successes and half as many when the store says that it is busy. A request that failed for a passing reason is
 // made again, after a growing random pause or the one that the store asks for. The error that remains is an [*Error],
 // which names operation, key, kind and cause.

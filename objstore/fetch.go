@@ -127,7 +127,8 @@ func (b *Bucket) readFull(ctx context.Context, op, key string, p []byte, off int
 	return b.fetch(ctx, op, key, p, off, pin, func(int) {})
 }
 
-// fetch is readFull that tells how many bytes are there, each time that it gets more.
+// fetch is readFull that tells how many bytes are there: each time that it asks for more, when its turn has come, and each
+// time that it gets more.
 func (b *Bucket) fetch(ctx context.Context, op, key string, p []byte, off int64, pin pin, have func(int)) (got int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -136,6 +137,7 @@ func (b *Bucket) fetch(ctx context.Context, op, key string, p []byte, off int64,
 	for {
 		before, want := got, len(p)
 		err := b.once(ctx, func(ctx context.Context) (err error) {
+			have(got)
 			body, o, err := b.open(ctx, key, off+int64(got), int64(len(p)-got), pin)
 			if err != nil {
 				return err

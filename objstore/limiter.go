@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// firstLimit is how many requests are let in at a time before anything is known about the store.
-const firstLimit = 4
+// firstLimit is how many requests are let in at a time before anything is known about the store. Every platform bears so
+// many from one client. From a lower start an object of a few large parts would be there before the limit has grown.
+const firstLimit = 16
 
 // limiter lets in as many requests at a time as the store takes well: one more after each round of successes at the
 // limit, half as many when the store is busy. Requests come in their order. Methods may be called by several goroutines.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,24 +44,24 @@ func (s *limiterScript) want(what string, limit int) {
 }
 
 func TestLimiterGrowsByOneARound(t *testing.T) {
-	s := newLimiterScript(t, 6)
-	s.want("at first", 4)
-	for range 4 {
+	s := newLimiterScript(t, 18)
+	s.want("at first", 16)
+	for range 16 {
 		s.fill()
-		s.want("before a round is over", 4)
+		s.want("before a round is over", 16)
 		s.end(1, nil)
 	}
-	s.want("after a round of 4", 5)
-	for range 5 {
-		s.fill()
-		s.end(1, nil)
-	}
-	s.want("after a round of 5", 6)
-	for range 20 {
+	s.want("after a round of 16", 17)
+	for range 17 {
 		s.fill()
 		s.end(1, nil)
 	}
-	s.want("at the ceiling", 6)
+	s.want("after a round of 17", 18)
+	for range 60 {
+		s.fill()
+		s.end(1, nil)
+	}
+	s.want("at the ceiling", 18)
 	require.Equal(t, 2, newLimiter(2).limit, "a ceiling below the first limit")
 }
 
@@ -71,15 +72,11 @@ func TestLimiterDoesNotGrowUnused(t *testing.T) {
 		require.NoError(t, err)
 		s.l.release(turn, nil)
 	}
-	s.want("one request at a time proves nothing", 4)
+	s.want("one request at a time proves nothing", firstLimit)
 }
 
 func TestBusyHalvesParallelism(t *testing.T) {
 	s := newLimiterScript(t, 64)
-	for s.l.limit < 16 {
-		s.fill()
-		s.end(1, nil)
-	}
 	busy := &Error{Kind: Busy}
 	s.fill()
 	s.end(16, busy)
@@ -109,7 +106,11 @@ func TestBusyHalvesParallelismOfABucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		f.set("a", nil, Attr{})
-		f.before = fail("Stat", 4, Busy)
+		busy := fail("Stat", 4, Busy)
+		f.before = func(ctx context.Context, c call) error {
+			time.Sleep(time.Second) // all four are under way together
+			return busy(ctx, c)
+		}
 		b := NewBucket(f, Config{})
 		done := make(chan error, 4)
 		for range 4 {
@@ -118,7 +119,7 @@ func TestBusyHalvesParallelismOfABucket(t *testing.T) {
 		for range 4 {
 			require.NoError(t, <-done)
 		}
-		require.Equal(t, 2, b.limiter.limit)
+		require.Equal(t, firstLimit/2, b.limiter.limit)
 		require.Equal(t, 8, f.count("Stat"))
 		requireIdle(t, b)
 	})

@@ -11,12 +11,14 @@ import (
 
 // Sizes of the ranges that a Reader asks for, in bytes, and how far it reads ahead before it knows better.
 const (
-	firstRange = 1 << 20 // small, so that the first byte is early
-	aheadRange = 8 << 20 // of ranges ahead, at first
-	leastRange = 1 << 20 // for less memory than this a request is not worth it
+	firstRange = 1 << 20  // small, so that the first byte is early
+	aheadRange = 16 << 20 // of ranges ahead, at first
+	leastRange = 1 << 20  // for less memory than this a request is not worth it
 	firstAhead = 4
-	// A range that came faster than this is followed by one twice as large.
-	fastRange = 500 * time.Millisecond
+	// A range whose first byte took this long and more than this share of its time is followed by one twice as large.
+	// Where asking costs little, small ranges are better: their memory is soon used again, so that it is little and warm.
+	longLatency  = 50 * time.Millisecond
+	latencyShare = 1. / 8
 )
 
 // ReadOptions says what Open reads. The zero ReadOptions is all of the object.
@@ -26,7 +28,8 @@ type ReadOptions struct {
 	ETag   string // if not empty, the object must be that one, else Open returns Changed
 	// ReadAhead is how many ranges may be ahead of the reader. 0 or less: as many as the link and the Pool bear.
 	ReadAhead int
-	// PartSize is the size of the ranges in bytes. 0 or less: from 8 MiB, growing on a fast link up to Config.PartSize.
+	// PartSize is the size of the ranges in bytes. 0 or less: from 16 MiB, growing up to Config.PartSize where the wait for
+	// the first byte of a range is a large share of its time.
 	PartSize int64
 }
 
@@ -128,7 +131,9 @@ func (b *Bucket) Open(ctx context.Context, key string, o ReadOptions) (*Reader, 
 		b: b, key: key, obj: obj, pin: pin{etag: o.ETag}.with(obj), end: end, cancel: cancel, mem: b.cfg.Pool.readAhead(),
 		fixed: o.PartSize > 0, size: min(aheadRange, b.cfg.PartSize), off: o.Offset, direct: body,
 		directEnd: min(o.Offset+head, end), retrier: newRetrier(b.cfg.RetryTimeout),
-		depth: min(firstAhead, b.cfg.Parallel), deepest: b.cfg.Parallel,
+		depth: min(firstAhead, b.cfg.Parallel),
+		// Those that have come and wait for an earlier one must not be why fewer are under way. The limiter bounds those.
+		deepest: 2 * b.cfg.Parallel,
 	}
 	if o.PartSize > 0 {
 		r.size = o.PartSize
@@ -293,9 +298,17 @@ func (r *Reader) readOn() {
 
 // fetch brings a segment into memory.
 func (r *Reader) fetch(ctx context.Context, op string, s *segment) {
-	begun := time.Now()
 	buf := s.buf // s.buf goes as soon as its last byte is handed out
-	_, err := r.b.fetch(ctx, op, r.key, buf, s.off, r.pin, func(have int) { s.tell(have, nil) })
+	var begun, first time.Time
+	_, err := r.b.fetch(ctx, op, r.key, buf, s.off, r.pin, func(have int) {
+		switch {
+		case have == 0:
+			begun = time.Now()
+		case first.IsZero():
+			first = time.Now()
+		}
+		s.tell(have, nil)
+	})
 	if err == io.EOF { // the pin has the size, so that this cannot be
 		err = &Error{Op: op, Key: r.key, Kind: Changed}
 	}
@@ -303,7 +316,7 @@ func (r *Reader) fetch(ctx context.Context, op string, s *segment) {
 		s.tell(-1, err)
 		return
 	}
-	if r.fixed || time.Since(begun) > fastRange {
+	if latency := first.Sub(begun); r.fixed || latency < longLatency || latency.Seconds() < latencyShare*time.Since(begun).Seconds() {
 		return
 	}
 	r.mu.Lock()

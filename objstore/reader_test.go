@@ -309,22 +309,39 @@ func TestReaderReadsAheadInParallel(t *testing.T) {
 	})
 }
 
-func TestReaderGrowsOnAFastLink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		f.set("a", make([]byte, 60<<20), Attr{})
-		b := NewBucket(f, Config{Parallel: 2, PartSize: 16 << 20})
-		r, err := b.Open(t.Context(), "a", ReadOptions{})
-		require.NoError(t, err)
-		_, err = io.Copy(io.Discard, r)
-		require.NoError(t, err)
-		require.NoError(t, r.Close())
-		var largest int64
-		for _, c := range f.find("Read") {
-			largest = max(largest, c.len)
-		}
-		require.Equal(t, int64(16<<20), largest)
-	})
+func TestReaderGrowsWhereAskingIsSlow(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		latency time.Duration
+		want    int64
+	}{
+		{"the first byte takes long", 100 * time.Millisecond, 32 << 20},
+		{"the first byte is early", 10 * time.Millisecond, 16 << 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.set("a", make([]byte, 120<<20), Attr{})
+				f.before = func(_ context.Context, call call) error {
+					if call.op == "Read" {
+						time.Sleep(c.latency)
+					}
+					return nil
+				}
+				b := NewBucket(f, Config{Parallel: 2, PartSize: 32 << 20})
+				r, err := b.Open(t.Context(), "a", ReadOptions{})
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, r)
+				require.NoError(t, err)
+				require.NoError(t, r.Close())
+				var largest int64
+				for _, call := range f.find("Read") {
+					largest = max(largest, call.len)
+				}
+				require.Equal(t, c.want, largest)
+			})
+		})
+	}
 }
 
 func TestReadersLeaveHalfOfThePool(t *testing.T) {

@@ -38,7 +38,7 @@ type options struct {
 	small                         int
 	rounds, smallRounds           int
 	timeout                       time.Duration
-	verbose                       bool
+	noRclone, verbose             bool
 }
 
 func main() {
@@ -61,7 +61,8 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "regular expression of the cells to run, such as 'download.*file'")
 	flag.StringVar(&o.jsonFile, "json", "", "write all figures to this file")
 	flag.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each contender into this folder")
-	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "for one contender's process")
+	flag.BoolVar(&o.noRclone, "no-rclone", false, "leave rclone out")
+	flag.DurationVar(&o.timeout, "timeout", time.Minute, "for one contender's process")
 	flag.BoolVar(&o.verbose, "v", false, "print every run")
 	flag.Parse()
 	if o.smallRounds == 0 {
@@ -112,10 +113,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer b.server.Stop()
-	if b.bucket, err = b.server.NewBucket(ctx); err != nil {
+	if err := b.server.NewBucket(ctx, bucketName); err != nil {
 		return err
 	}
-	b.findRclone(ctx)
+	if !o.noRclone {
+		b.findRclone(ctx)
+	}
 	fmt.Fprintf(out, "%d bytes in parts of %d, %d small objects; %d and %d rounds; data %s\n", o.size, o.part, o.small, o.rounds, o.smallRounds, where)
 	for _, c := range b.cells() {
 		if only.MatchString(c.Name) {

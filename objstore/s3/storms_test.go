@@ -191,10 +191,55 @@ func TestDownloadFaults(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(content(), got))
 			require.Positive(t, a.Hits())
+			f.proxy.Clear()
+			f.proxy.Add(faultproxy.Rule{Method: http.MethodGet, Contains: "/k", Times: 3, Fault: fault})
+			var all writerAt
+			_, err = f.Download(t.Context(), "k", &all, objstore.ReadOptions{})
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content(), all.b))
 			f.whole("k")
 		})
 	}
 }
+
+// writerAt keeps what is written to it.
+type writerAt struct {
+	mu sync.Mutex // protects b
+	b  []byte
+}
+
+func (w *writerAt) WriteAt(p []byte, off int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if need := int(off) + len(p); need > len(w.b) {
+		w.b = append(w.b, make([]byte, need-len(w.b))...)
+	}
+	return copy(w.b[off:], p), nil
+}
+
+// TestDownloadOfParts fetches a stretch, in small ranges, and notices that an object was replaced and that the disk is full.
+func TestDownloadOfParts(t *testing.T) {
+	f := newFaulty(t, nil)
+	require.NoError(t, f.write("k"))
+	var all writerAt
+	o, err := f.Download(t.Context(), "k", &all, objstore.ReadOptions{Offset: 1000, Length: 3_000_000, PartSize: 700_000})
+	require.NoError(t, err)
+	require.EqualValues(t, faultSize, o.Size)
+	require.True(t, bytes.Equal(content()[1000:3_001_000], all.b))
+	_, err = f.Download(t.Context(), "k", &all, objstore.ReadOptions{ETag: "another"})
+	f.oneError(err, objstore.Changed, "k")
+	_, err = f.Download(t.Context(), "k", fullDisk{}, objstore.ReadOptions{})
+	f.oneError(err, objstore.Other, "k")
+	require.ErrorIs(t, err, errFullDisk)
+	_, err = f.Download(t.Context(), "nothing", &all, objstore.ReadOptions{})
+	f.oneError(err, objstore.NotFound, "nothing")
+}
+
+var errFullDisk = errors.New("no space left")
+
+type fullDisk struct{}
+
+func (fullDisk) WriteAt([]byte, int64) (int, error) { return 0, errFullDisk }
 
 // TestObjectChangedWhileRead replaces an object in the middle of a download.
 func TestObjectChangedWhileRead(t *testing.T) {
