@@ -19,7 +19,7 @@ type Config struct {
 	// RetryTimeout is for how long a request that failed for a passing reason is tried again, counted from its first
 	// failure. 0 means 10 minutes, below 0 that nothing is tried again.
 	RetryTimeout time.Duration
-	// StallTimeout is for how long a range that is read may bring no byte before it is asked for again. 0 means 30 s,
+	// StallTimeout is for how long a range that is read may bring less than 16 KiB before it is asked for again. 0 means 30 s,
 	// below 0 no bound.
 	StallTimeout time.Duration
 	// NoHedge turns off that a part which takes much longer than others is sent a second time.

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-var errStalled = errors.New("no byte came for too long")
+var errStalled = errors.New("too little came for too long")
+
+// slowBytes is what must come within Config.StallTimeout of waiting.
+const slowBytes = 16 << 10
 
 // pin says which object a range must be of.
 type pin struct {
@@ -44,6 +47,8 @@ func (p pin) check(o *Object) error {
 // io.EOF excepted, are *Error.
 type rangeBody struct {
 	rc     io.ReadCloser
+	waited time.Duration // for the last slowBytes, or what came of them
+	got    int
 	stall  time.Duration
 	watch  *time.Timer // nil: no bound
 	cancel context.CancelCauseFunc
@@ -86,12 +91,25 @@ func (r *rangeBody) rest() {
 
 // Read reads what has come.
 func (r *rangeBody) Read(p []byte) (int, error) {
-	if r.watch != nil {
-		r.watch.Reset(r.stall)
+	if r.watch == nil {
+		n, err := r.rc.Read(p)
+		if err != nil && err != io.EOF {
+			err = bodyError(err)
+		}
+		return n, err
 	}
+	begun := time.Now()
+	r.watch.Reset(r.stall - r.waited)
 	n, err := r.rc.Read(p)
 	r.rest()
+	r.waited += time.Since(begun)
+	if r.got += n; r.got >= slowBytes {
+		r.got, r.waited = 0, 0
+	}
 	switch {
+	case err == nil && r.waited >= r.stall: // it comes by the byte
+		r.cancel(errStalled)
+		err = &Error{Kind: Temporary, Err: errStalled}
 	case err == nil || err == io.EOF:
 	case r.cause() == errStalled:
 		err = &Error{Kind: Temporary, Err: errStalled}

@@ -181,9 +181,6 @@ func TestDownloadFaults(t *testing.T) {
 		"503":               {Answer: faultproxy.SlowDown(0)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "slow loris" {
-				t.Skip("a body that comes by the byte is slow and not stalled; it is bounded by the caller's context only")
-			}
 			f := newFaulty(t, func(_ *Config, b *objstore.Config) { b.StallTimeout = time.Second })
 			require.NoError(t, f.write("k"))
 			a := f.proxy.Add(faultproxy.Rule{Method: http.MethodGet, Contains: "/k", Times: 3, Fault: fault})
