@@ -28,17 +28,20 @@ func (b *Bucket) Download(ctx context.Context, key string, w io.WriterAt, o Read
 		return Object{}, err
 	case o.ETag != "" && obj.ETag != o.ETag:
 		return Object{}, &Error{Op: op, Key: key, Kind: Changed}
-	case o.Offset < 0 || o.Offset > obj.Size:
+	case o.Offset < 0:
+		return Object{}, &Error{Op: op, Key: key, Kind: Invalid, Err: errors.New("the offset is below 0")}
+	case o.Offset > obj.Size:
 		return Object{}, &Error{Op: op, Key: key, Kind: Range}
 	}
 	end := obj.Size
-	if o.Length > 0 {
-		end = min(end, o.Offset+o.Length)
+	if o.Length > 0 && o.Length < end-o.Offset { // the sum of both may be too large for an int64
+		end = o.Offset + o.Length
 	}
 	size := o.PartSize
 	if size <= 0 {
 		size = b.cfg.PartSize
 	}
+	size = min(size, max(end-o.Offset, 1))
 	limit := o.ReadAhead
 	if limit <= 0 {
 		limit = b.cfg.Parallel

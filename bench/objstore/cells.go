@@ -177,6 +177,9 @@ func (b *bench) round(ctx context.Context, c *cell, round int) error {
 			j.Profile = filepath.Join(b.profiles, fmt.Sprintf("%s %s %d.pprof", c.Name, j.By, round))
 		}
 		u, err := j.measure(ctx, b.options)
+		if terr := b.emptyTrash(); terr != nil {
+			return terr
+		}
 		if err != nil && ctx.Err() == nil && n > 1 {
 			// It is not rclone that is on trial: what it did in other rounds counts.
 			fmt.Fprintf(b.out, "%s: %s is left out of round %d: %v\n", c.Name, j.By, round+1, err)
@@ -196,6 +199,20 @@ func (b *bench) round(ctx context.Context, c *cell, round int) error {
 		s.RSS = append(s.RSS, u.MaxRSS)
 		if b.verbose {
 			fmt.Fprintf(b.out, "  %-36s %-16s %7.3f s, CPU %6.2f s, %5d MB\n", c.Name, j.By, u.Wall.Seconds(), u.CPU.Seconds(), u.MaxRSS/1e6)
+		}
+	}
+	return nil
+}
+
+// emptyTrash removes what MinIO has replaced, which it keeps for minutes: data in memory would fill the machine.
+func (b *bench) emptyTrash() error {
+	list, err := filepath.Glob(filepath.Join(b.server.Dir, "data", ".minio.sys", "tmp", ".trash", "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range list {
+		if err := os.RemoveAll(name); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -223,6 +224,14 @@ func TestDownloadOfParts(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, faultSize, o.Size)
 	require.True(t, bytes.Equal(content()[1000:3_001_000], all.b))
+	var rest writerAt
+	_, err = f.Download(t.Context(), "k", &rest, objstore.ReadOptions{Offset: 10, Length: math.MaxInt64, PartSize: math.MaxInt64})
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content()[10:], rest.b))
+	_, err = f.Download(t.Context(), "k", &rest, objstore.ReadOptions{Offset: -1})
+	f.oneError(err, objstore.Invalid, "k")
+	_, err = f.Download(t.Context(), "k", &rest, objstore.ReadOptions{Offset: faultSize + 1})
+	f.oneError(err, objstore.Range, "k")
 	_, err = f.Download(t.Context(), "k", &all, objstore.ReadOptions{ETag: "another"})
 	f.oneError(err, objstore.Changed, "k")
 	_, err = f.Download(t.Context(), "k", fullDisk{}, objstore.ReadOptions{})
