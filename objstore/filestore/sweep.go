@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bufio"
 	"context"
 	"strings"
 	"time"
@@ -15,7 +16,9 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (n int, err error) 
 	}
 	w := &walk{
 		ctx: ctx, s: s, window: 1000,
-		keep:   func(name string) bool { return hidden(name) && strings.HasSuffix(name, tempSuffix) },
+		keep: func(name string) bool {
+			return hidden(name) && (strings.HasSuffix(name, tempSuffix) || strings.HasSuffix(name, stateSuffix))
+		},
 		folder: func(string, bool) (bool, error) { return true, errDescend },
 	}
 	w.file = func(name string) (bool, error) {
@@ -30,6 +33,12 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (n int, err error) 
 		if _, changed := sysInfo(fi); !changed.Before(before) {
 			return true, nil
 		}
+		if strings.HasSuffix(name, stateSuffix) {
+			// Killed before it said what it is of, it is nobody's: Uploads cannot tell of it.
+			if whole, err := s.tells(name); whole || err != nil {
+				return true, err
+			}
+		}
 		if err := s.root.Remove(native(name)); err != nil {
 			return false, ignoreMissing(err)
 		}
@@ -38,4 +47,15 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (n int, err error) 
 		return true, nil
 	}
 	return n, failure(op, "", w.run("", ""))
+}
+
+// tells says whether the state file of an upload says what it is of.
+func (s *Store) tells(name string) (bool, error) {
+	f, err := s.root.Open(native(name))
+	if err != nil {
+		return false, ignoreMissing(err)
+	}
+	defer f.Close()
+	_, _, err = readHeader(bufio.NewReader(f))
+	return err == nil, nil
 }
