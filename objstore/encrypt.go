@@ -86,12 +86,13 @@ type encrypted struct {
 // with an upload work as without. Keys, attributes and, nearly, sizes stay to be seen. docs/encryption-at-rest.md is the
 // format, with what it protects from and what not.
 //
-// Sizes are those of the plaintext. Stat and List compute them, and do not look whether an object is encrypted; one that
-// cannot be, by its size, has size 0 there. Reading gives ErrPassphrase, ErrNotEncrypted or ErrTampered before a byte, or,
-// for damage behind, before any byte that is damaged. A part is a multiple of Caps.PartAlign; the source of a part must
-// not change while it is put. The first write, and the first read of what another Driver value wrote, take the time and
-// memory of argon2id. Uploads of other Driver values that Uploads lists can be aborted, and not gone on with: that takes
-// the ID that Begin returned.
+// Sizes are those of the plaintext. Stat and List compute them, and do not look whether an object is encrypted. One that
+// cannot be, by its size, is as large as it is stored. Nobody reads what is said to be empty, so Stat says so of an object
+// only when it has read it, and else fails as reading does; List does not look. Reading gives ErrPassphrase, ErrNotEncrypted
+// or ErrTampered before a byte, or, for damage behind, before any byte that is damaged. A part is a multiple of
+// Caps.PartAlign; the source of a part must not change while it is put. The first write, and the first read of what another
+// Driver value wrote, take the time and memory of argon2id. Uploads of other Driver values that Uploads lists can be
+// aborted, and not gone on with: that takes the ID that Begin returned.
 //
 // The Driver takes over d. The error is Invalid for an Encryption that cannot be, Unsupported for platforms whose parts
 // cannot hold encrypted bytes.
@@ -176,18 +177,43 @@ func (w *encrypted) Caps() Caps { return w.caps }
 // Close implements Driver.
 func (w *encrypted) Close() error { return w.d.Close() }
 
-// shown is an object of d with its size here.
+// shownPlain is an object of d with its size here. What cannot be encrypted keeps its size: with 0 nobody would read it and
+// find out.
 func shownPlain(o Object) Object {
-	if !o.Folder {
-		o.Size, _ = plainSize(o.Size)
+	if size, ok := plainSize(o.Size); ok && !o.Folder {
+		o.Size = size
 	}
 	return o
 }
 
-// Stat implements Driver.
+// isMarker says whether an object, of so many stored bytes, is a marker of a folder, which is stored as it is.
+func isMarker(key string, stored int64) bool { return stored == 0 && strings.HasSuffix(key, "/") }
+
+// Stat implements Driver. One that would be empty is read: who takes it for empty asks for no byte of it, so that
+// nothing else would find that it was cut off, or was never encrypted.
 func (w *encrypted) Stat(ctx context.Context, key string) (Object, error) {
 	o, err := w.d.Stat(ctx, key)
-	return shownPlain(o), err
+	if err != nil {
+		return Object{}, err
+	}
+	if shown := shownPlain(o); shown.Size > 0 || isMarker(key, o.Size) {
+		return shown, nil
+	}
+	if seen, ok := w.seen(key, o.ETag); ok && seen.stored == o.Size {
+		return shownPlain(o), nil // of an empty object it is kept only when its end was found authentic
+	}
+	rc, _, err := w.Read(ctx, key, 0, -1, o.ETag)
+	switch KindOf(err) {
+	case Range:
+		return shownPlain(o), nil
+	case Changed:
+	default:
+		if err != nil {
+			return Object{}, err
+		}
+		_ = rc.Close() // nobody wants its bytes
+	}
+	return Object{}, &Error{Op: "stat", Key: key, Kind: Temporary, Err: errors.New("the object was replaced meanwhile")}
 }
 
 // List implements Driver.
@@ -224,7 +250,7 @@ func (w *encrypted) CopyFrom(ctx context.Context, src Driver, srcKey, etag, dstK
 // Put implements Driver.
 func (w *encrypted) Put(ctx context.Context, key string, body *io.SectionReader, o PutOptions) (Object, error) {
 	const op = "put"
-	if body.Size() == 0 && strings.HasSuffix(key, "/") {
+	if isMarker(key, body.Size()) {
 		// The marker of a folder holds nothing, and stores want it to hold nothing.
 		return w.d.Put(ctx, key, body, o)
 	}

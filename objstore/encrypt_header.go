@@ -16,7 +16,10 @@ import (
 const (
 	headerMagic   = "TWENCRPT"
 	headerVersion = 1
-	cipherXChaCha = 1 // XChaCha20-Poly1305
+	// XChaCha20-Poly1305, for its nonces of 24 bytes: 16 random ones for each body and the index of the segment have room, so
+	// that a part may be put again with other bytes. The 12 of AES-GCM would take another key for each body, and AES is slow
+	// and leaks by its timing on processors without instructions for it.
+	cipherXChaCha = 1
 	kdfArgon2id   = 1
 	segmentBits   = 16 // log2 of segmentSize
 

@@ -142,8 +142,11 @@ func (r *opening) begin(etag string) (Object, error) {
 		want = -1
 	}
 	rc, o, err := r.w.d.Read(r.ctx, r.key, 0, want, etag)
-	if KindOf(err) == Range {
-		return Object{}, headerError("read", r.key, ErrNotEncrypted) // without any bytes
+	if KindOf(err) == Range { // without any bytes
+		if isMarker(r.key, 0) {
+			return Object{}, err
+		}
+		return Object{}, headerError("read", r.key, ErrNotEncrypted)
 	}
 	if err != nil {
 		return Object{}, err
@@ -166,6 +169,9 @@ func (r *opening) begin(etag string) (Object, error) {
 		// What has come is all of it. It counts as empty, or as short, only when its end is authentic.
 		if _, err := r.segment(); err != nil {
 			return Object{}, err
+		}
+		if r.tail == segmentOverhead {
+			r.w.remember(o, r.seg) // Stat relies on its end having been found authentic
 		}
 		return Object{}, out
 	}

@@ -234,10 +234,15 @@ func (w *encrypted) Complete(ctx context.Context, u Upload, parts []Part, o PutO
 	if err != nil {
 		return Object{}, err
 	}
+	if !u.Plan.Valid() {
+		return Object{}, &Error{Op: op, Key: u.Key, Kind: Invalid, Err: errors.New("the plan of the upload is none")}
+	}
 	list := make([]Part, 0, len(parts)+1)
 	for i, p := range parts {
 		s, last, ok := sealedPart(p)
-		if !ok || p.N != i || last && i < len(parts)-1 {
+		// Segments are counted by the plan: with parts of another one the object could never be read.
+		planned := u.Plan.PartSize(i)
+		if !ok || p.N != i || last && (i < len(parts)-1 || p.Size >= planned) || !last && p.Size != planned {
 			return Object{}, &Error{Op: op, Key: u.Key, Kind: BadPart, Err: fmt.Errorf("part %d is not one of those that were put", p.N)}
 		}
 		list = append(list, s)

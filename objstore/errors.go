@@ -114,14 +114,17 @@ func (e *Error) Error() string {
 	} else if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	hint := e.Hint
-	if hint == "" && int(e.Kind) < len(kinds) {
-		hint = kinds[e.Kind].hint
-	}
-	if hint != "" {
+	if hint := e.hint(); hint != "" {
 		text += " (" + hint + ")"
 	}
 	return text
+}
+
+func (e *Error) hint() string {
+	if e.Hint == "" && int(e.Kind) < len(kinds) {
+		return kinds[e.Kind].hint
+	}
+	return e.Hint
 }
 
 // Unwrap returns the cause.

@@ -2,6 +2,7 @@ package objstore
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -26,7 +27,9 @@ type limited struct {
 }
 
 // WithLimit returns a Driver that keeps to l, for all who use it together. Waits end when their context does. Who reads one
-// object while writing another needs two requests at a time. The Driver takes over d.
+// object while writing another needs two requests at a time. A Bucket above it takes waits for those of the store: its
+// Config.Parallel should be at most l.Requests, and small enough, or its StallTimeout long enough, that each range gets 16 KiB
+// in that time. The Driver takes over d.
 func WithLimit(d Driver, l Limits) Driver {
 	w := &limited{d: d, up: byteRate(l.Up), down: byteRate(l.Down)}
 	if l.PerSecond > 0 {
@@ -229,7 +232,7 @@ func (w *limited) Begin(ctx context.Context, u Upload, o PutOptions) (v Upload, 
 
 // PutPart implements Driver.
 func (w *limited) PutPart(ctx context.Context, u Upload, spec PartSpec, body *io.SectionReader) (p Part, err error) {
-	err = w.do(ctx, "put part", u.Key, func() error { p, err = w.d.PutPart(ctx, u, spec, w.source(ctx, body)); return err })
+	err = w.do(ctx, fmt.Sprintf("put part %d", spec.N), u.Key, func() error { p, err = w.d.PutPart(ctx, u, spec, w.source(ctx, body)); return err })
 	return p, err
 }
 

@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -15,7 +16,8 @@ type prefixed struct {
 
 // WithPrefix returns a Driver of what has prefix in front of its key in d, without it: "a" is d's prefix+"a". Where the
 // prefix is meant as a folder it ends in "/". An object whose key is the prefix itself, such as a marker of that folder, is
-// not seen. Tokens and upload IDs are those of d. The Driver takes over d.
+// not seen. Tokens and upload IDs are those of d. A key whose dot-dot segments lead out of the prefix is Invalid, also where d
+// takes such segments for names: what stands behind a store may not. List shows it where d has it. The Driver takes over d.
 func WithPrefix(d Driver, prefix string) Driver {
 	if prefix == "" {
 		return d
@@ -44,8 +46,35 @@ func (w *prefixed) check(ctx context.Context, op, key string, kind Kind) error {
 		return &Error{Op: op, Kind: kind, Err: errors.New("an object must have a key")}
 	case key[0] == '/' && kind == Invalid:
 		return &Error{Op: op, Key: key, Kind: Invalid, Err: errors.New("a key does not begin with a slash")}
+	case leaves(w.prefix, key):
+		return &Error{Op: op, Key: key, Kind: Invalid, Err: errors.New("the key leads out of its place")}
 	}
 	return nil
+}
+
+// leaves says whether prefix+key, taken for a path, is one that leads out of what begins with prefix. Backslashes count as
+// slashes: for some file systems they are.
+func leaves(prefix, key string) bool {
+	const slashes = `/\`
+	part := prefix[strings.LastIndexAny(prefix, slashes)+1:] // of a name that prefix ends in the middle of
+	least := 0
+	if part != "" {
+		least = 1
+	}
+	depth := 0
+	for _, name := range strings.FieldsFunc(part+key, func(r rune) bool { return strings.ContainsRune(slashes, r) }) {
+		switch name {
+		case ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < least {
+			return true
+		}
+	}
+	return false
 }
 
 // error returns err with the key as it is called here.
@@ -136,13 +165,24 @@ func (w *prefixed) Put(ctx context.Context, key string, body *io.SectionReader, 
 
 // Delete implements Driver.
 func (w *prefixed) Delete(ctx context.Context, keys ...string) error {
+	var refused error
 	inner := make([]string, 0, len(keys))
 	for _, key := range keys {
-		if key != "" { // there is none, and the one at the prefix itself is not ours
-			inner = append(inner, w.prefix+key)
+		if key == "" { // there is none, and the one at the prefix itself is not ours
+			continue
 		}
+		if err := w.check(ctx, "delete", key, NotFound); err != nil {
+			if refused == nil {
+				refused = err
+			}
+			continue
+		}
+		inner = append(inner, w.prefix+key)
 	}
-	return w.error(w.d.Delete(ctx, inner...))
+	if err := w.error(w.d.Delete(ctx, inner...)); err != nil {
+		return err
+	}
+	return refused
 }
 
 // Copy implements Driver.
@@ -176,23 +216,35 @@ func (w *prefixed) Begin(ctx context.Context, u Upload, o PutOptions) (Upload, e
 
 // PutPart implements Driver.
 func (w *prefixed) PutPart(ctx context.Context, u Upload, spec PartSpec, body *io.SectionReader) (Part, error) {
+	if err := w.check(ctx, fmt.Sprintf("put part %d", spec.N), u.Key, NoUpload); err != nil {
+		return Part{}, err
+	}
 	p, err := w.d.PutPart(ctx, w.upload(u), spec, body)
 	return p, w.error(err)
 }
 
 // Parts implements Driver.
 func (w *prefixed) Parts(ctx context.Context, u Upload) ([]Part, error) {
+	if err := w.check(ctx, "list parts", u.Key, NoUpload); err != nil {
+		return nil, err
+	}
 	list, err := w.d.Parts(ctx, w.upload(u))
 	return list, w.error(err)
 }
 
 // Complete implements Driver.
 func (w *prefixed) Complete(ctx context.Context, u Upload, parts []Part, o PutOptions) (Object, error) {
+	if err := w.check(ctx, "complete upload", u.Key, NoUpload); err != nil {
+		return Object{}, err
+	}
 	return w.object(w.d.Complete(ctx, w.upload(u), parts, o))
 }
 
 // Abort implements Driver.
 func (w *prefixed) Abort(ctx context.Context, u Upload) error {
+	if err := w.check(ctx, "abort upload", u.Key, NoUpload); err != nil {
+		return err
+	}
 	return w.error(w.d.Abort(ctx, w.upload(u)))
 }
 

@@ -69,6 +69,9 @@ func (w *Writer) finish(ctx context.Context, parts func(context.Context) (size i
 		if errors.As(err, &e) {
 			left := *e
 			left.Hint = "its parts could not be removed and remain in the store"
+			if hint := e.hint(); hint != "" {
+				left.Hint = hint + "; " + left.Hint
+			}
 			err = &left
 		}
 	}

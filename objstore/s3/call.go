@@ -21,6 +21,7 @@ type call struct {
 	body    *body // what is sent; nil = nothing large
 
 	mayFailLate bool // an answer with status 200 may hold an error
+	object      bool // the answer is the bytes of an object, which whoever reads them watches over
 
 	sent    http.Header
 	status  int // 0 = no answer

@@ -161,7 +161,9 @@ type AssumeRole struct {
 	ExternalID  string
 	Region      string        // that the request is signed for; "" = us-east-1
 	Duration    time.Duration // 0 = what the service likes
-	Base        Static
+	// Policy is a document, in JSON, that takes from the keys what it does not allow; "" = they may what the role may.
+	Policy string
+	Base   Static
 }
 
 // String names the role.
@@ -188,7 +190,7 @@ func (a AssumeRole) provider(base http.RoundTripper) (credentials.Provider, erro
 	return marked{&credentials.STSAssumeRole{
 		Client: tokenClient(base), STSEndpoint: a.STSEndpoint,
 		Options: credentials.STSAssumeRoleOptions{
-			AccessKey: a.Base.AccessKey, SecretKey: a.Base.SecretKey, SessionToken: a.Base.SessionToken,
+			AccessKey: a.Base.AccessKey, SecretKey: a.Base.SecretKey, SessionToken: a.Base.SessionToken, Policy: a.Policy,
 			Location: a.Region, DurationSeconds: int(a.Duration / time.Second),
 			RoleARN: a.RoleARN, RoleSessionName: a.SessionName, ExternalID: a.ExternalID,
 		},

@@ -17,6 +17,10 @@
 // All processes that work on one upload must use the same Checksum, since the store is told of CRC32C when the upload
 // begins. The ETag of a [objstore.Part] carries the sum behind the store's ETag where the store wants it back at the end.
 //
+// Nothing in S3's answer to a ranged read says what its bytes should be, so what is read is protected by TLS, and end to end
+// by [objstore.WithEncryption]. Over plain HTTP, without encryption, only the checksums of TCP stand between a bit that was
+// changed on the way and the reader.
+//
 // # Attributes
 //
 // Times are kept as user metadata under rclone's names, mtime and btime. Values that are not plain ASCII are sent as RFC

@@ -114,6 +114,7 @@ func (d *driver) Read(ctx context.Context, key string, off, length int64, etag s
 		o.Set("If-Match", `"`+etag+`"`)
 	}
 	ctx, c := d.call(ctx, "read", key)
+	c.object = true
 	body, _, h, err := d.core.GetObject(ctx, d.cfg.Bucket, key, o)
 	if err != nil {
 		return nil, objstore.Object{}, c.fail(ctx, err)

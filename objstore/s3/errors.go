@@ -141,7 +141,8 @@ func networkFailed(e *objstore.Error, err error) {
 		e.Kind, e.Hint = objstore.Other, "check the name of the endpoint"
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
 		e.Kind, e.Hint = objstore.Other, "the store's certificate is not one that is trusted here for this name"
-	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	// Behind the first record it is a change on the way.
+	case errors.As(err, &record) && strings.HasPrefix(record.Msg, "first record"), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		e.Kind, e.Hint = objstore.Other, "the endpoint speaks no TLS; insecure=true asks for plain HTTP"
 	}
 }

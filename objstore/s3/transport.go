@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,7 +18,10 @@ const (
 	keepAlive    = 30 * time.Second
 	stallTimeout = 2 * time.Minute // without a byte in either direction; a store may take this long to join parts
 	idleTimeout  = 30 * time.Second
-	idleConns    = 256 // per host; fewer than requests at a time would dial for every request
+	// answerTimeout bounds the time for an answer, but the bytes of an object, once its header is there. A store that joins
+	// parts may send a space now and then for some minutes, so that the connection is not taken for a dead one.
+	answerTimeout = 15 * time.Minute
+	idleConns     = 256 // per host; fewer than requests at a time would dial for every request
 )
 
 // transport stands between minio-go and the network. It keeps what minio-go drops: the error of the network, the header of
@@ -28,10 +32,12 @@ type transport struct {
 	bearer bearer          // nil unless requests carry a token instead of a signature
 	seen   *atomic.Bool    // set when a request succeeds
 	log    *slog.Logger
+
+	answerTimeout time.Duration // of answers that are read as a whole
 }
 
 func newTransport(cfg Config, seen *atomic.Bool) *transport {
-	t := &transport{base: cfg.Transport, seen: seen, log: cfg.Logger}
+	t := &transport{base: cfg.Transport, seen: seen, log: cfg.Logger, answerTimeout: answerTimeout}
 	if t.base == nil {
 		t.own = ownTransport(cfg)
 		t.base = t.own
@@ -72,6 +78,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.note(req, resp.StatusCode, start)
 	if resp.StatusCode/100 == 2 {
 		t.seen.Store(true)
+		if !c.object && resp.Body != http.NoBody {
+			resp.Body = newAnswerBody(c, resp.Body, t.answerTimeout)
+		}
 		if c.mayFailLate {
 			err = failLate(resp)
 		}
@@ -88,6 +97,42 @@ func (t *transport) note(req *http.Request, status int, start time.Time) {
 		t.log.LogAttrs(req.Context(), slog.LevelDebug, "store request", slog.String("method", req.Method), slog.String("host", req.URL.Host),
 			slog.Int("status", status), slog.Int64("length", req.ContentLength), slog.Duration("took", time.Since(start)))
 	}
+}
+
+// answerBody is the body of an answer that is read as a whole. The error that ends it is one of the network, which minio-go
+// does not say, and it has to be there in time, however slowly its bytes come.
+type answerBody struct {
+	io.ReadCloser
+	c     *call
+	after time.Duration
+	late  atomic.Bool
+	timer *time.Timer
+}
+
+func newAnswerBody(c *call, body io.ReadCloser, after time.Duration) *answerBody {
+	b := &answerBody{ReadCloser: body, c: c, after: after}
+	b.timer = time.AfterFunc(after, func() {
+		b.late.Store(true)
+		_ = body.Close() // makes Read return
+	})
+	return b
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if b.late.Load() {
+		err = fmt.Errorf("the answer is not whole after %s", b.after)
+	}
+	b.c.netErr = fmt.Errorf("read the answer: %w", err)
+	return n, b.c.netErr
+}
+
+func (b *answerBody) Close() error {
+	b.timer.Stop()
+	return b.ReadCloser.Close()
 }
 
 // maxAnswer bounds the answers that are read as a whole.
