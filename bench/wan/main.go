@@ -77,7 +77,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bits, err := strconv.ParseFloat(strings.NewReplacer("k", "e3", "M", "e6", "G", "e9").Replace(o.rate), 64)
+	bits, err := lab.ParseBits(o.rate)
 	if err != nil {
 		return fmt.Errorf("-rate: %w", err)
 	}

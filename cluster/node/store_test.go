@@ -39,7 +39,7 @@ func TestDocrootAndKeysInStores(t *testing.T) {
 	host := new(memstore.Host)
 	file := filepath.Join(t.TempDir(), "f")
 	require.NoError(t, os.WriteFile(file, make([]byte, 3<<20), 0o644))
-	cfg := Config{DocRoot: "mem://one/root", Stores: objstore.Schemes{"mem": host.Open}, PartSize: 256 << 10, PartMemory: 64 << 20}
+	cfg := Config{DocRoot: "mem://one/base", Stores: objstore.Schemes{"mem": host.Open}, PartSize: 256 << 10, PartMemory: 64 << 20}
 	inWorld(t, cfg, func(w *world) {
 		w.addKey(bob, func(k *accesskey.Key) { k.Root = "mem://two/bob?part-size=1M" })
 		carol := accesskey.Credential{ID: "carol", Secret: "carol-0123456789-0123456789-abcdef"}
@@ -49,9 +49,9 @@ func TestDocrootAndKeysInStores(t *testing.T) {
 			require.NoError(t, err, c.ID)
 			require.EqualValues(t, 1, res.FilesDone)
 		}
-		require.Equal(t, []string{"root/in/f 3145728", "root/sub/carol/in/f 3145728"}, objects(t, host.Store("one")))
+		require.Equal(t, []string{"base/in/f 3145728", "base/sub/carol/in/f 3145728"}, objects(t, host.Store("one")))
 		require.Equal(t, []string{"bob/in/f 3145728"}, objects(t, host.Store("two")))
-		_, err := w.put(bob, file, "/../../one/root/in/f")
+		_, err := w.put(bob, file, "/../../one/base/in/f")
 		require.Error(t, err)
 		require.Len(t, objects(t, host.Store("one")), 2)
 	})

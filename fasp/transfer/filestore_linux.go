@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
 )
 
 const haveSyncfs = true
@@ -20,30 +22,10 @@ func sysInfo(fi fs.FileInfo, in *Info) {
 	}
 }
 
-// control runs fn on f's descriptor and repeats it while a signal interrupts it.
-func control(f *os.File, fn func(fd int) error) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var op error
-	err = c.Control(func(fd uintptr) {
-		for {
-			if op = fn(int(fd)); op != unix.EINTR {
-				return
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return op
-}
-
-func fdatasync(f *os.File) error { return control(f, unix.Fdatasync) }
+func fdatasync(f *os.File) error { return fdctl.Control(f, unix.Fdatasync) }
 
 // syncfs writes back the whole file system that f lies on; since Linux 5.8 it reports write errors.
-func syncfs(f *os.File) error { return control(f, unix.Syncfs) }
+func syncfs(f *os.File) error { return fdctl.Control(f, unix.Syncfs) }
 
 // renameNew gives the file old the name name, both in the folder r, unless that is taken; then the error wraps
 // fs.ErrExist.
@@ -53,7 +35,7 @@ func renameNew(r *os.Root, old, name string) error {
 		return linkNew(r, old, name) // a folder that may be written to but not read
 	}
 	defer f.Close()
-	err = control(f, func(fd int) error { return unix.Renameat2(fd, old, fd, name, unix.RENAME_NOREPLACE) })
+	err = fdctl.Control(f, func(fd int) error { return unix.Renameat2(fd, old, fd, name, unix.RENAME_NOREPLACE) })
 	switch {
 	case err == nil:
 		return nil
@@ -67,7 +49,7 @@ func syncFolder(f *os.File) error { return f.Sync() }
 
 // lockFile takes f for this open file alone, until it is closed.
 func lockFile(f *os.File) error {
-	err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	err := fdctl.Control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("%s: %w", f.Name(), ErrBusy)
 	}
@@ -79,6 +61,6 @@ func lockFile(f *os.File) error {
 
 func freeBytes(f *os.File) (n int64, err error) {
 	var st unix.Statfs_t
-	err = control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+	err = fdctl.Control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
 	return int64(st.Bavail) * int64(st.Bsize), err // Bsize is an int32 on some
 }

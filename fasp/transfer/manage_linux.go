@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
 )
 
 // rename gives old the name name. Without replace the error wraps fs.ErrExist if that is taken, even by what came a moment
@@ -31,7 +33,7 @@ func (d *Dir) rename(old, name string, replace bool) error {
 
 func renameAt(from *os.File, old string, to *os.File, name string, replace bool) error {
 	at := func(call func(from, to int) error) error {
-		return control(from, func(x int) error { return control(to, func(y int) error { return call(x, y) }) })
+		return fdctl.Control(from, func(x int) error { return fdctl.Control(to, func(y int) error { return call(x, y) }) })
 	}
 	if !replace {
 		err := at(func(x, y int) error { return unix.Renameat2(x, old, y, name, unix.RENAME_NOREPLACE) })

@@ -76,7 +76,7 @@ func architecture() rules {
 			{
 				From: patterns{"./fasp/transfer/..."},
 				Only: patterns{
-					"std", "./fasp/...", "./objstore", "./objstore/internal/...", "golang.org/x/...", "github.com/klauspost/...",
+					"std", "./fasp/...", "./objstore", "./objstore/internal/...", "./internal/fdctl", "golang.org/x/...", "github.com/klauspost/...",
 					"github.com/cenkalti/backoff/...", "github.com/zeebo/blake3/...",
 				},
 				Never:  sqlPackages,

@@ -7,12 +7,14 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
 )
 
 // getAttr reads an extended attribute of at most limit bytes.
 func getAttr(f *os.File, name string, limit int) (b []byte, err error) {
 	b = make([]byte, 1<<10)
-	err = control(f, func(fd int) error {
+	err = fdctl.Control(f, func(fd int) error {
 		n, err := unix.Fgetxattr(fd, name, b)
 		if errors.Is(err, unix.ERANGE) {
 			b = make([]byte, limit)
@@ -26,29 +28,9 @@ func getAttr(f *os.File, name string, limit int) (b []byte, err error) {
 
 // putAttr sets an extended attribute. File systems without them keep none.
 func putAttr(f *os.File, name string, b []byte) error {
-	err := control(f, func(fd int) error { return unix.Fsetxattr(fd, name, b, 0) })
+	err := fdctl.Control(f, func(fd int) error { return unix.Fsetxattr(fd, name, b, 0) })
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}
 	return err
-}
-
-// control runs fn on f's descriptor, again while a signal interrupts it.
-func control(f *os.File, fn func(fd int) error) error {
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var op error
-	err = c.Control(func(fd uintptr) {
-		for {
-			if op = fn(int(fd)); op != unix.EINTR {
-				return
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return op
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
 )
 
 // lock takes f for this open file: alone, or with others that want it so. It does not wait: busy says that somebody has
@@ -16,7 +18,7 @@ func lock(f *os.File, alone bool) (busy bool, err error) {
 	if alone {
 		how = unix.LOCK_EX
 	}
-	err = control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
+	err = fdctl.Control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return true, nil

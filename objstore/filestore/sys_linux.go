@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
 )
 
 // sysInfo returns the number of a file and when anything of it last changed.
@@ -17,4 +19,4 @@ func sysInfo(fi fs.FileInfo) (ino uint64, changed time.Time) {
 	return 0, fi.ModTime()
 }
 
-func fdatasync(f *os.File) error { return control(f, unix.Fdatasync) }
+func fdatasync(f *os.File) error { return fdctl.Control(f, unix.Fdatasync) }
