@@ -227,13 +227,13 @@ func (t *bucketTarget) writer(ctx context.Context) (*objstore.Writer, error) {
 		return nil, context.Cause(ctx)
 	}
 	t.mu.Lock()
-	w, size := t.w, t.attr.Size
+	w, attr := t.w, t.attr // which Seal may change meanwhile
 	t.mu.Unlock()
 	if w != nil {
 		return w, nil
 	}
 	w, err := t.s.b.Create(ctx, t.key, objstore.CreateOptions{
-		PutOptions: objstore.PutOptions{Attr: objectAttr(t.attr)}, Size: size, PartSize: t.s.b.PartSize(), Align: int64(t.attr.Block),
+		PutOptions: objstore.PutOptions{Attr: objectAttr(attr)}, Size: attr.Size, PartSize: t.s.b.PartSize(), Align: int64(attr.Block),
 		MaxPart: maxPartOf(t.s.b.Caps(), t.s.b.PartSize(), t.s.b.Pool()),
 	})
 	if err != nil {

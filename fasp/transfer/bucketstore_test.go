@@ -602,3 +602,32 @@ func TestChangedPartSize(t *testing.T) {
 		write(t, filepath.Join(first.local, "big"), 20<<20, 2)
 	}
 }
+
+// A stream that its receiver does not take has no size, and counts for none.
+func TestSkippedStream(t *testing.T) {
+	r := newRig(t)
+	write(t, filepath.Join(r.root, "out"), 7, 1)
+	var got []Event
+	r.serve.Events = func(e Event) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		got = append(got, e)
+	}
+	r.cfg.Open = func(context.Context, []string) (Store, []string, error) {
+		return NewStreamStore(bytes.NewReader(make([]byte, 3<<20)), "stdin"), []string{"stdin"}, nil
+	}
+	_, err := r.run(Spec{Direction: Send, Paths: []Path{{Source: "stdio://"}}, Destination: "out", Overwrite: OverwriteNever})
+	require.NoError(t, err)
+	skipped := 0
+	for _, e := range got {
+		require.LessOrEqual(t, e.Session.BytesDone, int64(3<<20))
+		if e.Kind == EventFileSkipped {
+			skipped++
+			require.LessOrEqual(t, e.File.Size, int64(3<<20))
+		}
+	}
+	require.Equal(t, 1, skipped)
+	old, err := os.ReadFile(filepath.Join(r.root, "out"))
+	require.NoError(t, err)
+	require.Len(t, old, 7)
+}

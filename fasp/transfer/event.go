@@ -80,8 +80,8 @@ const (
 // FileRecord describes one file, folder or link.
 type FileRecord struct {
 	Name         string // below the destination
-	Size         int64
-	BytesSent    int64 // of it in this session
+	Size         int64  // bytes; 0 of a stream that failed or was skipped before its end
+	BytesSent    int64  // of it in this session
 	BytesResumed int64
 	Mtime        int64 // nanoseconds since 1970
 	Folder, Link bool

@@ -248,7 +248,7 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 		return fmt.Errorf("%d files announced and not settled", n)
 	}
 	f = &rfile{r: r, ent: *e, io: make(chan struct{}, 1)}
-	f.blocks = blockCount(e.Size, max(e.BlockSize, 1))
+	f.size, f.blocks = e.Size, blockCount(e.Size, max(e.BlockSize, 1))
 	r.mu.Lock()
 	if e.Kind == kindFile && !e.Small {
 		r.large++
@@ -467,6 +467,18 @@ func (r *receiver) freeName(name string) {
 	delete(r.names, name)
 }
 
+// record begins what is reported of f.
+func (f *rfile) record() FileRecord {
+	rec := f.r.record(&f.ent)
+	f.mu.Lock()
+	rec.Size = f.size
+	f.mu.Unlock()
+	if rec.Size == streamSize {
+		rec.Size = 0
+	}
+	return rec
+}
+
 // record describes an entry for events.
 func (r *receiver) record(e *entry) FileRecord {
 	return FileRecord{Name: e.Name, Size: e.Size, Mtime: e.Mtime, Folder: e.Kind == kindDir, Link: e.Kind == kindLink}
@@ -478,7 +490,7 @@ func (r *receiver) reject(ctx context.Context, f *rfile, err *Error) error {
 		return context.Cause(ctx) // the session fails, not the file: abandon keeps what is there
 	}
 	f.drop(ctx, err.Code)
-	return r.rejectID(f.ent.ID, f.finalName(), r.record(&f.ent), err)
+	return r.rejectID(f.ent.ID, f.finalName(), f.record(), err)
 }
 
 // maxNoSpace is how many files in a row may find the disk full before the session is given up.
@@ -511,7 +523,7 @@ func (r *receiver) rejectID(id uint64, final string, rec FileRecord, err *Error)
 // skip settles a file whose destination keeps what it has.
 func (r *receiver) skip(f *rfile) {
 	if r.settle(f.ent.ID, f.finalName(), recSkip, encodeIDs([]span{{f.ent.ID, 1}})) && !f.again {
-		r.skipped(r.record(&f.ent))
+		r.skipped(f.record())
 	}
 }
 
@@ -535,7 +547,7 @@ func (r *receiver) failed(ctx context.Context, e *failure) error {
 	rec := FileRecord{Name: printable(e.Name)}
 	name := ""
 	if f != nil {
-		rec = r.record(&f.ent)
+		rec = f.record()
 		f.drop(ctx, CodeDiskRead)
 		name = f.finalName()
 	}

@@ -26,15 +26,16 @@ const (
 
 // rfile is an announced file on its way in.
 type rfile struct {
-	r      *receiver
-	ent    entry
-	name   string // in the store
-	blocks int64
-	again  bool          // settled by an earlier session of this run
-	io     chan struct{} // whoever syncs, saves or ends the target holds the one token
+	r     *receiver
+	ent   entry         // as it was announced
+	name  string        // in the store
+	again bool          // settled by an earlier session of this run
+	io    chan struct{} // whoever syncs, saves or ends the target holds the one token
 
 	mu        sync.Mutex // protects the rest
 	stage     fileStage
+	size      int64         // of the content; of a stream, streamSize until its end is announced, and fixed from then on
+	blocks    int64         // in size
 	final     string        // name, once it is claimed
 	waiting   []*fasp.Block // came before the decision
 	tgt       Target
@@ -52,9 +53,9 @@ type rfile struct {
 	short     int64            // of a stream: index of the one block that is not full, plus 1
 }
 
-// size of block i.
+// blockLen returns the size of block i. f.mu is held, or the size is fixed.
 func (f *rfile) blockLen(i int64) int {
-	return int(min(int64(f.ent.BlockSize), f.ent.Size-i*int64(f.ent.BlockSize)))
+	return int(min(int64(f.ent.BlockSize), f.size-i*int64(f.ent.BlockSize)))
 }
 
 // decisions works through announced files.
@@ -465,14 +466,15 @@ func (f *rfile) readyLocked() bool {
 // arrive takes a range block over.
 func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	h, err := parseBlock(b.Data)
+	f.mu.Lock()
 	if err == nil {
 		err = f.checkBlock(&h)
 	}
 	if err != nil {
+		f.mu.Unlock()
 		b.Release()
 		return protocolError(err)
 	}
-	f.mu.Lock()
 	if f.stage == stageDeciding {
 		f.waiting = append(f.waiting, b)
 		f.mu.Unlock()
@@ -555,6 +557,7 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	return f.r.reject(ctx, f, storeError(CodeDiskWrite, "write", f.ent.Name, werr))
 }
 
+// checkBlock refuses a block that f cannot have. f.mu is held.
 func (f *rfile) checkBlock(h *blockHead) error {
 	bs := int64(f.ent.BlockSize)
 	i := h.Offset / bs
@@ -701,7 +704,7 @@ func (r *receiver) fileEnd(ctx context.Context, e *fileEnd) error {
 			f.mu.Unlock()
 			return fmt.Errorf("file %d: its blocks are not those of %d bytes", e.ID, e.Size)
 		}
-		f.ent.Size, f.blocks = e.Size, blocks
+		f.size, f.blocks = e.Size, blocks
 	}
 	f.end = e
 	ready := f.readyLocked()

@@ -19,7 +19,7 @@ func (r *receiver) finishes(ctx context.Context) error {
 	}
 }
 
-// seal checks a complete file against the sender's root and hands it on to be committed.
+// seal checks a complete file, whose size is fixed, against the sender's root and hands it on to be committed.
 func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	f.mu.Lock()
 	end, had := f.end, f.had
@@ -28,7 +28,7 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 		had = nil
 	}
 	checked := checkedOf(had, int(r.req.Resume))
-	root := newRoot(f.ent.Size, f.ent.BlockSize)
+	root := newRoot(f.size, f.ent.BlockSize)
 	f.got.each(func(i int64, h blockHash) {
 		if !inSpans(had, uint64(i)) || checked(uint64(i)) {
 			root.add(i, h)
@@ -46,7 +46,7 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 		f.mu.Lock()
 		f.stage = stageOpen
 		f.mu.Unlock()
-		r.rep.unwanted.Add(f.ent.Size)
+		r.rep.unwanted.Add(f.size)
 		f.drop(ctx, 0)
 		r.touch(ctx, f)
 		r.skip(f)
@@ -101,15 +101,15 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	f.tgt = nil
 	f.mu.Unlock()
 	<-f.io
-	a := r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
+	a := r.attr(f.size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
 	sealed, err := tgt.Seal(ctx, a, r.sync())
 	if err != nil {
 		f.forgetParts()
 		return undo(storeError(CodeDiskWrite, "write", f.ent.Name, err))
 	}
-	rec := r.record(&f.ent)
+	rec := f.record()
 	rec.BytesResumed = f.hadBytes
-	rec.BytesSent = f.ent.Size - f.hadBytes
+	rec.BytesSent = f.size - f.hadBytes
 	rec.Checksum, rec.Digest = r.req.Checksum, end.Digest
 	r.commit.push(&sealedFile{id: f.ent.ID, final: f.finalName(), rec: rec, sealed: sealed, open: true, gone: f.forgetParts})
 	return nil
@@ -150,18 +150,18 @@ func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer old.Close()
-	if in, err := old.Info(); err != nil || in.Size != f.ent.Size {
+	if in, err := old.Info(); err != nil || in.Size != f.size {
 		return false, err
 	}
 	if _, parted := tgt.(PartTarget); parted {
 		return f.hashesAre(ctx, old)
 	}
 	a, b := make([]byte, compareChunk), make([]byte, compareChunk)
-	for off := int64(0); off < f.ent.Size; {
+	for off := int64(0); off < f.size; {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		n := min(int64(len(a)), f.ent.Size-off)
+		n := min(int64(len(a)), f.size-off)
 		if err := errors.Join(readFull(tgt, a[:n], off), readFull(old, b[:n], off)); err != nil {
 			return false, err
 		}
@@ -202,11 +202,11 @@ func (f *rfile) digest(ctx context.Context) ([]byte, error) {
 	f.mu.Unlock()
 	h := newDigest(f.r.req.Checksum)
 	buf := make([]byte, compareChunk)
-	for off := int64(0); off < f.ent.Size; {
+	for off := int64(0); off < f.size; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		p := buf[:min(int64(len(buf)), f.ent.Size-off)]
+		p := buf[:min(int64(len(buf)), f.size-off)]
 		if err := readFull(tgt, p, off); err != nil {
 			return nil, err
 		}
