@@ -68,7 +68,7 @@ func architecture() rules {
 	return rules{
 		reach: []reachRule{
 			{
-				From:   patterns{"./fasp/...", "!./fasp/transfer/..."},
+				From:   patterns{"./fasp/...", "!./fasp/transfer/...", "!./fasp/internal/vlab/..."},
 				Only:   patterns{"std", "./fasp/...", "!./fasp/transfer/...", "golang.org/x/...", "github.com/klauspost/..."},
 				Never:  sqlPackages,
 				Reason: "the transport is the lowest layer: a program that imports it gets the standard library, golang.org/x and klauspost, and no files, storage or accounts",
@@ -137,9 +137,9 @@ func architecture() rules {
 			{
 				Packages: patterns{
 					"./internal/simnet/...", "./internal/wanlink/...", "./internal/leaktest/...", "./internal/testservers/...", "./internal/archtest/...",
-					"./internal/faultproxy/...", "./objstore/storetest/...",
+					"./internal/faultproxy/...", "./objstore/storetest/...", "./fasp/internal/vlab/...",
 				},
-				From:   patterns{"./internal/demo/...", "./bench/..."},
+				From:   patterns{"./internal/demo/...", "./bench/...", "./fasp/internal/vlab/..."},
 				Reason: "what tests, benchmarks and the demo use must not be linked into products",
 			},
 			{
