@@ -79,6 +79,9 @@ func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
 	rep.base = SessionRecord{Role: RoleServer, User: cfg.Owner, Attempt: 1, Started: time.Now()}
 	srv := &server{cfg: cfg, sess: sess, rep: rep, log: logger(cfg.Logger), cancel: cancel}
 	err := srv.run(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx) // who noticed the end first may know only that there is one
+	}
 	if err == nil {
 		srv.linger(ctx)
 	}
