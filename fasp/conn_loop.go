@@ -40,7 +40,7 @@ type connLoop struct {
 // turnPackets bounds what one turn sends before it looks at the clock and the inbox again.
 const turnPackets = 128
 
-// run drives the session until it ends. It reads the clock once a turn.
+// run drives the session until it ends.
 func (c *Conn) run() {
 	l := &c.loop
 	l.started = c.e.now()
@@ -51,6 +51,7 @@ func (c *Conn) run() {
 		for range 8 {
 			select {
 			case d := <-c.inbox:
+				now = c.e.now() // arrival times are measurements: those of a train above all
 				l.receive(now, d)
 				continue
 			default:
@@ -459,7 +460,7 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		payload := p.Frames
 		to := main
 		if p.Data {
-			h.Data, h.Block, h.Symbol, h.Last = true, p.Block.ID, p.Symbol, p.Last
+			h.Data, h.Block, h.Symbol, h.Last, h.Train = true, p.Block.ID, p.Symbol, p.Last, p.Train
 			payload = p.Block.Ref.(*Block).Data[p.Offset : p.Offset+p.Len]
 		} else if p.Path == candidate {
 			to = l.path.candidate

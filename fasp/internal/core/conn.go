@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/rate"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -23,7 +24,7 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant and WindowMax must be set.
+// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, KnownRate and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
@@ -42,7 +43,9 @@ type Config struct {
 	PeerExtents uint64
 	PeerGrant   int64
 
-	Rates Rates
+	Rates     Rates
+	KnownRate int64         // what an earlier session reached on this path, bit/s, 0 = unknown
+	Wall      time.Duration // what an ordinary clock reads when Now's clock reads 0, for drains at the same time; 0 will do
 }
 
 // Stats are plain counters, read by the driver between calls.
@@ -69,7 +72,7 @@ type Conn struct {
 	out             outQueue
 	msgOut          outMessages
 	pace            pacer
-	law             law
+	law             rate.Controller
 	rates           Rates
 	nextSkip        uint64 // the packet number to leave out next
 	skipGap         uint64
@@ -108,10 +111,10 @@ type Conn struct {
 	lossAt                time.Duration
 	stamped               bool
 	stamp                 int64 // microseconds on the peer's clock, unwrapped
-	owdMin                windowMin
-	queue                 time.Duration
-	arrival, arrivalSent  time.Duration
-	lastSample            sampleMark
+	delays                delays
+	queue                 time.Duration // how long the newest packet reported waited
+	arrival               time.Duration // of that packet on the peer's clock
+	trains                trainsOut
 
 	// Receiving.
 	seen           pnSet
@@ -150,6 +153,8 @@ type Conn struct {
 	worked         time.Duration // when data or a message came last
 	silence        time.Duration // since worked, until the next PING asks for a sign of life
 
+	train trainIn
+
 	frame  wire.Frame
 	outBuf []byte
 }
@@ -171,6 +176,7 @@ func New(cfg Config) *Conn {
 		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, lossAt: cfg.Now, reportAt: cfg.Now,
 		lastReport: cfg.Now,
 	}
+	c.rtt.min.window, c.delays.back.window = baseWindow, backWindow
 	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
 	c.work(cfg.Now)
 	c.nextSkip = 16 + c.rng.Uint64N(c.skipGap)

@@ -24,12 +24,13 @@ const (
 
 // sent is what the sender knows of one packet number.
 type sent struct {
-	at    time.Duration
-	block uint32 // data: block; message: chunk number
-	sym   uint16
-	size  uint16 // IP bytes, at most 65,535
-	kind  uint8
-	state uint8
+	at      time.Duration
+	block   uint32 // data: block; message: chunk number
+	through uint32 // IP bytes of the session up to this packet, modulo 2^32
+	sym     uint16
+	size    uint16 // IP bytes, at most 65,535
+	kind    uint8
+	state   uint8
 }
 
 // ledger maps packet numbers to what they carried, from the oldest unsettled one up (section 8.2).

@@ -57,6 +57,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
 	c.elicited(now)
 	c.work(now)
+	c.train.arrived(now, pn, h.Train)
 	p := c.cfg.Symbol
 	off := int(h.Symbol) * p
 	if n > p || !h.Last && n != p || n == 0 || off+n > maxBlock {
@@ -227,6 +228,8 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 		case wire.FramePadding, wire.FramePing:
 		case wire.FrameReport:
 			err = c.onReport(now, &f.Report)
+		case wire.FrameDispersion:
+			err = c.onDispersion(now, f.Data)
 		case wire.FrameMessage:
 			c.work(now)
 			err = c.msgIn.add(f.Offset, f.Data)

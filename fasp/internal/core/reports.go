@@ -143,7 +143,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	}
 	k := c.repeats()
 	wait := c.receiverRTT() * 5 / 4
-	room -= 64 // the fixed fields
+	room -= 64 + dispersionSize // the fixed fields, and what may follow
 	// New stretches have precedence over repetitions.
 	chosen := c.chosen[:0]
 	for range c.stretches {
@@ -196,7 +196,8 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
-	return wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
+	b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
+	return c.train.report(b)
 }
 
 // LastReport returns a REPORT frame to go with a CLOSE, or nil if nothing has arrived.
@@ -287,9 +288,10 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 			return err
 		}
 	}
+	var newestSent *sent
 	if first {
-		if e := c.led.at(r.Highest); e != nil {
-			c.rttSample(now, e, r)
+		if newestSent = c.led.at(r.Highest); newestSent != nil {
+			c.rttSample(now, newestSent, r)
 		}
 	}
 	dataLost := c.dataLost
@@ -297,8 +299,8 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	if c.dataLost > dataLost {
 		c.lossRounds++
 	}
+	c.sampleRate(now, newestSent)
 	c.led.trim(now - 4*c.RTT() - time.Second)
-	c.sampleRate(now)
 	return nil
 }
 
@@ -336,21 +338,18 @@ func (c *Conn) onSpan(now time.Duration, s *wire.Span, newest bool) error {
 
 func (c *Conn) rttSample(now time.Duration, e *sent, r *wire.Report) {
 	hold := time.Duration(min(r.Hold, 1e9)) * time.Microsecond
-	if d := now - e.at - hold; d > 0 {
+	d := now - e.at - hold
+	if d > 0 {
 		c.rtt.sample(now, d)
 	}
-	// One-way delay: the offset between the clocks cancels, since only differences to the minimum count.
 	if !c.stamped {
 		c.stamped = true
 		c.stamp = int64(r.Stamp)
 	} else {
 		c.stamp += int64(int32(r.Stamp - uint32(c.stamp)))
 	}
-	owd := time.Duration(c.stamp)*time.Microsecond - e.at
-	c.owdMin.add(now, owd)
-	c.queue = owd - c.owdMin.get()
 	c.arrival = time.Duration(c.stamp) * time.Microsecond
-	c.arrivalSent = e.at
+	c.queue = c.delays.queue(now, c.arrival-e.at, max(d, 0), c.rtt.min.get())
 }
 
 func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {

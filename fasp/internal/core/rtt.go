@@ -20,18 +20,20 @@ func (r *rttEstimator) sample(now, d time.Duration) {
 
 // windowMin is the minimum over the last one to two windows.
 type windowMin struct {
+	window    time.Duration
 	start     time.Duration
 	cur, prev time.Duration
 	any       bool
 }
 
-const minWindow = 30 * time.Second
+// baseWindow is for the least round trip: long, since others may keep a queue for long.
+const baseWindow = 60 * time.Second
 
 func (w *windowMin) add(now, v time.Duration) {
 	switch {
 	case !w.any:
-		*w = windowMin{start: now, cur: v, prev: v, any: true}
-	case now-w.start > minWindow:
+		w.start, w.cur, w.prev, w.any = now, v, v, true
+	case now-w.start > w.window:
 		w.start, w.prev, w.cur = now, w.cur, v
 	default:
 		w.cur = min(w.cur, v)

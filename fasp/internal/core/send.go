@@ -16,6 +16,7 @@ type Packet struct {
 	Block  *OutBlock
 	Symbol uint16
 	Last   bool
+	Train  bool // sent right behind the one before, to be timed by the receiver
 	Offset int
 	Len    int
 	// Frame packets: the frames, valid until the next call of Next, and where to.
@@ -37,10 +38,11 @@ func (c *Conn) room() int { return c.cfg.Symbol + wire.DataOverhead - wire.Frame
 // Next fills p with the packet to send now, or returns false if there is none.
 func (c *Conn) Next(now time.Duration, p *Packet) bool {
 	c.checkBreaker(now)
+	c.tickLaw(now)
 	if c.nextUnpaced(now, p) {
 		return true
 	}
-	if !c.pace.ready(now) || c.led.next-c.led.base >= maxOutstanding {
+	if !c.pace.ready(now) && c.trains.left == 0 || c.led.next-c.led.base >= maxOutstanding {
 		return false
 	}
 	if c.breaker.open {
@@ -64,10 +66,12 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 			c.copyOf, c.copySym = b, sym
 		}
 		c.Stats.Resent++
+		c.beginTrain(now)
 		c.data(now, p, b, sym)
 		return true
 	}
 	if b := c.out.nextNew(); b != nil {
+		c.beginTrain(now)
 		c.idleSince = never
 		if b.next == 0 {
 			c.out.unsent -= int64(b.Size)
@@ -146,6 +150,7 @@ func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
 	off, n := b.symbolLen(sym, c.cfg.Symbol)
 	*p = Packet{Data: true, Block: b, Symbol: uint16(sym), Last: sym == b.symbols-1, Offset: off, Len: n}
 	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym)})
+	c.trainPacket(p)
 	b.last[sym] = p.PN
 	if b.tx[sym] < 255 {
 		b.tx[sym]++
@@ -169,14 +174,14 @@ func (c *Conn) frames(now time.Duration, p *Packet, frames []byte, kind uint8, i
 // number gives the packet its number and accounts for it.
 func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	if c.led.next >= c.nextSkip {
-		c.led.push(sent{at: now, kind: kindSkipped})
+		c.led.push(sent{at: now, kind: kindSkipped, through: uint32(c.Stats.BytesOut)})
 		if c.skipGap < 1024 {
 			c.skipGap *= 2
 		}
 		c.nextSkip = c.led.next + c.skipGap/2 + c.rng.Uint64N(c.skipGap)
 	}
 	n := p.IPBytes(c.cfg.IPOverhead)
-	s.at, s.size = now, uint16(min(n, math.MaxUint16))
+	s.at, s.size, s.through = now, uint16(min(n, math.MaxUint16)), uint32(c.Stats.BytesOut)+uint32(n)
 	p.PN = c.led.push(s)
 	p.Echo = uint16(c.lastReportIn)
 	c.echoSent = c.lastReportIn
@@ -300,7 +305,7 @@ func (c *Conn) heardReport(now time.Duration) {
 	c.breaker.since = now
 	if c.breaker.open {
 		c.breaker.open = false
-		c.law.restart(now, c.breaker.rate/2)
+		c.law.Restart(now, float64(c.breaker.rate)/2)
 		c.applyRates(now)
 	}
 }
@@ -347,12 +352,18 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		return min(at, c.breaker.next, max(c.pace.next, now))
 	}
 	at = min(at, c.breakerAt())
+	if t := c.law.Next(); t >= 0 {
+		at = min(at, max(t, now))
+	}
 	if c.led.next-c.led.base >= maxOutstanding {
 		return at
 	}
 	switch {
 	case c.copyOf != nil, c.msgOut.pending(), c.out.nLost > 0, c.out.nextNew() != nil:
 		at = min(at, c.pace.next)
+		if c.trains.left > 0 {
+			at = now
+		}
 	case c.out.open > 0:
 		t := c.pace.next
 		if c.idleSince != never {

@@ -91,7 +91,7 @@ func (e *end) Wake(now time.Duration, out func(p Packet)) time.Duration {
 		if !c.Next(now, p) {
 			break
 		}
-		q := Packet{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, size: int32(p.IPBytes(ipOverhead))}
+		q := Packet{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, size: int32(p.IPBytes(ipOverhead))}
 		if p.Data {
 			q.block = p.Block.ID
 		} else {
@@ -123,7 +123,7 @@ func (e *end) Receive(now time.Duration, q *Packet) {
 		e.w.fail(c.OnFrames(now, pn, q.echo, q.frames, int(q.size), nil))
 		return
 	}
-	h := wire.Short{Data: true, Last: q.last, Block: q.block, Symbol: q.sym, Echo: q.echo}
+	h := wire.Short{Data: true, Last: q.last, Train: q.train, Block: q.block, Symbol: q.sym, Echo: q.echo}
 	r, err := c.OnData(now, pn, &h, int(q.n))
 	if err != nil {
 		e.w.fail(err)

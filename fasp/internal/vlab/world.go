@@ -19,7 +19,7 @@ type Packet struct {
 	sym    uint16
 	data   bool
 	last   bool
-	ce     bool
+	train  bool
 }
 
 // Host is one end of a flow.

@@ -12,6 +12,7 @@ const (
 	FramePathChallenge = 0x06
 	FramePathResponse  = 0x07
 	FrameCrypto        = 0x0e
+	FrameDispersion    = 0x42 // an extension: how long a train took
 	frameExtension     = 0x40
 	frameEnd           = 0x80
 )

@@ -45,11 +45,12 @@ func getCID(b []byte) CID {
 // IsLong tells a long from a short packet; b is not empty.
 func IsLong(b []byte) bool { return b[0]&0x80 != 0 }
 
-// Short is the header of a short packet (section 5). Block, Symbol, Last and Class belong to data packets.
+// Short is the header of a short packet (section 5). Block, Symbol, Last, Train and Class belong to data packets.
 type Short struct {
 	Phase  bool
 	Data   bool
 	Last   bool
+	Train  bool
 	Class  uint8
 	CID    CID
 	PN     uint32 // low 32 bits
@@ -78,6 +79,9 @@ func (h *Short) Append(b []byte) []byte {
 			f |= 0x10
 		}
 		f |= h.Class & 3 << 2
+		if h.Train {
+			f |= 0x02
+		}
 	}
 	n := len(b)
 	b = append(b, f, 0, 0, 0, 0, 0)
@@ -99,7 +103,7 @@ func ParseShort(b []byte) (h Short, err error) {
 	f := b[0]
 	h.Phase = f&0x40 != 0
 	h.Data = f&0x20 != 0
-	if f&0x03 != 0 || !h.Data && f&0x1c != 0 {
+	if f&0x01 != 0 || !h.Data && f&0x1e != 0 {
 		return h, ErrMalformed
 	}
 	h.CID = getCID(b[1:])
@@ -111,6 +115,7 @@ func ParseShort(b []byte) (h Short, err error) {
 		}
 		h.Last = f&0x10 != 0
 		h.Class = f >> 2 & 3
+		h.Train = f&0x02 != 0
 		h.Block = binary.BigEndian.Uint32(b[12:])
 		h.Symbol = binary.BigEndian.Uint16(b[16:])
 	}

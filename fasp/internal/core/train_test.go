@@ -1,0 +1,55 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/rate"
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+	"github.com/tradewind-io/tradewind/internal/simnet"
+)
+
+// Trains measure the bottleneck, whatever rate the sender is at, also when some of their packets and reports are lost.
+func TestTrainMeasures(t *testing.T) {
+	for _, loss := range []float64{0, 0.1} {
+		for _, speed := range []float64{2e6, 50e6, 1e9} {
+			link := simnet.Impair{Rate: speed, Queue: 200 * ms, Delay: 20 * ms, Loss: loss}
+			s := newSim(5, Config{Rates: Rates{Policy: Fair, Target: 1e6}, MaxLag: 10 * ms}, link, link)
+			s.a.left = -1
+			got := &capacities{law: s.a.law}
+			s.a.law = got
+			require.NoError(t, s.run(s.now+6e9, nil))
+			require.NotEmpty(t, got.rates)
+			for _, r := range got.rates {
+				require.InDelta(t, speed, r, 0.15*speed, "loss %g", loss)
+			}
+		}
+	}
+}
+
+type law = rate.Controller
+
+// capacities notes what trains measured.
+type capacities struct {
+	law
+	rates []float64
+}
+
+func (c *capacities) OnCapacity(now time.Duration, r float64, again bool) {
+	c.rates = append(c.rates, r)
+	c.law.OnCapacity(now, r, again)
+}
+
+// What a hostile receiver says about trains that were not sent is not believed, and what is malformed ends the session.
+func TestDispersionLies(t *testing.T) {
+	s := newScript(t, func(c *Config) { c.Rates = Rates{Policy: Fair} })
+	say := func(body []byte) error { return s.c.onDispersion(s.now, body) }
+	before := s.c.Rate()
+	require.NoError(t, say((&wire.Dispersion{First: 100, Span: 9, Micros: 60}).Append(nil)))
+	require.Equal(t, before, s.c.Rate())
+	for _, b := range [][]byte{nil, {1}, {1, 0, 5}, {1, 2, 3, 4}} {
+		require.Error(t, say(b), "%x", b)
+	}
+}

@@ -1,0 +1,340 @@
+package rate
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Constants of the law; docs/decisions/0006-rate-law.md says where they come from.
+const (
+	ownQueue   = 3 * time.Millisecond // how much of the bottleneck's time a session of weight 1 keeps queued
+	bendQueue  = 12 * time.Millisecond
+	growth     = 0.25 // most that an unused link is claimed in a round trip
+	firstShare = 0.5  // of what a train or an earlier session measured, until it is confirmed
+	nextShare  = 0.95 // once it is
+	drainEvery = 10 * time.Second
+	drainShare = 0.25
+	drainRest  = 20 * time.Millisecond  // longer than reports are apart
+	drainBusy  = 120 * time.Millisecond // where others share the link: they, their clocks and their paths differ, and may see a longer queue
+	shared     = 0.95                   // of the capacity; who gets less is not alone
+	trainEvery = 2 * time.Second
+	trainTime  = 5 * time.Millisecond / 2
+)
+
+// Settings of an Adaptive controller.
+type Settings struct {
+	Policy Policy
+	Packet int           // IP bytes of a full packet
+	RTT    time.Duration // as the handshake measured it
+	Now    time.Duration
+	Wall   time.Duration // what an ordinary clock reads when the session's clock reads 0; only its remainder by 10 s counts
+	Rate   float64       // where to go on, 0 = a new path
+	Known  float64       // what an earlier session had on this path, 0 = unknown
+}
+
+// phase of an Adaptive controller.
+//
+//	blind -> half -> steady      a train, or an earlier session, told the capacity
+//	blind -> steady              doubling met a queue or loss
+type phase uint8
+
+const (
+	blind phase = iota
+	half
+	steady
+)
+
+// Adaptive is the controller of policies fair, high and low.
+type Adaptive struct {
+	set     Settings
+	weight  float64
+	low     bool
+	phase   phase
+	r       float64
+	ceiling float64
+
+	capacity  float64 // of the bottleneck by trains, 0 = not known
+	trains    [3]float64
+	nTrains   int
+	trainLen  int
+	trainAt   time.Duration // of the next
+	trainsOut int
+
+	hold  time.Duration // no change before a packet sent after this is reported
+	boost float64       // of the own queue while the link has room
+	marks marks
+	best  best
+	rtt   time.Duration
+	queue time.Duration
+	base  time.Duration
+	gap   time.Duration // between samples, smoothed
+	last  time.Duration
+
+	guard guard
+	lid   lid
+	drain drain
+}
+
+// NewAdaptive returns a controller for a path.
+func NewAdaptive(s Settings) *Adaptive {
+	a := &Adaptive{set: s, weight: 1, ceiling: Max, boost: 1, rtt: max(s.RTT, time.Millisecond), trainAt: s.Now, trainLen: 10}
+	switch s.Policy {
+	case High:
+		a.weight = 2
+	case Low:
+		a.weight, a.low = 0.25, true
+	}
+	a.base = a.rtt
+	a.guard = newGuard(s.Packet)
+	switch {
+	case s.Rate > 0:
+		a.r, a.phase = s.Rate, steady
+	case s.Known > 0:
+		a.r, a.phase, a.capacity, a.hold = s.Known*firstShare, half, s.Known, s.Now
+	default:
+		// Ten packets a round trip, as RFC 6928, but no less than a packet each 5 ms.
+		a.r = max(float64(10*s.Packet*8)/a.rtt.Seconds(), float64(s.Packet*8)/0.005)
+		a.r = min(a.r, 20e6)
+	}
+	a.drain.plan(s.Now, s.Wall, a.rtt)
+	return a
+}
+
+// Rate implements Controller.
+func (a *Adaptive) Rate() float64 {
+	if a.drain.on {
+		return a.r * drainShare
+	}
+	return a.r
+}
+
+// SetCeiling implements Controller.
+func (a *Adaptive) SetCeiling(r float64) { a.ceiling = r }
+
+// Restart implements Controller.
+func (a *Adaptive) Restart(now time.Duration, rate float64) {
+	// The path may be another one now.
+	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
+	a.capacity, a.nTrains, a.trainLen, a.trainAt = 0, 0, 10, now
+	a.marks.clear()
+	a.best, a.lid = best{}, lid{}
+	a.guard.after = now
+}
+
+// Train implements Controller.
+func (a *Adaptive) Train(now time.Duration) int {
+	if now < a.trainAt || a.drain.on {
+		return 0
+	}
+	if a.phase == steady {
+		// Trains of sessions that run add to the queue: no longer than the queue they keep. Where that is not four packets, what was measured last has to do.
+		n := int(a.capacity * trainTime.Seconds() / float64(8*a.set.Packet))
+		switch {
+		case a.capacity == 0:
+			return 10
+		case n < 4:
+			return 0
+		}
+		return min(n, 256)
+	}
+	return a.trainLen
+}
+
+// TrainSent implements Controller.
+func (a *Adaptive) TrainSent(now time.Duration) {
+	a.trainsOut++
+	a.trainAt = now + trainEvery + time.Duration(a.trainsOut*7%5)*100*time.Millisecond
+}
+
+// OnCapacity implements Controller.
+func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
+	if again {
+		a.nTrains--
+	}
+	a.trains[a.nTrains%len(a.trains)] = rate
+	a.nTrains++
+	a.capacity = a.median()
+	// The next train takes as long as is needed to measure it well.
+	a.trainLen = a.packets(trainTime)
+	if a.phase == blind {
+		a.phase = half
+		a.r = max(a.r, rate*firstShare)
+		a.hold = now
+		a.trainAt = now
+	}
+}
+
+// packets returns how many full packets the bottleneck takes in d, within what a train may have.
+func (a *Adaptive) packets(d time.Duration) int {
+	return int(min(max(a.capacity*d.Seconds()/float64(8*a.set.Packet), 10), 256))
+}
+
+func (a *Adaptive) median() float64 {
+	x, y, z := a.trains[0], a.trains[1], a.trains[2]
+	switch a.nTrains {
+	case 1:
+		return x
+	case 2:
+		return min(x, y)
+	}
+	return max(min(x, y), min(max(x, y), z))
+}
+
+// own returns the queue, in bits, that this session keeps.
+func (a *Adaptive) own(delivered float64) float64 {
+	c := max(a.capacity, delivered)
+	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet))
+	if a.queue > bendQueue {
+		n *= float64(bendQueue) / float64(a.queue)
+	}
+	return n
+}
+
+// OnSample implements Controller.
+func (a *Adaptive) OnSample(s *Sample) {
+	if a.last > 0 {
+		a.gap += (min(s.Now-a.last, s.Smooth) - a.gap) / 4
+	}
+	a.last = s.Now
+	a.rtt, a.base = max(s.Smooth, time.Millisecond), s.Base
+	congested := a.guard.onSample(s)
+	a.drain.onSample(s)
+	if s.Limited && s.Queue < 20*time.Millisecond {
+		// The rate was not used: it says nothing about the path, except when it was too high all the same.
+		a.marks.clear()
+		return
+	}
+	a.marks.add(mark{s.Arrived, s.Sent, s.Through, s.Acked, s.Now, s.Queue})
+	a.queue = a.marks.queue(s.Now, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)))
+	if a.drain.on || s.Sent < a.drain.resumed {
+		return
+	}
+	// Where a queue shows, the law deals with it; loss alone is the sign of a shallow buffer or a policer.
+	if congested && s.Sent >= a.hold && a.queue < 2*a.highQueue(a.r) {
+		a.congested(s)
+		return
+	}
+	switch a.phase {
+	case blind:
+		a.blindSample(s)
+	case half:
+		a.halfSample(s)
+	case steady:
+		a.steadySample(s)
+	}
+	a.r = min(a.r, 2*a.ceiling)
+}
+
+// airtime is how long n full packets take at the present rate.
+func (a *Adaptive) airtime(n int) time.Duration {
+	return time.Duration(float64(n*8*a.set.Packet) / max(a.r, Min) * 1e9)
+}
+
+// loop is how long a change takes to show.
+func (a *Adaptive) loop() time.Duration { return a.rtt + a.gap }
+
+// highQueue is a queue that says that the link is full.
+func (a *Adaptive) highQueue(delivered float64) time.Duration {
+	packets := 3 * float64(8*a.set.Packet) / max(delivered, Min)
+	return 2*ownQueue + time.Duration(packets*1e9)
+}
+
+// blindSample doubles the rate each round trip until a train has measured the link or it is full.
+func (a *Adaptive) blindSample(s *Sample) {
+	d, _ := a.marks.rate(a.loop()/2, 0)
+	if d > 0 && a.queue > a.highQueue(d) {
+		a.settle(s, d)
+		return
+	}
+	if d == 0 {
+		return
+	}
+	step := min(1, a.gap.Seconds()/a.loop().Seconds())
+	a.r = min(a.r*math.Pow(2, step), 2*a.ceiling)
+}
+
+// halfSample waits until half of the capacity has been seen to pass, and goes on to nearly all of it.
+func (a *Adaptive) halfSample(s *Sample) {
+	if s.Sent < a.hold+a.confirm() {
+		return
+	}
+	d, _ := a.marks.rate(a.loop()/2, a.hold)
+	if d == 0 {
+		return
+	}
+	if a.queue > a.highQueue(d) {
+		a.settle(s, d)
+		return
+	}
+	a.phase = steady
+	a.r = max(a.r, a.capacity*nextShare)
+	a.hold = s.Now
+}
+
+// confirm is how long a rate must have been sent before what is reported of it counts.
+func (a *Adaptive) confirm() time.Duration {
+	return min(max(a.rtt/16, a.airtime(8)), a.rtt)
+}
+
+// settle ends the start at the rate that arrived.
+func (a *Adaptive) settle(s *Sample, d float64) {
+	a.phase = steady
+	a.r = min(a.r, d*nextShare)
+	a.hold = s.Now
+}
+
+// steadySample is the law: R = D + (A - Q) / T.
+func (a *Adaptive) steadySample(s *Sample) {
+	if s.Sent < a.hold {
+		return
+	}
+	want := max(a.loop()/2, 20*time.Millisecond, a.airtime(8))
+	d, span := a.marks.rate(want, a.hold)
+	if span < want/2 {
+		return
+	}
+	loop := a.loop().Seconds()
+	best := a.best.add(s.Now, d, a.loop())
+	own := a.own(best)
+	if d*a.queue.Seconds() < own/4 {
+		// The link has room: what arrives is what was sent, not what it could take. What it took lately is a better guess.
+		d = best
+	}
+	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
+	t := max(1.5*loop, span.Seconds()/2)
+	if d*a.queue.Seconds() < own/2 {
+		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
+	} else {
+		a.boost = 1
+	}
+	r := d + (own*a.boost-q)/t
+	r = max(r, d*0.5, Min)
+	a.r = a.lid.apply(s.Now, r, a.loop())
+}
+
+// congested takes the rate back to what arrives.
+func (a *Adaptive) congested(s *Sample) {
+	d, _ := a.marks.rate(a.loop()/2, 0)
+	acked := a.marks.acked(a.loop() / 2)
+	pass := acked / max(1-a.guard.base(), 0.05)
+	if d > 0 {
+		pass = min(pass, d)
+	}
+	if pass <= 0 {
+		pass = a.r / 2
+	}
+	a.r = max(min(a.r*0.85, pass), a.r/4, Min)
+	a.best = best{}
+	a.phase = steady
+	a.boost = 1
+	a.hold = s.Now
+	a.guard.after = s.Now
+	a.lid.set(s.Now, max(pass, Min), a.loop())
+}
+
+// String tells the state, for traces.
+func (a *Adaptive) String() string {
+	d, span := a.marks.rate(a.loop()/2, a.hold)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v base %v boost %.1f lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.base, a.boost, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+}

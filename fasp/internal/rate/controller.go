@@ -1,0 +1,88 @@
+package rate
+
+import "time"
+
+// Policy says how the rate is chosen. The values are those of fasp.Policy.
+type Policy uint8
+
+// Policies.
+const (
+	Fair Policy = iota
+	High
+	Low
+	Fixed
+)
+
+// Limits of every rate, bit/s.
+const (
+	Max = 100e9 // above any link this transport has been built for
+	Min = 64e3
+)
+
+// Sample is what one report says of the path. A report about a packet that is not the newest makes none.
+type Sample struct {
+	Now     time.Duration
+	Sent    time.Duration // when the newest packet that the report knows was sent
+	Arrived time.Duration // its arrival on the receiver's clock
+	RTT     time.Duration // of that packet, with everything: until the report was here
+	Smooth  time.Duration // smoothed round trip
+	Base    time.Duration // least round trip of the last minute or two
+	Queue   time.Duration // how long that packet waited on its way there, beyond the least
+	Through uint64        // bytes sent up to that packet, since the session's beginning
+	After   int64         // bytes sent behind it
+	Acked   uint64        // bytes known to have arrived
+	Lost    uint64        // bytes declared lost
+	Limited bool          // the application or the receiver held the sender back
+}
+
+// Controller chooses a rate. It is not safe for concurrent use.
+type Controller interface {
+	// OnSample learns from a report.
+	OnSample(s *Sample)
+	// OnCapacity learns what a train measured: the rate of the bottleneck, bit/s. It says nothing of other traffic. Again tells that
+	// this is a better value from the same train.
+	OnCapacity(now time.Duration, rate float64, again bool)
+	// SetCeiling tells what target, grant and the receiver's storage allow, bit/s.
+	SetCeiling(rate float64)
+	// Rate returns the rate wanted, before the ceiling.
+	Rate() float64
+	// Train returns how many packets the next train should have, 0 = none is wanted now. A train that was begun is told by TrainSent.
+	Train(now time.Duration) int
+	TrainSent(now time.Duration)
+	// Next returns when the rate changes by itself, for a drain; a negative time = not before the next sample.
+	Next() time.Duration
+	// Tick does what is due by now.
+	Tick(now time.Duration)
+	// Restart is called when reports come again after a silence, with the rate to go on at.
+	Restart(now time.Duration, rate float64)
+}
+
+// Steady is the controller of policy fixed: it keeps the ceiling.
+type Steady struct{ ceiling float64 }
+
+// OnSample implements Controller.
+func (s *Steady) OnSample(*Sample) {}
+
+// OnCapacity implements Controller.
+func (s *Steady) OnCapacity(time.Duration, float64, bool) {}
+
+// SetCeiling implements Controller.
+func (s *Steady) SetCeiling(r float64) { s.ceiling = r }
+
+// Rate implements Controller.
+func (s *Steady) Rate() float64 { return s.ceiling }
+
+// Train implements Controller.
+func (s *Steady) Train(time.Duration) int { return 0 }
+
+// TrainSent implements Controller.
+func (s *Steady) TrainSent(time.Duration) {}
+
+// Next implements Controller.
+func (s *Steady) Next() time.Duration { return -1 }
+
+// Tick implements Controller.
+func (s *Steady) Tick(time.Duration) {}
+
+// Restart implements Controller.
+func (s *Steady) Restart(time.Duration, float64) {}

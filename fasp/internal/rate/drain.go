@@ -1,0 +1,58 @@
+package rate
+
+import "time"
+
+// drain lowers the rate for a moment, so that the queue becomes empty and all sessions see the least round trip. Sessions of different
+// hosts know nothing of one another, but their clocks agree well enough: all drain when an ordinary clock reads a
+// multiple of drainEvery, as seen by their receivers.
+type drain struct {
+	at      time.Duration // of the next
+	until   time.Duration
+	on      bool
+	resumed time.Duration // packets sent before this tell nothing of the rate
+	queue   time.Duration // the largest seen in the last round trips
+	seen    time.Duration
+}
+
+// plan sets the time of the next drain.
+func (d *drain) plan(now, wall, rtt time.Duration) {
+	t := now + wall + rtt/2 + drainEvery/20
+	d.at = t - t%drainEvery + drainEvery - wall - rtt/2
+}
+
+func (d *drain) onSample(s *Sample) {
+	if s.Queue > d.queue || s.Now-d.seen > 2*s.Smooth+50*time.Millisecond {
+		d.queue, d.seen = s.Queue, s.Now
+	}
+}
+
+// Next implements Controller.
+func (a *Adaptive) Next() time.Duration {
+	if a.drain.on {
+		return a.drain.until
+	}
+	return a.drain.at
+}
+
+// Tick implements Controller.
+func (a *Adaptive) Tick(now time.Duration) {
+	d := &a.drain
+	switch {
+	case d.on && now >= d.until:
+		d.on = false
+		d.resumed = now
+		a.hold = max(a.hold, now)
+		d.plan(now, a.set.Wall, a.rtt)
+	case !d.on && now >= d.at:
+		if a.marks.n == 0 || now > d.at+time.Second {
+			d.plan(now, a.set.Wall, a.rtt)
+			return
+		}
+		d.on = true
+		rest := drainRest
+		if max(a.best.cur, a.best.prev) < shared*a.capacity {
+			rest = drainBusy
+		}
+		d.until = now + time.Duration(float64(min(d.queue, 200*time.Millisecond))/(1-drainShare)) + rest
+	}
+}

@@ -1,0 +1,100 @@
+package vlab
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/core"
+	"github.com/tradewind-io/tradewind/internal/simnet"
+)
+
+var policyNames = [...]string{core.Fair: "fair", core.High: "high", core.Low: "low", core.Fixed: "fixed"}
+
+// Alone on a link, fair and high take all of it and keep a small queue, low nearly all.
+func TestAlone(t *testing.T) {
+	for _, policy := range []core.Policy{core.Fair, core.High, core.Low} {
+		for _, rate := range []float64{10e6, 100e6} {
+			for _, rtt := range []time.Duration{20 * time.Millisecond, 200 * time.Millisecond} {
+				for _, loss := range []float64{0, 0.01, 0.3} {
+					c := Cell{Rate: rate, RTT: rtt, Loss: loss, Policy: policy, Seed: 1}
+					t.Run(fmt.Sprintf("%s %v", policyNames[policy], c), func(t *testing.T) {
+						if testing.Short() && rate > 10e6 {
+							t.Skip("many packets: not in -short")
+						}
+						t.Parallel()
+						r, err := c.Run()
+						require.NoError(t, err)
+						t.Logf("%+v", r)
+						want := 0.95
+						if policy == core.Low {
+							want = 0.9
+						}
+						require.GreaterOrEqual(t, r.Steady, want)
+						packets := 2 * time.Duration(1500*8e9/rate)
+						require.LessOrEqual(t, r.Queue95, 10*time.Millisecond+packets)
+						if rtt >= 100*time.Millisecond {
+							require.LessOrEqual(t, r.Ramp, 4.0, "round trips to 0.9 of the steady rate")
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// share runs sessions that join one after another, three seconds apart, and returns what each got in the last five of 30 seconds.
+func share(t *testing.T, link simnet.Impair, sessions ...Options) (rates []float64, queue time.Duration) {
+	t.Helper()
+	w := New(1, link, link)
+	series := make([]*Series, len(sessions))
+	step := 15 * time.Second / time.Duration(len(sessions))
+	for i, o := range sessions {
+		w.At(w.Now+time.Duration(i)*step, func() {
+			o.Seed = uint64(i) + 1
+			series[i] = w.Watch(100*time.Millisecond, w.AddSession(o).Goodput)
+		})
+	}
+	require.NoError(t, w.Run(w.Now+25*time.Second, nil))
+	q := w.WatchQueue(time.Millisecond)
+	require.NoError(t, w.Run(w.Now+5*time.Second, nil))
+	for _, s := range series {
+		end := time.Duration(len(s.Bytes)) * s.Bin
+		rates = append(rates, s.Rate(end-5*time.Second, end))
+	}
+	return rates, q.Quantile(0.95)
+}
+
+// Sessions that come later get their share, and weights hold.
+func TestShare(t *testing.T) {
+	fair, high, low := Options{}, Options{Rates: core.Rates{Policy: core.High}}, Options{Rates: core.Rates{Policy: core.Low}}
+	for _, rtt := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond} {
+		link := simnet.Impair{Rate: 50e6, Delay: rtt / 2, Queue: 200 * time.Millisecond}
+		for _, n := range []int{2, 4, 8} {
+			t.Run(fmt.Sprintf("%d fair %v", n, rtt), func(t *testing.T) {
+				if testing.Short() && n > 2 {
+					t.Skip("many packets: not in -short")
+				}
+				t.Parallel()
+				rates, q := share(t, link, make([]Options, n)...)
+				t.Logf("%.3g, queue %v", rates, q)
+				require.GreaterOrEqual(t, Jain(rates...), 0.95)
+			})
+		}
+		t.Run(fmt.Sprintf("high beside fair %v", rtt), func(t *testing.T) {
+			t.Parallel()
+			r, _ := share(t, link, high, fair)
+			t.Logf("%.3g", r)
+			require.InDelta(t, 2, r[0]/r[1], 0.6)
+		})
+		t.Run(fmt.Sprintf("low beside fair %v", rtt), func(t *testing.T) {
+			t.Parallel()
+			r, _ := share(t, link, low, fair)
+			t.Logf("%.3g", r)
+			require.Greater(t, r[1], 2*r[0], "low yields")
+			require.Greater(t, r[0], 100e3, "and lives")
+		})
+	}
+}
