@@ -153,8 +153,9 @@ func (b *bbr) probeRTT(e *tcpEvent) {
 		b.rtProp, b.rtPropAt = e.rtt, e.now
 	}
 	if b.state != bbrProbeRTT && b.expired {
+		b.save()
 		b.state, b.pacingGain, b.windowGain = bbrProbeRTT, 1, 1
-		b.prior, b.probeDone = max(b.prior, b.cwnd), 0
+		b.probeDone = 0
 	}
 	if b.state != bbrProbeRTT {
 		return
@@ -169,7 +170,6 @@ func (b *bbr) probeRTT(e *tcpEvent) {
 		if e.now > b.probeDone {
 			b.rtPropAt = e.now
 			b.cwnd = max(b.cwnd, b.prior)
-			b.prior = 0
 			if b.filled {
 				b.enterProbeBW(e.now)
 			} else {
@@ -179,18 +179,26 @@ func (b *bbr) probeRTT(e *tcpEvent) {
 	}
 }
 
+// save keeps the window for when recovery or PROBE_RTT is over; either may begin within the other.
+func (b *bbr) save() {
+	if b.recovering || b.state == bbrProbeRTT {
+		b.prior = max(b.prior, b.cwnd)
+	} else {
+		b.prior = b.cwnd
+	}
+}
+
 // setWindow bounds what is in flight; in recovery it first keeps it as it is for a round.
 func (b *bbr) setWindow(e *tcpEvent) {
 	acked := float64(e.acked)
 	switch {
 	case e.recovering && !b.recovering:
+		b.save()
 		b.recovering, b.conservation, b.conserveEnd = true, true, e.delivered
-		b.prior = max(b.prior, b.cwnd)
 		b.cwnd = float64(e.after) + acked
 	case !e.recovering && b.recovering:
 		b.recovering, b.conservation = false, false
 		b.cwnd = max(b.cwnd, b.prior)
-		b.prior = 0
 	case b.conservation && e.then >= b.conserveEnd:
 		b.conservation = false
 	}
@@ -212,7 +220,7 @@ func (b *bbr) setWindow(e *tcpEvent) {
 }
 
 func (b *bbr) onTimeout(_ time.Duration, inFlight int) {
-	b.prior = max(b.prior, b.cwnd)
+	b.save()
 	b.recovering, b.conservation = true, false
 	b.cwnd = float64(inFlight) + 1
 }
