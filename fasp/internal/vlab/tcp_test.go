@@ -37,7 +37,7 @@ func TestCubicAlone(t *testing.T) {
 		}
 		least, most, last = min(least, v), max(most, v), v
 	})
-	require.GreaterOrEqual(t, share(t, w, 60*time.Second, c.Goodput), 0.95)
+	require.GreaterOrEqual(t, share(t, w, 30*time.Second, c.Goodput), 0.95)
 	bdp := 50e6 * 0.040 / 8 / tcpPacket
 	require.InDelta(t, 2*bdp, most, 0.15*bdp, "the top of the sawtooth is link and queue full")
 	require.InDelta(t, 2*bdp*cubicBeta, least, 0.15*bdp, "and its foot 0.7 of that")
@@ -93,11 +93,11 @@ func TestTwoCubicsShare(t *testing.T) {
 	a := w.AddTCP(Cubic, TCPOptions{})
 	require.NoError(t, w.Run(w.Now+5*time.Second, nil))
 	b := w.AddTCP(Cubic, TCPOptions{})
-	require.NoError(t, w.Run(w.Now+30*time.Second, nil))
+	require.NoError(t, w.Run(w.Now+20*time.Second, nil))
 	a0, b0 := a.Goodput(), b.Goodput()
-	require.NoError(t, w.Run(w.Now+60*time.Second, nil))
+	require.NoError(t, w.Run(w.Now+40*time.Second, nil))
 	ra, rb := float64(a.Goodput()-a0), float64(b.Goodput()-b0)
-	t.Logf("%.1f and %.1f Mbit/s", ra*8/60e6, rb*8/60e6)
+	t.Logf("%.1f and %.1f Mbit/s", ra*8/40e6, rb*8/40e6)
 	require.GreaterOrEqual(t, Jain(ra, rb), 0.9)
 }
 
@@ -127,7 +127,7 @@ func TestUnderLoss(t *testing.T) {
 		w := tcpWorld(50e6, 40*time.Millisecond, c.loss)
 		s := w.AddTCP(c.control, TCPOptions{Seed: 1})
 		require.NoError(t, w.Run(w.Now+10*time.Second, nil))
-		got := share(t, w, 30*time.Second, s.Goodput)
+		got := share(t, w, 20*time.Second, s.Goodput)
 		t.Logf("%v at %g %%: %.3f of the link, %d time-outs", c.control, c.loss*100, got, s.Timeouts)
 		require.GreaterOrEqual(t, got, c.least, "%v at %g", c.control, c.loss)
 		require.LessOrEqual(t, got, c.most, "%v at %g", c.control, c.loss)

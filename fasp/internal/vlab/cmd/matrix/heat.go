@@ -33,6 +33,7 @@ const (
 	gap                = 34
 	titleHigh          = 74
 	legendHigh         = 96
+	swatch             = 92 // of the legend
 )
 
 // heatMap draws the matrix as SVG: a panel for each rate, round trips from left to right, losses downward.
@@ -41,7 +42,7 @@ func heatMap(m *matrix) string {
 	wide, high := leftOf+cellWide*len(rtts), above+cellHigh*len(losses)
 	const columns = 2
 	rows := (len(rates) + columns - 1) / columns
-	width, height := gap+columns*(wide+gap), titleHigh+rows*(high+gap)+legendHigh
+	width, height := max(gap+columns*(wide+gap), 2*gap+len(steps)*swatch), titleHigh+rows*(high+gap)+legendHigh
 	var d drawing
 	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="Helvetica, Arial, sans-serif" role="img">`+"\n", width, height, width, height)
 	d.printf("<title>%s</title>\n", escape("Steady goodput of "+m.Subject+" over the limit"))
@@ -126,7 +127,6 @@ func (d *drawing) ahead(x, y int, ink string) {
 }
 
 func (d *drawing) legend(x, y int, m *matrix) {
-	const swatch = 92
 	for i, s := range steps {
 		d.printf(`<rect x="%d" y="%d" width="%d" height="16" fill="%s"/>`+"\n", x+i*swatch, y, swatch, s.fill)
 		d.text(x+i*swatch+2, y+31, 12, "start", "#444444", s.label)
@@ -147,7 +147,7 @@ func share(v float64) string {
 	switch {
 	case v >= 0.1:
 		return fmt.Sprintf("%.3f", v)
-	case v >= 0.001:
+	case v >= 0.0001 || v == 0:
 		return fmt.Sprintf("%.4f", v)
 	}
 	return fmt.Sprintf("%.0e", v)
