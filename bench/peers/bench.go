@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -100,7 +101,9 @@ func (b *bench) once(ctx context.Context, p peer, rtt, loss float64) (got metere
 	cmd.Env = append(cmd.Environ(), "SELF="+b.self, "OUT="+out, "DIR="+dir, "LIMIT="+b.limit.String(), fmt.Sprintf("MBIT=%g", b.rate/1e6), fmt.Sprintf("KBIT=%.0f", b.rate/1e3))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it has namespaces to remove
+	// It has namespaces to remove, which a second signal would keep it from.
+	stop := sync.OnceFunc(func() { cmd.Process.Signal(syscall.SIGTERM) })
+	cmd.Cancel = func() error { stop(); return nil }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
 		return got, stats, err
@@ -114,7 +117,7 @@ func (b *bench) once(ctx context.Context, p peer, rtt, loss float64) (got metere
 			waiting = false
 		case <-time.After(50 * time.Millisecond):
 			if _, err := os.Stat(out); err == nil {
-				cmd.Process.Signal(syscall.SIGTERM)
+				stop()
 				<-ended
 				waiting = false
 			}
