@@ -53,6 +53,8 @@ type bbr struct {
 
 	probeDone  time.Duration // 0 = the queue is not empty yet
 	probeRound bool
+	// Packets sent while so many had been delivered belong to PROBE_RTT: that they came slowly says nothing.
+	slowFrom, slowTo uint64
 
 	recovering   bool
 	conservation bool
@@ -87,11 +89,14 @@ func (b *bbr) onAck(e *tcpEvent) {
 		b.roundEnd = e.delivered
 		b.round++
 	}
-	if e.rate > 0 {
+	slow := b.slowTo > 0 && e.then >= b.slowFrom && e.then <= b.slowTo
+	if e.rate > 0 && (!slow || e.rate >= b.bandwidth.max()) {
 		b.bandwidth.add(b.round, e.rate)
 	}
 	b.cycle(e)
-	b.checkFull()
+	if b.newRound && !slow {
+		b.checkFull()
+	}
 	if b.state == bbrStartup && b.filled {
 		b.state, b.pacingGain, b.windowGain = bbrDrain, 1/bbrHighGain, bbrHighGain
 	}
@@ -135,7 +140,7 @@ func (b *bbr) enterProbeBW(now time.Duration) {
 
 // checkFull finds that three rounds brought no quarter more.
 func (b *bbr) checkFull() {
-	if b.filled || !b.newRound {
+	if b.filled {
 		return
 	}
 	if bw := b.bandwidth.max(); bw >= 1.25*b.full {
@@ -155,11 +160,12 @@ func (b *bbr) probeRTT(e *tcpEvent) {
 	if b.state != bbrProbeRTT && b.expired {
 		b.save()
 		b.state, b.pacingGain, b.windowGain = bbrProbeRTT, 1, 1
-		b.probeDone = 0
+		b.probeDone, b.slowFrom = 0, e.delivered
 	}
 	if b.state != bbrProbeRTT {
 		return
 	}
+	b.slowTo = e.delivered + uint64(e.after)
 	switch {
 	case b.probeDone == 0:
 		if e.after <= bbrMinWindow {
