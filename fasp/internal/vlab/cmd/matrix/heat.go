@@ -137,9 +137,12 @@ func (d *drawing) legend(x, y int, m *matrix) {
 		d.text(x+cellWide+8, y+20, 12, "start", "#444444", fmt.Sprintf("missed the bar of %g", m.Bar))
 		x += 260
 	}
-	d.ahead(x, y+12, "#000000")
-	d.text(x+16, y+20, 12, "start", "#444444", "a model of TCP reached over 1 % more")
-	d.text(x+270, y+20, 12, "start", "#444444", "grey: not run")
+	if !isPeer(m.Subject) {
+		d.ahead(x, y+12, "#000000")
+		d.text(x+16, y+20, 12, "start", "#444444", "a model of TCP reached over 1 % more")
+		x += 270
+	}
+	d.text(x, y+20, 12, "start", "#444444", "grey: not run")
 }
 
 // share writes a share with the digits that its size deserves.

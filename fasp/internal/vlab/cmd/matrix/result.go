@@ -112,14 +112,14 @@ func (c *cell) summarise() {
 // clearly is by how much a TCP has to be ahead to be marked: without encryption 0.7 % more of its packets is payload.
 const clearly = 1.01
 
-// judge marks cells that miss the bar, and those where a model of TCP reached more according to its own file.
+// judge marks cells that miss the bar and, of a policy, those where a model of TCP reached more according to its own file.
 func (m *matrix) judge(format string) {
 	for _, c := range m.Cells {
 		c.Missed = len(c.Errors) > 0 || c.Worst.Share < m.Bar
 		c.Ahead = nil
 	}
 	for _, s := range subjects {
-		if s.peer == 0 || s.name == m.Subject {
+		if s.peer == 0 || isPeer(m.Subject) {
 			continue
 		}
 		var peer matrix
@@ -133,6 +133,11 @@ func (m *matrix) judge(format string) {
 			}
 		}
 	}
+}
+
+func isPeer(name string) bool {
+	s, err := subjectOf(name)
+	return err == nil && s.peer != 0
 }
 
 func (m *matrix) find(rate float64, rtt int, percent float64) *cell {
@@ -187,7 +192,7 @@ func (m *matrix) write(name string) error {
 func (m *matrix) print(w io.Writer) {
 	rates, rtts, losses := m.axes()
 	for _, rate := range rates {
-		fmt.Fprintf(w, "\n%s at %s, share of the limit in steady state (worst seed); ! missed, < a TCP is ahead\n%10s", m.Subject, rateName(rate), "loss")
+		fmt.Fprintf(w, "\n%s at %s, share of the limit in steady state, worst seed; ! missed, < a TCP is ahead\n%10s", m.Subject, rateName(rate), "loss")
 		for _, rtt := range rtts {
 			fmt.Fprintf(w, "%10s", fmt.Sprintf("%d ms", rtt))
 		}
@@ -218,7 +223,14 @@ func (m *matrix) print(w io.Writer) {
 			fmt.Fprintf(w, "MISSED %v: share %.4f, excess %.4f, queue p95 %g ms %s\n", c, c.Worst.Share, c.Worst.Excess, c.Worst.Queue95ms, strings.Join(c.Errors, " "))
 		}
 	}
-	fmt.Fprintf(w, "%d cells, %d missed the bar of %g, a TCP is ahead in %d; the worst is %v with %.4f\n", len(m.Cells), missed, m.Bar, ahead, worst, worst.Worst.Share)
+	fmt.Fprintf(w, "%d cells, %d missed", len(m.Cells), missed)
+	if m.Bar > 0 {
+		fmt.Fprintf(w, " the bar of %g", m.Bar)
+	}
+	if !isPeer(m.Subject) {
+		fmt.Fprintf(w, ", a TCP is ahead in %d", ahead)
+	}
+	fmt.Fprintf(w, "; the worst is %v with %.4f\n", worst, worst.Worst.Share)
 	for _, rate := range rates {
 		m.printRate(w, rate)
 	}
