@@ -77,3 +77,14 @@ func (s Samples) Quantile(q float64) time.Duration {
 	t := slices.Sorted(slices.Values(s))
 	return t[min(int(q*float64(len(t))), len(t)-1)]
 }
+
+// Above returns for how long the samples, which are dt apart, were above the limit.
+func (s Samples) Above(limit, dt time.Duration) time.Duration {
+	n := 0
+	for _, v := range s {
+		if v > limit {
+			n++
+		}
+	}
+	return time.Duration(n) * dt
+}

@@ -45,8 +45,8 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// share runs sessions that join one after another, three seconds apart, and returns what each got in the last five of 30 seconds.
-func share(t *testing.T, link simnet.Impair, sessions ...Options) (rates []float64, queue time.Duration) {
+// join runs sessions that join one after another, three seconds apart, and returns what each got in the last five of 30 seconds.
+func join(t *testing.T, link simnet.Impair, sessions ...Options) (rates []float64, queue time.Duration) {
 	t.Helper()
 	w := New(1, link, link)
 	series := make([]*Series, len(sessions))
@@ -78,20 +78,20 @@ func TestShare(t *testing.T) {
 					t.Skip("many packets: not in -short")
 				}
 				t.Parallel()
-				rates, q := share(t, link, make([]Options, n)...)
+				rates, q := join(t, link, make([]Options, n)...)
 				t.Logf("%.3g, queue %v", rates, q)
 				require.GreaterOrEqual(t, Jain(rates...), 0.95)
 			})
 		}
 		t.Run(fmt.Sprintf("high beside fair %v", rtt), func(t *testing.T) {
 			t.Parallel()
-			r, _ := share(t, link, high, fair)
+			r, _ := join(t, link, high, fair)
 			t.Logf("%.3g", r)
 			require.InDelta(t, 2, r[0]/r[1], 0.6)
 		})
 		t.Run(fmt.Sprintf("low beside fair %v", rtt), func(t *testing.T) {
 			t.Parallel()
-			r, _ := share(t, link, low, fair)
+			r, _ := join(t, link, low, fair)
 			t.Logf("%.3g", r)
 			require.Greater(t, r[1], 2*r[0], "low yields")
 			require.Greater(t, r[0], 100e3, "and lives")

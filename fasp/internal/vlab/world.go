@@ -12,6 +12,7 @@ type Packet struct {
 	flow   int32
 	pn     uint64
 	frames []byte
+	ack    *tcpAck // of a TCP
 	block  uint32
 	n      int32
 	size   int32 // IP bytes
@@ -26,7 +27,7 @@ type Packet struct {
 type Host interface {
 	// Wake lets the host send by out what it may at now; it returns when it wants to be woken if nothing arrives before.
 	Wake(now time.Duration, out func(p Packet)) time.Duration
-	// Receive takes a packet. Wake follows.
+	// Receive takes a packet, which is valid until it returns. Wake follows.
 	Receive(now time.Duration, p *Packet)
 }
 
@@ -38,9 +39,10 @@ type World struct {
 	rate     float64
 	delay    time.Duration // both ways together
 
-	flows  []*flow
-	events []event
-	err    error
+	flows   []*flow
+	events  []event
+	arrived Packet // what a host is given
+	err     error
 }
 
 type event struct {
@@ -50,6 +52,7 @@ type event struct {
 
 type flow struct {
 	hosts [2]Host // sender, receiver
+	out   [2]func(p Packet)
 	at    [2]time.Duration
 	// Further delay of this flow alone, before the bottleneck (forward) and behind it (backward); nil = none.
 	before, behind *simnet.Link[Packet]
@@ -70,6 +73,10 @@ func (w *World) Add(sender, receiver Host, extra time.Duration) {
 	if extra > 0 {
 		f.before = simnet.NewLink[Packet](simnet.Impair{Delay: extra / 2}, 1)
 		f.behind = simnet.NewLink[Packet](simnet.Impair{Delay: extra - extra/2}, 1)
+	}
+	i := int32(len(w.flows))
+	for side := range f.out {
+		f.out[side] = func(p Packet) { w.send(i, side, p) }
 	}
 	w.flows = append(w.flows, f)
 }
@@ -133,10 +140,10 @@ func (w *World) Run(until time.Duration, stop func() bool) error {
 			fn()
 		}
 		w.arrivals()
-		for i, f := range w.flows {
+		for _, f := range w.flows {
 			for side := range f.hosts {
 				if f.at[side] <= w.Now {
-					f.at[side] = f.hosts[side].Wake(w.Now, func(p Packet) { w.send(int32(i), side, p) })
+					f.at[side] = f.hosts[side].Wake(w.Now, f.out[side])
 				}
 			}
 		}
@@ -175,27 +182,28 @@ func (w *World) arrivals() {
 		}
 	}
 	for p, ok := w.Forward.Recv(w.Now); ok; p, ok = w.Forward.Recv(w.Now) {
-		w.give(&p, 1)
+		w.give(p, 1)
 	}
 	for p, ok := w.Backward.Recv(w.Now); ok; p, ok = w.Backward.Recv(w.Now) {
 		if f := w.flows[p.flow]; f.behind != nil {
 			f.behind.Send(w.Now, p, int(p.size))
 			continue
 		}
-		w.give(&p, 0)
+		w.give(p, 0)
 	}
 	for _, f := range w.flows {
 		if f.behind == nil {
 			continue
 		}
 		for p, ok := f.behind.Recv(w.Now); ok; p, ok = f.behind.Recv(w.Now) {
-			w.give(&p, 0)
+			w.give(p, 0)
 		}
 	}
 }
 
-func (w *World) give(p *Packet, side int) {
+func (w *World) give(p Packet, side int) {
 	f := w.flows[p.flow]
-	f.hosts[side].Receive(w.Now, p)
+	w.arrived = p // a pointer to p itself would cost an allocation for each packet
+	f.hosts[side].Receive(w.Now, &w.arrived)
 	f.at[side] = w.Now
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// link is what all measurements have in common.
+type link struct {
+	rate  float64 // bit/s
+	queue time.Duration
+}
+
+// bench runs peers on the link.
+type bench struct {
+	link
+	limit   time.Duration
+	dir     string // work folder
+	self    string
+	wanlink string
+	count   int
+}
+
+// newBench builds the link's program; the current folder is this module's.
+func newBench(ctx context.Context, l link, limit time.Duration) (*bench, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	base := "/dev/shm" // programs that write files shall not be measured by the disk
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		base = ""
+	}
+	dir, err := os.MkdirTemp(base, "tradewind-peers-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{link: l, limit: limit, dir: dir, self: self, wanlink: filepath.Join(dir, "wanlink")}
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.wanlink, "./internal/wanlink/cmd/wanlink")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.close()
+		return nil, fmt.Errorf("build wanlink: %w: %s", err, out)
+	}
+	return b, nil
+}
+
+func (b *bench) close() { os.RemoveAll(b.dir) }
+
+// peer is a transport. Server and client are shell commands; the server's writes what arrived into $OUT.
+type peer struct {
+	name           string
+	server, client string
+	ready          func(ctx context.Context) error // installs what is missing; nil when it can be run
+}
+
+// measure runs a peer once. An error is part of the result: the other peers go on.
+func (b *bench) measure(ctx context.Context, p peer, rtt, loss float64) result {
+	r := result{Peer: p.name, RTTms: rtt, LossPercent: loss}
+	got, stats, err := b.once(ctx, p, rtt, loss)
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Mbit = rateOf(got.Bins)
+	r.LateMbit = rateOf(got.Bins[len(got.Bins)/2:])
+	r.Share = r.LateMbit * 1e6 / (b.rate * 1440 / 1500 * (1 - stats.LossForward))
+	r.Overruns = stats.Overruns
+	return r
+}
+
+// linkStats is what wanlink says at its end.
+type linkStats struct {
+	Event       string  `json:"event"`
+	LossForward float64 `json:"loss_forward"`
+	Overruns    int64   `json:"overruns"`
+}
+
+func (b *bench) once(ctx context.Context, p peer, rtt, loss float64) (got metered, stats linkStats, err error) {
+	b.count++
+	dir := filepath.Join(b.dir, strconv.Itoa(b.count))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return got, stats, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "out")
+	patience := b.limit + 20*time.Second
+	cmd := exec.CommandContext(ctx, b.wanlink, "tun", "--timeout", patience.String(),
+		"--rate", strconv.FormatFloat(b.rate, 'f', 0, 64), "--rtt", fmt.Sprintf("%gms", rtt), "--loss", strconv.FormatFloat(loss/100, 'f', -1, 64),
+		"--queue", b.queue.String(), "--server", p.server, "--client", p.client)
+	cmd.Env = append(cmd.Environ(), "SELF="+b.self, "OUT="+out, "DIR="+dir, "LIMIT="+b.limit.String(), fmt.Sprintf("MBIT=%g", b.rate/1e6), fmt.Sprintf("KBIT=%.0f", b.rate/1e3))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// It has namespaces to remove, which a second signal would keep it from.
+	stop := sync.OnceFunc(func() { cmd.Process.Signal(syscall.SIGTERM) })
+	cmd.Cancel = func() error { stop(); return nil }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Start(); err != nil {
+		return got, stats, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// The receiver is done when its file is there; what the sender thinks does not matter.
+	for waiting := true; waiting; {
+		select {
+		case err = <-ended:
+			waiting = false
+		case <-time.After(50 * time.Millisecond):
+			if _, err := os.Stat(out); err == nil {
+				stop()
+				<-ended
+				waiting = false
+			}
+		}
+	}
+	for line := range bytes.Lines(stdout.Bytes()) {
+		if json.Unmarshal(line, &stats) == nil && stats.Event == "stats" {
+			break
+		}
+	}
+	text, rerr := os.ReadFile(out)
+	if rerr != nil {
+		return got, stats, fmt.Errorf("nothing arrived: %w: %s", errors.Join(err, ctx.Err()), tail(stderr.Bytes()))
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		return got, stats, err
+	}
+	if len(got.Bins) < 2 {
+		return got, stats, errors.New("it ended at once")
+	}
+	return got, stats, nil
+}
+
+func tail(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	return bytes.TrimSpace(b[max(0, len(b)-300):])
+}
