@@ -74,6 +74,8 @@ type Adaptive struct {
 	guard guard
 	lid   lid
 	drain drain
+
+	compete compete
 }
 
 // NewAdaptive returns a controller for a path.
@@ -199,7 +201,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 	a.last = s.Now
 	a.rtt, a.base = max(s.Smooth, time.Millisecond), s.Base
 	congested := a.guard.onSample(s)
-	a.drain.onSample(s)
+	drained := a.drain.onSample(s)
 	if s.Limited && s.Queue < 20*time.Millisecond {
 		// The rate was not used: it says nothing about the path, except when it was too high all the same.
 		a.marks.clear()
@@ -208,6 +210,11 @@ func (a *Adaptive) OnSample(s *Sample) {
 	a.marks.add(mark{s.Arrived, s.Sent, s.Through, s.Acked, s.Now, s.Queue})
 	a.queue = a.marks.queue(s.Now, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)))
 	if a.drain.on || s.Sent < a.drain.resumed {
+		return
+	}
+	a.watch(s, drained)
+	if a.compete.on {
+		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, a.weight), Min), 2*a.ceiling)
 		return
 	}
 	// Where a queue shows, the law deals with it; loss alone is the sign of a shallow buffer or a policer.

@@ -12,6 +12,9 @@ type drain struct {
 	resumed time.Duration // packets sent before this tell nothing of the rate
 	queue   time.Duration // the largest seen in the last round trips
 	seen    time.Duration
+	begun   time.Duration
+	least   time.Duration // queue of what was sent in the last drain and right after it
+	watched bool
 }
 
 // plan sets the time of the next drain.
@@ -20,10 +23,20 @@ func (d *drain) plan(now, wall, rtt time.Duration) {
 	d.at = t - t%drainEvery + drainEvery - wall - rtt/2
 }
 
-func (d *drain) onSample(s *Sample) {
+// onSample returns the least queue of a drain that has been reported of, or a negative time.
+func (d *drain) onSample(s *Sample) (drained time.Duration) {
 	if s.Queue > d.queue || s.Now-d.seen > 2*s.Smooth+50*time.Millisecond {
 		d.queue, d.seen = s.Queue, s.Now
 	}
+	switch {
+	case !d.watched || s.Sent < d.begun:
+	case d.on || s.Sent < d.resumed+20*time.Millisecond:
+		d.least = min(d.least, s.Queue)
+	default:
+		d.watched = false
+		return d.least
+	}
+	return -1
 }
 
 // Next implements Controller.
@@ -48,7 +61,7 @@ func (a *Adaptive) Tick(now time.Duration) {
 			d.plan(now, a.set.Wall, a.rtt)
 			return
 		}
-		d.on = true
+		d.on, d.begun, d.watched, d.least = true, now, true, time.Hour
 		rest := drainRest
 		if max(a.best.cur, a.best.prev) < shared*a.capacity {
 			rest = drainBusy
