@@ -48,6 +48,10 @@ type Config struct {
 	// Rates are those a session starts with; see Conn.SetRates.
 	Rates Rates
 
+	// Paths remembers what paths take from one session to the next, and what the sessions of now know; nil means that an endpoint
+	// keeps its own for as long as it lives.
+	Paths *Paths
+
 	// IdleTimeout ends a session in which nothing authentic arrives; 0 means 60 s, at least 1 s. The smaller of both sides' holds.
 	IdleTimeout time.Duration
 
@@ -103,6 +107,9 @@ func (c Config) withDefaults(ipv6 bool) Config {
 	}
 	if c.MaxHalfOpen == 0 {
 		c.MaxHalfOpen = 1024
+	}
+	if c.Paths == nil {
+		c.Paths = new(Paths)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -94,6 +94,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 	if h.peer.IdleMS != 0 {
 		idle = min(idle, max(time.Second, time.Duration(min(h.peer.IdleMS, 1<<32))*time.Millisecond))
 	}
+	knownRate, knownRTT := e.cfg.Paths.know(peer.Addr(), rtt, time.Now())
 	overhead := 28
 	if peer.Addr().Is6() {
 		overhead = 48
@@ -106,6 +107,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
 			Rates: coreRates(e.cfg.Rates), Wall: time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
+			KnownRate: int64(knownRate), KnownRTT: knownRTT,
 		}),
 		scratch: make([]byte, 0, wire.MaxDatagram),
 	}

@@ -34,6 +34,7 @@ type connLoop struct {
 	forged    uint64
 	rekeys    uint64
 	started   time.Duration
+	noted     time.Duration // when Paths was told last
 	fatal     error
 }
 
@@ -67,6 +68,7 @@ func (c *Conn) run() {
 			}
 		}
 		l.publish(now)
+		l.notePath(now)
 		if l.finished(now) {
 			break
 		}
@@ -299,6 +301,17 @@ func (l *connLoop) stats(now time.Duration) Stats {
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
 		Dropped: k.Dropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
+	}
+}
+
+// notePath remembers once a second what the path takes.
+func (l *connLoop) notePath(now time.Duration) {
+	if now-l.noted < time.Second && l.fatal == nil {
+		return
+	}
+	l.noted = now
+	if rate, rtt := l.core.Known(), l.core.MinRTT(); rate > 0 && rtt > 0 {
+		l.c.e.cfg.Paths.note(l.c.peer.Load().Addr(), Rate(rate), rtt, time.Now())
 	}
 }
 

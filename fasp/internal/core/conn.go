@@ -24,7 +24,7 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, KnownRate and Wall must be set.
+// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, KnownRate, KnownRTT and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
@@ -45,6 +45,7 @@ type Config struct {
 
 	Rates     Rates
 	KnownRate int64         // what an earlier session reached on this path, bit/s, 0 = unknown
+	KnownRTT  time.Duration // least round trip that other sessions see at this time, 0 = unknown
 	Wall      time.Duration // what an ordinary clock reads when Now's clock reads 0, for drains at the same time; 0 will do
 }
 
@@ -178,6 +179,9 @@ func New(cfg Config) *Conn {
 	}
 	c.rtt.min.window, c.delays.back.window = baseWindow, backWindow
 	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
+	if cfg.KnownRTT > 0 {
+		c.rtt.min.add(cfg.Now, cfg.KnownRTT)
+	}
 	c.work(cfg.Now)
 	c.nextSkip = 16 + c.rng.Uint64N(c.skipGap)
 	c.SetRates(cfg.Now, cfg.Rates)

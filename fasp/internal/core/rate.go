@@ -36,7 +36,7 @@ func (c *Conn) SetRates(now time.Duration, r Rates) {
 		} else {
 			set := rate.Settings{Policy: r.Policy, Packet: c.fullPacket(), RTT: c.RTT(), Now: now, Wall: c.cfg.Wall, Known: float64(c.cfg.KnownRate)}
 			if c.law != nil {
-				set.Rate = float64(c.rateNow)
+				set.Rate = min(c.law.Known(), float64(c.rateNow)) // 0 if nothing was sent yet: the law starts as usual
 			}
 			c.law = rate.NewAdaptive(set)
 		}
@@ -79,6 +79,9 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 	}
 	c.rateNow = rate
 }
+
+// Known returns what the path was seen to take lately, bit/s, 0 = nothing is known.
+func (c *Conn) Known() int64 { return int64(c.law.Known()) }
 
 // tickLaw lets the law do what is due.
 func (c *Conn) tickLaw(now time.Duration) {

@@ -54,6 +54,7 @@ type Adaptive struct {
 	r       float64
 	ceiling float64
 
+	goal      float64 // of the start, once half of it has passed
 	capacity  float64 // of the bottleneck by trains, 0 = not known
 	trains    [3]float64
 	nTrains   int
@@ -93,7 +94,7 @@ func NewAdaptive(s Settings) *Adaptive {
 	case s.Rate > 0:
 		a.r, a.phase = s.Rate, steady
 	case s.Known > 0:
-		a.r, a.phase, a.capacity, a.hold = s.Known*firstShare, half, s.Known, s.Now
+		a.r, a.phase, a.goal, a.hold = s.Known*firstShare, half, s.Known, s.Now
 	default:
 		// Ten packets a round trip, as RFC 6928, but no less than a packet each 5 ms.
 		a.r = max(float64(10*s.Packet*8)/a.rtt.Seconds(), float64(s.Packet*8)/0.005)
@@ -109,6 +110,14 @@ func (a *Adaptive) Rate() float64 {
 		return a.r * drainShare
 	}
 	return a.r
+}
+
+// Known implements Controller.
+func (a *Adaptive) Known() float64 {
+	if a.phase != steady || a.compete.on {
+		return 0
+	}
+	return max(a.best.cur, a.best.prev)
 }
 
 // SetCeiling implements Controller.
@@ -159,8 +168,12 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 	a.capacity = a.median()
 	// The next train takes as long as is needed to measure it well.
 	a.trainLen = a.packets(trainTime)
-	if a.phase == blind {
+	switch {
+	case a.phase == half && a.set.Known == 0:
+		a.goal = a.capacity
+	case a.phase == blind:
 		a.phase = half
+		a.goal = rate
 		a.r = max(a.r, rate*firstShare)
 		a.hold = now
 		a.trainAt = now
@@ -275,7 +288,7 @@ func (a *Adaptive) halfSample(s *Sample) {
 		return
 	}
 	a.phase = steady
-	a.r = max(a.r, a.capacity*nextShare)
+	a.r = max(a.r, a.goal*nextShare)
 	a.hold = s.Now
 }
 

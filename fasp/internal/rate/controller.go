@@ -46,6 +46,8 @@ type Controller interface {
 	SetCeiling(rate float64)
 	// Rate returns the rate wanted, before the ceiling.
 	Rate() float64
+	// Known returns what the path was seen to take lately, bit/s, 0 = nothing is known yet.
+	Known() float64
 	// Train returns how many packets the next train should have, 0 = none is wanted now. A train that was begun is told by TrainSent.
 	Train(now time.Duration) int
 	TrainSent(now time.Duration)
@@ -58,10 +60,29 @@ type Controller interface {
 }
 
 // Steady is the controller of policy fixed: it keeps the ceiling.
-type Steady struct{ ceiling float64 }
+type Steady struct {
+	ceiling float64
+	marks   marks
+	known   float64
+}
 
 // OnSample implements Controller.
-func (s *Steady) OnSample(*Sample) {}
+func (s *Steady) OnSample(m *Sample) {
+	if m.Limited {
+		s.marks.clear()
+		return
+	}
+	s.marks.add(mark{m.Arrived, m.Sent, m.Through, m.Acked, m.Now, m.Queue})
+	if d, span := s.marks.rate(m.Smooth, 0); span >= m.Smooth {
+		s.known = min(d, s.marks.acked(m.Smooth)/max(1-lossOf(m), 0.05))
+	}
+}
+
+// lossOf returns the share lost since the session's beginning.
+func lossOf(m *Sample) float64 { return float64(m.Lost) / float64(max(m.Lost+m.Acked, 1)) }
+
+// Known implements Controller.
+func (s *Steady) Known() float64 { return s.known }
 
 // OnCapacity implements Controller.
 func (s *Steady) OnCapacity(time.Duration, float64, bool) {}

@@ -22,6 +22,7 @@ type dialer struct {
 	trust      trust
 	idle       time.Duration // see fasp.Config.IdleTimeout
 	handshake  time.Duration // see fasp.Config.HandshakeTimeout
+	paths      *fasp.Paths   // may be nil
 	log        *slog.Logger
 }
 
@@ -38,7 +39,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 			shown = fp
 			return d.trust.verify(addr, fp)
 		},
-		Ciphers: list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log,
+		Ciphers: list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths,
 	}
 	if spec.Direction == transfer.Send {
 		cfg.Rates = spec.Rates

@@ -122,8 +122,15 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if d.idle < time.Second || d.idle > 24*time.Hour {
 		return nil, usagef("--idle-timeout %s: want 1 to 86400 seconds", o.idleTimeout)
 	}
+	stateDir := ""
 	if dir, err := p.Env.StateDir(); err == nil {
+		stateDir = dir
 		cfg.StateDir = filepath.Join(dir, "transfers")
+	}
+	if !o.direct {
+		known := openPaths(stateDir, log)
+		d.paths = known.paths
+		defer known.save()
 	}
 	if host, err := os.Hostname(); err == nil {
 		cfg.Origin = host
