@@ -101,8 +101,9 @@ type Conn struct {
 	echoSent        uint64
 	blocked         bool
 	dataAcked       bool
-	dataLost        int // data packets declared lost since one was acknowledged
-	lossRounds      int // reports that declared data lost since then
+	dataLost        int           // data packets declared lost since one was acknowledged
+	lossRounds      int           // reports that declared data lost since then
+	lossBegan       time.Duration // when the first of those was declared lost
 	breaker         breaker
 	rateNow         int64 // bit/s, never 0
 

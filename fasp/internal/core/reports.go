@@ -418,7 +418,9 @@ func (c *Conn) findLost(now time.Duration) {
 		case kindMessage:
 			c.msgOut.onLost(e.block, pn)
 		case kindData:
-			c.dataLost++
+			if c.dataLost++; c.dataLost == 1 {
+				c.lossBegan = now
+			}
 			if b := c.out.get(e.block); b != nil && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
 				c.out.markLost(b, int(e.sym))
 			}

@@ -384,11 +384,12 @@ func (c *Conn) Check(now time.Duration) error {
 	}
 	// Reports come, so small packets pass, but of all data packets none arrives. One report is no proof, as after an outage a
 	// small packet may be the first to get through; if data did pass before, it takes more of them.
-	rounds := 3
+	rounds, wait := 3, 2*time.Second
 	if c.dataAcked {
-		rounds = 8
+		rounds, wait = 8, 6*time.Second
 	}
-	if c.dataLost >= 32 && c.lossRounds >= rounds {
+	// A full queue, too, may take small packets and drop large ones for a while.
+	if c.dataLost >= 32 && c.lossRounds >= rounds && now >= c.lossBegan+wait {
 		return ErrMTU
 	}
 	return nil

@@ -15,8 +15,11 @@ const (
 	nextShare  = 0.95 // once it is
 	drainEvery = 10 * time.Second
 	drainShare = 0.25
+	quickDrain = drainEvery / 4         // after one that did not empty the queue
+	maxQuick   = 1                      // of them in a row
 	drainRest  = 20 * time.Millisecond  // longer than reports are apart
 	drainBusy  = 120 * time.Millisecond // where others share the link: they, their clocks and their paths differ, and may see a longer queue
+	drainFirst = 300 * time.Millisecond // the same for the first one, when what was measured at the start may be far from the truth
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
@@ -52,6 +55,7 @@ type Adaptive struct {
 	low     bool
 	phase   phase
 	r       float64
+	first   float64 // rate of the start, as low as any
 	ceiling float64
 
 	goal      float64 // of the start, once half of it has passed
@@ -61,6 +65,7 @@ type Adaptive struct {
 	trainLen  int
 	trainAt   time.Duration // of the next
 	trainsOut int
+	trainSent time.Duration // the last one
 
 	hold  time.Duration // no change before a packet sent after this is reported
 	boost float64       // of the own queue while the link has room
@@ -99,6 +104,7 @@ func NewAdaptive(s Settings) *Adaptive {
 		// Ten packets a round trip, as RFC 6928, but no less than a packet each 5 ms.
 		a.r = max(float64(10*s.Packet*8)/a.rtt.Seconds(), float64(s.Packet*8)/0.005)
 		a.r = min(a.r, 20e6)
+		a.first = a.r
 	}
 	a.drain.plan(s.Now, s.Wall, a.rtt)
 	return a
@@ -155,6 +161,7 @@ func (a *Adaptive) Train(now time.Duration) int {
 // TrainSent implements Controller.
 func (a *Adaptive) TrainSent(now time.Duration) {
 	a.trainsOut++
+	a.trainSent = now
 	a.trainAt = now + trainEvery + time.Duration(a.trainsOut*7%5)*100*time.Millisecond
 }
 
@@ -213,8 +220,12 @@ func (a *Adaptive) OnSample(s *Sample) {
 	}
 	a.last = s.Now
 	a.rtt, a.base = max(s.Smooth, time.Millisecond), s.Base
+	a.guard.lowRate(s, a.phase == blind && a.r <= a.first || a.phase == half && s.Sent < a.hold || a.drain.watched && s.Sent >= a.drain.begun)
 	congested := a.guard.onSample(s)
 	drained := a.drain.onSample(s)
+	if drained >= 0 {
+		a.drain.again(s.Now, drained, a.set.Wall, a.rtt, a.compete.on)
+	}
 	if s.Limited && s.Queue < 20*time.Millisecond {
 		// The rate was not used: it says nothing about the path, except when it was too high all the same.
 		a.marks.clear()
@@ -271,7 +282,13 @@ func (a *Adaptive) blindSample(s *Sample) {
 		return
 	}
 	step := min(1, a.gap.Seconds()/a.loop().Seconds())
-	a.r = min(a.r*math.Pow(2, step), 2*a.ceiling)
+	factor := 2.0
+	if a.trainsOut > 0 && s.Sent > a.trainSent+a.gap {
+		// The train did not come through. That is how a queue looks that somebody keeps full: what comes at once finds no room.
+		factor = 1.1
+		a.trainAt = min(a.trainAt, a.trainSent+2*a.loop())
+	}
+	a.r = min(a.r*math.Pow(factor, step), 2*a.ceiling)
 }
 
 // halfSample waits until half of the capacity has been seen to pass, and goes on to nearly all of it.
@@ -281,6 +298,10 @@ func (a *Adaptive) halfSample(s *Sample) {
 	}
 	d, _ := a.marks.rate(a.loop()/2, a.hold)
 	if d == 0 {
+		return
+	}
+	if a.guard.exceeds(s) {
+		a.congested(s)
 		return
 	}
 	if a.queue > a.highQueue(d) {
@@ -330,6 +351,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	r := d + (own*a.boost-q)/t
 	r = max(r, d*0.5, Min)
+	if a.capacity == 0 && a.trainsOut > 0 {
+		// No train has come through: what is lost may be what finds no room, and must not be sent on top.
+		r = max(min(r, a.marks.acked(want)), Min)
+	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }
 
@@ -353,8 +378,8 @@ func (a *Adaptive) congested(s *Sample) {
 	a.lid.set(s.Now, max(pass, Min), a.loop())
 }
 
-// String tells the state, for traces.
+// String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v base %v boost %.1f lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.base, a.boost, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v base %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.base, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
 }

@@ -51,10 +51,10 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	}
 	d := max(a.best.cur, a.best.prev)
 	switch {
-	case k.on && drained >= 0 && drained < emptyQueue:
+	case k.on && drained >= 0 && drained <= emptyQueue && a.drain.quick == 0:
 		k.on = false
 		a.hold, a.boost = s.Now, 1
-	case !k.on && drained > 2*emptyQueue && a.capacity > 0 && d < shared*a.capacity:
+	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
 		k.on = true
 		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
 		k.most, k.reno, k.epoch, k.since = k.window, k.window, s.Now, s.Now

@@ -15,12 +15,33 @@ type drain struct {
 	begun   time.Duration
 	least   time.Duration // queue of what was sent in the last drain and right after it
 	watched bool
+	done    bool // there was one before
+	quick   int  // drains in a row that did not empty the queue, at most maxQuick
 }
 
 // plan sets the time of the next drain.
 func (d *drain) plan(now, wall, rtt time.Duration) {
-	t := now + wall + rtt/2 + drainEvery/20
-	d.at = t - t%drainEvery + drainEvery - wall - rtt/2
+	every := drainEvery
+	if d.quick > 0 {
+		every = quickDrain
+	}
+	t := now + wall + rtt/2 + every/20
+	d.at = t - t%every + every - wall - rtt/2
+}
+
+// again plans the next drain sooner if the last one did not empty the queue: sessions that came when it was long took it for a part of
+// the path, and drained too little; each drain shows them more of it. If a few do not help, the queue is somebody else's.
+func (d *drain) again(now, drained, wall, rtt time.Duration, competing bool) {
+	// Competing is given up in the same way: one empty queue may be the other side's own.
+	switch {
+	case drained <= emptyQueue == !competing:
+		d.quick = 0
+	case d.quick < maxQuick:
+		d.quick++
+		d.plan(now, wall, rtt)
+	default:
+		d.quick = 0
+	}
 }
 
 // onSample returns the least queue of a drain that has been reported of, or a negative time.
@@ -61,10 +82,14 @@ func (a *Adaptive) Tick(now time.Duration) {
 			d.plan(now, a.set.Wall, a.rtt)
 			return
 		}
+		d.done = true
 		d.on, d.begun, d.watched, d.least = true, now, true, time.Hour
 		rest := drainRest
-		if max(a.best.cur, a.best.prev) < shared*a.capacity {
+		if a.capacity == 0 || max(a.best.cur, a.best.prev) < shared*a.capacity {
 			rest = drainBusy
+			if !d.done {
+				rest = drainFirst
+			}
 		}
 		d.until = now + time.Duration(float64(min(d.queue, 200*time.Millisecond))/(1-drainShare)) + rest
 	}

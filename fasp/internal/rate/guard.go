@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// guard tells congestive from random loss: random loss is there at lower rates too.
+// guard tells congestive from random loss: random loss is there at lower rates too, and a burst that loses everything for a while is over
+// before most reports of a round trip could tell of it.
 type guard struct {
 	packet      int
 	since       time.Duration
@@ -14,6 +15,11 @@ type guard struct {
 	least, prev float64 // least loss of a round, in this window and the one before
 	window      time.Duration
 	after       time.Duration // what was sent before this does not count
+
+	// Samples of this round, those of them that lost, and the counts at the last one.
+	samples, lossy      int
+	lastAcked, lastLost uint64
+	low                 bool // this round is at a low rate: it says how much is lost anyway, and nothing else
 }
 
 const guardWindow = 10 * time.Second
@@ -31,27 +37,76 @@ func (g *guard) base() float64 {
 // onSample tells whether the last round trip lost clearly more than was lost at lower rates.
 func (g *guard) onSample(s *Sample) bool {
 	if !g.any || s.Sent < g.after {
-		g.any, g.since, g.acked, g.lost = true, s.Now, s.Acked, s.Lost
+		g.any = true
+		g.begin(s)
 		return false
 	}
+	base := min(g.least, g.prev)
+	if n, l := float64(s.Acked-g.lastAcked+s.Lost-g.lastLost), float64(s.Lost-g.lastLost); n > 0 {
+		g.samples++
+		usual := base
+		if base == 1 {
+			usual = 0.3 // not known yet
+		}
+		if l > n*(usual+0.02) {
+			g.lossy++
+		}
+	}
+	g.lastAcked, g.lastLost = s.Acked, s.Lost
 	acked, lost := float64(s.Acked-g.acked), float64(s.Lost-g.lost)
-	if s.Now-g.since < max(s.Smooth, 10*time.Millisecond) || acked+lost < float64(32*g.packet) {
+	if g.low {
+		return false
+	}
+	if s.Now-g.since < max(s.Smooth, 10*time.Millisecond) || acked+lost < float64(32*g.packet) || g.samples < 5 {
 		return false
 	}
 	n := (acked + lost) / float64(g.packet)
-	p := lost / (acked + lost)
-	g.since, g.acked, g.lost = s.Now, s.Acked, s.Lost
-	base := min(g.least, g.prev)
+	p, upper := g.round(s)
+	most := g.lossy*2 >= g.samples
+	g.begin(s)
 	if s.Now-g.window > guardWindow {
 		g.window, g.prev, g.least = s.Now, g.least, 1
 	}
-	// Smoothing keeps one lucky round from making random loss look congestive: a short round without loss does not mean that there is none.
-	few := (p*n + 2) / (n + 4)
-	g.least = min(g.least, few+2*math.Sqrt(few*(1-few)/n))
+	g.least = min(g.least, upper)
 	if base == 1 {
-		return p > 0.6
+		return most && p > 0.6
 	}
-	return p > base+0.05+4*math.Sqrt(base*(1-base)/n)
+	return most && p > base+0.05+4*math.Sqrt(base*(1-base)/n)
+}
+
+// lowRate tells that packets sent at a low rate are reported now, or, when that is over, takes their loss for what is lost at any rate.
+func (g *guard) lowRate(s *Sample, on bool) {
+	if on == g.low {
+		return
+	}
+	if g.low = on; !on && s.Acked+s.Lost > g.acked+g.lost {
+		_, upper := g.round(s)
+		g.least = min(g.least, upper)
+	}
+	g.begin(s)
+}
+
+// round returns the loss of the round so far, and an upper estimate of it: a short round without loss does not mean that there is none.
+func (g *guard) round(s *Sample) (p, upper float64) {
+	acked, lost := float64(s.Acked-g.acked), float64(s.Lost-g.lost)
+	n := (acked + lost) / float64(g.packet)
+	p = lost / max(acked+lost, 1)
+	few := (p*n + 2) / (n + 4)
+	return p, few + 2*math.Sqrt(few*(1-few)/max(n, 1))
+}
+
+// exceeds tells whether the loss of the round so far is more than is lost at any rate.
+func (g *guard) exceeds(s *Sample) bool {
+	base := min(g.least, g.prev)
+	n := float64(s.Acked-g.acked+s.Lost-g.lost) / float64(g.packet)
+	p, _ := g.round(s)
+	return base < 1 && n >= 32 && p > base+0.05+4*math.Sqrt(base*(1-base)/n)
+}
+
+// begin starts a round.
+func (g *guard) begin(s *Sample) {
+	g.since, g.acked, g.lost = s.Now, s.Acked, s.Lost
+	g.samples, g.lossy, g.lastAcked, g.lastLost = 0, 0, s.Acked, s.Lost
 }
 
 // lid is a rate above which packets were lost. It is lifted now and then, by more each time that nothing is lost.

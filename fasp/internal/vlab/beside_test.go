@@ -11,7 +11,7 @@ import (
 	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
-// beside runs a session and a TCP on 50 Mbit/s, the one that comes later 5 s after the other, and returns what they got from 20 to 60 s, bit/s.
+// beside runs a session and a TCP on 50 Mbit/s, the one that comes later 5 s after the other, and returns what they got from 25 to 65 s, bit/s.
 func beside(t *testing.T, kind Control, policy core.Policy, rtt, queue time.Duration, tcpFirst bool) (ours, theirs float64) {
 	t.Helper()
 	link := simnet.Impair{Rate: 50e6, Delay: rtt / 2, Queue: queue}
@@ -28,7 +28,7 @@ func beside(t *testing.T, kind Control, policy core.Policy, rtt, queue time.Dura
 	}
 	start[first]()
 	w.At(w.Now+5*time.Second, start[1-first])
-	require.NoError(t, w.Run(w.Now+20*time.Second, nil))
+	require.NoError(t, w.Run(w.Now+25*time.Second, nil))
 	a, b := s.Goodput(), tcp.Goodput()
 	require.NoError(t, w.Run(w.Now+40*time.Second, nil))
 	return float64(s.Goodput()-a) * 8 / 40, float64(tcp.Goodput()-b) * 8 / 40

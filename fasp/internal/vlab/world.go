@@ -36,6 +36,7 @@ type World struct {
 	Now      time.Duration
 	Forward  *simnet.Link[Packet] // from senders to receivers
 	Backward *simnet.Link[Packet]
+	Police   *Policer // before the forward bottleneck, nil = none
 	rate     float64
 	delay    time.Duration // both ways together
 
@@ -167,8 +168,36 @@ func (w *World) send(i int32, side int, p Packet) {
 	case f.before != nil:
 		f.before.Send(w.Now, p, int(p.size))
 	default:
+		w.forward(p)
+	}
+}
+
+// forward puts a packet into the bottleneck, if the policer lets it pass.
+func (w *World) forward(p Packet) {
+	if w.Police == nil || w.Police.pass(w.Now, int(p.size)) {
 		w.Forward.Send(w.Now, p, int(p.size))
 	}
+}
+
+// Policer lets a rate pass and drops the rest: a bucket of bytes that is filled at the rate.
+type Policer struct {
+	Rate   float64 // bit/s
+	Bucket float64 // bytes
+	Lost   int
+
+	left float64
+	at   time.Duration
+}
+
+func (p *Policer) pass(now time.Duration, n int) bool {
+	p.left = min(p.Bucket, p.left+(now-p.at).Seconds()*p.Rate/8)
+	p.at = now
+	if p.left < float64(n) {
+		p.Lost++
+		return false
+	}
+	p.left -= float64(n)
+	return true
 }
 
 // arrivals hands over what has arrived by now.
@@ -178,7 +207,7 @@ func (w *World) arrivals() {
 			continue
 		}
 		for p, ok := f.before.Recv(w.Now); ok; p, ok = f.before.Recv(w.Now) {
-			w.Forward.Send(w.Now, p, int(p.size))
+			w.forward(p)
 		}
 	}
 	for p, ok := w.Forward.Recv(w.Now); ok; p, ok = w.Forward.Recv(w.Now) {
