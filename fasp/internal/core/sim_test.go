@@ -20,6 +20,7 @@ type simPacket struct {
 	sym    uint16
 	data   bool
 	last   bool
+	parity bool
 }
 
 // end is one side of a simulated session with what drives it.
@@ -103,7 +104,7 @@ func (s *sim) pump(e *end) {
 		if !e.Next(s.now, &p) {
 			break
 		}
-		q := simPacket{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last}
+		q := simPacket{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, parity: p.Parity}
 		if p.Data {
 			q.block = p.Block.ID
 		} else {
@@ -135,6 +136,9 @@ func (s *sim) deliver(e *end, q *simPacket) {
 		return
 	}
 	h := wire.Short{Data: true, Last: q.last, Block: q.block, Symbol: q.sym, Echo: q.echo}
+	if q.parity {
+		h.Class = wire.ClassParity
+	}
 	r, err := e.OnData(s.now, pn, &h, int(q.n))
 	if err != nil {
 		e.err = err
