@@ -82,3 +82,37 @@ func BenchmarkTail(b *testing.B) {
 		}
 	}
 }
+
+// Where the window is small, so that much is tail and there is little room for parity, and where losses come in bursts, all arrives, with
+// fewer packets than copies took and in no more time.
+func TestTailTightWindow(t *testing.T) {
+	for _, window := range []int64{256 << 10, 1 << 20} {
+		for _, burst := range []bool{false, true} {
+			var took [2]time.Duration
+			var packets [2]uint64
+			for i, parity := range []bool{false, true} {
+				for seed := range uint64(3) {
+					const rate, size = 1e8, 2_000_000
+					link := simnet.Impair{Rate: rate, Queue: 100 * ms, Delay: 50 * ms, Loss: 0.2}
+					if burst {
+						link.Loss, link.Burst = 0.01, simnet.Burst{Mean: 10 * ms, Gap: 100 * ms}
+					}
+					s := newSim(seed, Config{Rates: Rates{Policy: Fixed, Target: rate}, Window: window, Parity: parity, MaxLag: 10 * ms}, link, link)
+					s.a.left = size
+					require.NoError(t, s.run(time.Minute, func() bool {
+						require.LessOrEqual(t, s.b.parityHeld, window/4)
+						n, _ := s.a.Unsettled()
+						return s.a.left == 0 && n == 0
+					}), "seed %d", seed)
+					require.Equal(t, int64(size), s.b.arrived)
+					require.Zero(t, s.b.parityHeld)
+					took[i] += s.a.done - time.Second
+					packets[i] += s.a.Stats.PacketsOut
+				}
+			}
+			t.Logf("window %d KiB, burst %v: %v and %d packets without, %v and %d with parity", window>>10, burst, took[0]/3, packets[0]/3, took[1]/3, packets[1]/3)
+			require.Less(t, packets[1], packets[0])
+			require.Less(t, took[1], took[0]*11/10)
+		}
+	}
+}
