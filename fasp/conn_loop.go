@@ -28,7 +28,8 @@ type connLoop struct {
 	inBlocks  []*Block // whole since the last publish
 	lastClass int      // of buffers: the last whole block's
 	partial   int64    // bytes of buffers of blocks that are not whole
-	closing   []byte   // the CLOSE frame, once this side ends the session
+	parity    parityState
+	closing   []byte // the CLOSE frame, once this side ends the session
 	closeAt   [3]time.Duration
 	closeSent int
 	forged    uint64
@@ -269,6 +270,9 @@ func (l *connLoop) publish(now time.Duration) {
 			l.core.Recycle(b)
 		}
 		l.core.Settled = l.core.Settled[:0]
+		if n, _ := l.core.Unsettled(); n == 0 {
+			l.parity.idle()
+		}
 	}
 	msgs := l.core.Messages()
 	blocks, bytes := l.core.Unsettled()
@@ -297,10 +301,11 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	return Stats{
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
+		ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
 		DataSent: k.DataOut, Resent: k.Resent, StragglerCopies: k.Stragglers, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
-		Dropped: k.Dropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
+		Dropped: k.Dropped + k.ParityDropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
 	}
 }
 
@@ -357,8 +362,8 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	dst := l.scratch[:0]
 	in := l.core.Lookup(h.Block)
 	placed := false
-	if in != nil && !in.Has(int(h.Symbol)) && n <= size {
-		if buf := in.Ref.(*buffer); off+n <= len(buf.data) {
+	if in != nil && h.Class == 0 && !in.Has(int(h.Symbol)) && n <= size {
+		if buf, _ := in.Ref.(*buffer); buf != nil && off+n <= len(buf.data) {
 			dst, placed = buf.data[off:off:off+n], true
 		}
 	}
@@ -372,10 +377,13 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	if err != nil || r.Duplicate {
 		return err
 	}
-	if !placed {
+	if r.Parity {
+		l.keepParity(r.Block, int(h.Symbol), payload)
+	} else if !placed {
 		l.place(r.Block, r.Offset, payload)
 	}
 	if r.Whole {
+		l.decode(r.Block, r.Decode)
 		buf := r.Block.Ref.(*buffer)
 		n := r.Block.Size
 		l.partial -= int64(len(buf.data))
@@ -474,7 +482,13 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		to := main
 		if p.Data {
 			h.Data, h.Block, h.Symbol, h.Last, h.Train = true, p.Block.ID, p.Symbol, p.Last, p.Train
-			payload = p.Block.Ref.(*Block).Data[p.Offset : p.Offset+p.Len]
+			data := p.Block.Ref.(*Block).Data
+			if p.Parity {
+				h.Class = wire.ClassParity
+				payload = l.parity.row(p, data)
+			} else {
+				payload = data[p.Offset : p.Offset+p.Len]
+			}
 		} else if p.Path == candidate {
 			to = l.path.candidate
 		}

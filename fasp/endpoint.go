@@ -25,6 +25,8 @@ type Endpoint struct {
 	epoch      time.Time
 	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
 	buffers    bufferPool
+	codes      codes
+	features   uint64 // of transport parameter 7; what this build knows but in tests
 	batches    chan *udp.Batch
 	greet      chan greeting // nil if this endpoint only dials
 	accepted   chan *Conn
@@ -68,7 +70,7 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 	ip := sock.LocalAddr().Addr()
 	e := &Endpoint{
 		cfg:  cfg.withDefaults(ip.Is6() && !ip.IsUnspecified()),
-		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery,
+		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery, features: wire.FeatureParity,
 		batches: make(chan *udp.Batch, 4),
 		closed:  make(chan struct{}),
 		conns:   map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
@@ -420,6 +422,7 @@ func (e *Endpoint) params(ciphers, reset []byte) []byte {
 		Reset:    reset,
 		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: InitialExtents, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
+		Features: e.features,
 	}
 	return p.Append(nil)
 }

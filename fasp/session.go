@@ -67,6 +67,8 @@ type Stats struct {
 	DataSent                     uint64 // data packets, copies included
 	Resent                       uint64 // data packets that repeat a symbol declared lost
 	StragglerCopies, TailCopies  uint64 // data packets sent beside that
+	ParitySent                   uint64 // parity packets sent, not part of DataSent
+	BlocksDecoded                uint64 // of BlocksReceived, those that were completed by parity
 	Lost                         uint64 // our packets declared lost
 	SpuriousLoss                 uint64 // of those, reported as received afterwards
 	SymbolsReceived              uint64 // distinct
@@ -74,7 +76,7 @@ type Stats struct {
 	BlocksSent, BlocksReceived   uint64 // acknowledged; arrived whole
 	BlockBytesSent               uint64 // bytes of acknowledged blocks
 	BlockBytesReceived           uint64 // bytes of blocks that arrived whole
-	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted
+	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted, and parity that could not be kept
 	Breaker                      uint64 // times the circuit breaker opened
 	Rekeys                       uint64
 	CreditWaits                  uint64 // times sending waited for the receiver's credit

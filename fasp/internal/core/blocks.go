@@ -45,6 +45,8 @@ type OutBlock struct {
 	lost    symSet
 	last    []uint64 // per symbol: the latest packet number that carried it
 	tx      []uint8  // per symbol: how often it was sent, at most 255
+
+	parity *outParity // once the block has been in the tail (section 8.3)
 }
 
 // symbolLen returns the offset and length of symbol i.
@@ -95,8 +97,10 @@ func (q *outQueue) get(id uint32) *OutBlock {
 	return nil
 }
 
-// settle removes a block whose symbols are all acknowledged.
+// settle removes a block of which enough is acknowledged.
 func (q *outQueue) settle(b *OutBlock) {
+	q.nLost -= b.nLost
+	b.nLost = 0
 	q.blocks[b.ID-q.base] = nil
 	q.open--
 	n := 0
@@ -129,6 +133,9 @@ func (q *outQueue) oldest() *OutBlock {
 
 func (q *outQueue) markLost(b *OutBlock, sym int) {
 	b.lost.set(sym)
+	if b.parity != nil {
+		b.parity.groups[sym%len(b.parity.groups)].queued++
+	}
 	b.nLost++
 	q.nLost++
 	q.lostHint = min(q.lostHint, int(b.ID-q.base))
@@ -137,6 +144,9 @@ func (q *outQueue) markLost(b *OutBlock, sym int) {
 // unmarkLost takes a symbol off the list of lost ones, because it is sent again or was received after all.
 func (q *outQueue) unmarkLost(b *OutBlock, sym int) {
 	b.lost.clear(sym)
+	if b.parity != nil {
+		b.parity.groups[sym%len(b.parity.groups)].queued--
+	}
 	b.nLost--
 	q.nLost--
 }
@@ -167,14 +177,18 @@ func (q *outQueue) nextNew() *OutBlock {
 // InBlock is a block on its way in. ID, Size and Ref may be read by the driver; it sets Ref.
 type InBlock struct {
 	ID   uint32
-	Size int // 0 until the last symbol has been seen
+	Size int // 0 until the last symbol or a BLOCK_SIZE has been seen
 	Ref  any
+	// Parity is the driver's own, too: where the parity is.
+	Parity any
 
 	done  bool
 	got   symSet
 	nGot  int
 	total int // K, 0 = not known yet
-	reach int // bytes up to the end of the highest symbol seen
+	reach int // bytes up to the end of the highest symbol seen, or Size if that is known
+
+	parity *inParity // once parity has been seen
 }
 
 // Has tells whether the symbol is held already.

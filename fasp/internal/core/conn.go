@@ -24,7 +24,7 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, KnownRate, KnownRTT and Wall must be set.
+// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, Parity, KnownRate, KnownRTT and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
@@ -43,6 +43,8 @@ type Config struct {
 	PeerExtents uint64
 	PeerGrant   int64
 
+	Parity bool // both sides know parity symbols
+
 	Rates     Rates
 	KnownRate int64         // what an earlier session reached on this path, bit/s, 0 = unknown
 	KnownRTT  time.Duration // least round trip that other sessions see at this time, 0 = unknown
@@ -56,6 +58,8 @@ type Stats struct {
 	Lost, Spurious, Symbols, SymbolBytes, Duplicates     uint64
 	BlocksOut, BlocksIn, BlockBytesOut, BlockBytesIn     uint64
 	Dropped, Breaker, ReportsIn, ReportsOut, CreditWaits uint64
+	// Parity symbols sent; received; of those, needed; not kept, so that the sender takes them for lost; blocks that needed some.
+	ParityOut, ParityIn, ParityUsed, ParityDropped, BlocksDecoded uint64
 }
 
 // Conn is one side of a session. It is not safe for concurrent use.
@@ -93,6 +97,10 @@ type Conn struct {
 	copyOf          *OutBlock // a straggler whose second copy goes next
 	copySym         int
 	tail            tail
+	plan            parityPlan
+	burst           bursts
+	sizeBuf         []byte
+	sizeFrames      uint64 // BLOCK_SIZE frames sent
 	flush           bool
 	idleSince       time.Duration // when the queue of new data ran empty
 	control         []controlPacket
@@ -124,6 +132,7 @@ type Conn struct {
 	inBase         uint32
 	inBegun        int // entries of in that are not nil
 	inFree         []*InBlock
+	parityHeld     int64  // bytes of parity of blocks that are not whole
 	inHeld         uint64 // charge of blocks begun and not given back
 	whole          uint64 // of that, blocks that are whole and wait for Freed
 	freed          uint64
@@ -174,7 +183,7 @@ func New(cfg Config) *Conn {
 		credit: cfg.PeerCredit, extents: cfg.PeerExtents, grant: cfg.PeerGrant,
 		window: cfg.Window, creditGiven: uint64(cfg.Window), creditReported: uint64(cfg.Window),
 		extentsGiven: cfg.Extents, grantGiven: cfg.Grant,
-		reportLoss: 0.02, skipGap: 64,
+		reportLoss: 0.3, skipGap: 64,
 		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, lossAt: cfg.Now, reportAt: cfg.Now,
 		lastReport: cfg.Now,
 	}
@@ -263,7 +272,7 @@ func (c *Conn) Recycle(b *OutBlock) { c.out.recycle(b) }
 // RecycleIn takes back a whole received block after Freed.
 func (c *Conn) RecycleIn(b *InBlock) {
 	if len(c.inFree) < 256 {
-		b.Ref = nil
+		b.Ref, b.Parity = nil, nil
 		c.inFree = append(c.inFree, b)
 	}
 }

@@ -77,7 +77,11 @@ func (f *input) frames(e *end) []byte {
 		case 5:
 			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameMessage, Offset: min(f.number(), 1<<62), Data: f.bytes()})
 		case 6:
-			b = wire.AppendFrame(b, &wire.Frame{Type: 0x41, Data: f.bytes()})
+			body := f.bytes()
+			if f.byte()%4 != 0 {
+				body = wire.AppendBlockSize(nil, e.inBase+uint32(f.number()), int(f.number()))
+			}
+			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameBlockSize, Data: body})
 		case 7:
 			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameClose, Code: f.number(), Data: f.bytes()})
 		}
@@ -98,7 +102,7 @@ func FuzzConn(f *testing.F) {
 			return
 		}
 		link := simnet.Impair{Rate: 8e6, Delay: 5 * ms, Loss: 0.05}
-		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour}, link, link)
+		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour, Parity: true}, link, link)
 		in := &input{data}
 		given := 0
 		alive := func(err error) bool {
@@ -118,6 +122,9 @@ func FuzzConn(f *testing.F) {
 				err = s.run(s.now+time.Duration(in.number()%200)*ms, nil)
 			case 1:
 				h := wire.Short{Data: true, Last: in.byte()%4 == 0, Echo: uint16(in.number()), Block: e.inBase + uint32(in.number()), Symbol: uint16(in.number())}
+				if in.byte()%4 == 3 {
+					h.Class = wire.ClassParity
+				}
 				n := e.cfg.Symbol
 				if h.Last || in.byte()%8 == 0 {
 					n = int(in.number() % 2000)
@@ -165,6 +172,7 @@ func FuzzConn(f *testing.F) {
 			require.LessOrEqual(t, cap(e.msgIn.buf), 8<<20)
 			require.LessOrEqual(t, len(e.msgIn.have), maxPieces+2000)
 			require.LessOrEqual(t, len(e.in), 2*(4<<20)/minCharge+e.inBegun, "blocks begun")
+			require.LessOrEqual(t, e.parityHeld, e.window/4)
 			require.LessOrEqual(t, e.inHeld, uint64(8<<20))
 			require.LessOrEqual(t, e.seen.size(), uint64(pnSetMax))
 			require.LessOrEqual(t, len(e.stretches), 4*pnSetMax/1024)

@@ -8,7 +8,8 @@ const (
 	kindSkipped        // never sent, to catch receivers that lie (section 8.4)
 	kindData
 	kindMessage
-	kindPing // elicits a report, is not repeated
+	kindPing   // elicits a report, is not repeated
+	kindParity // sym is the parity number; never sent again under another packet number
 )
 
 // States of a ledger entry.

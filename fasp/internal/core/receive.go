@@ -43,6 +43,8 @@ type DataResult struct {
 	Offset    int      // of the symbol in the block
 	Duplicate bool
 	Whole     bool // the block is complete: it is the layer above's until Freed
+	Parity    bool // a parity symbol whose payload the driver has to keep until the block is whole
+	Decode    bool // with Whole: data symbols that Block.Has not have to be computed from parity
 }
 
 // OnData records an authentic data packet with n bytes of payload. The only error is *ProtocolError.
@@ -50,6 +52,9 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	if c.seen.has(pn) {
 		c.Stats.Dropped++
 		return DataResult{Duplicate: true}, nil
+	}
+	if h.Class == wire.ClassParity && c.cfg.Parity {
+		return c.onParity(now, pn, h, n)
 	}
 	if h.Class != 0 {
 		return DataResult{}, protocolError("symbol size class not announced")
@@ -72,31 +77,16 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		c.Stats.Duplicates++
 		return DataResult{Duplicate: true}, nil
 	}
-	if i >= maxAhead {
-		return DataResult{}, protocolError("block too far ahead of the oldest")
-	}
-	if int(i) >= len(c.in) {
-		// Each block before it that has not begun needs its own part of the credit that is left.
-		if left := c.creditGiven - min(c.creditGiven, c.freed+c.inHeld); uint64(int(i)+1-c.inBegun)*minCharge > left {
-			return DataResult{}, protocolError("block beyond the credit")
-		}
-		for int(i) >= len(c.in) {
-			c.in = append(c.in, nil)
-		}
-	}
-	b := c.in[i]
-	if b == nil {
-		b = c.newIn(h.Block)
-		c.in[i] = b
-		c.inBegun++
-		c.inHeld += minCharge
-		c.raiseCredit()
+	b, err := c.begin(i)
+	if err != nil {
+		return DataResult{}, err
 	}
 	sym := int(h.Symbol)
 	switch {
-	case b.total != 0 && sym >= b.total, h.Last && b.total != 0, h.Last && sym*p < b.reach-p:
+	case b.total != 0 && (sym >= b.total || h.Last != (sym == b.total-1) || h.Last && off+n != b.Size),
+		b.total == 0 && h.Last && sym*p < b.reach-p:
 		return DataResult{}, protocolError("symbols disagree on the length of a block")
-	case h.Last:
+	case h.Last && b.total == 0:
 		b.total, b.Size = sym+1, off+n
 	}
 	if end := off + n; end > b.reach {
@@ -115,18 +105,10 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	}
 	c.LastNew = now
 	r := DataResult{Block: b, Offset: off}
-	if b.nGot == b.total {
-		c.in[i] = wholeIn
-		r.Whole = true
-		c.whole += charge(b.Size)
-		c.Stats.BlocksIn++
-		c.Stats.BlockBytesIn += uint64(b.Size)
-		for len(c.in) > 0 && c.in[0] != nil && c.in[0].done {
-			c.in = c.in[1:]
-			c.inBase++
-			c.inBegun--
-		}
+	if q := b.parity; q != nil {
+		q.add(b.total, sym%Groups(b.total))
 	}
+	c.wholeBy(i, &r)
 	return r, nil
 }
 
@@ -209,6 +191,9 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 		if wire.ReadFrame(&r, f) != nil || f.Type == wire.FrameCrypto {
 			return protocolError("malformed frame")
 		}
+		if f.Type == wire.FrameBlockSize && c.cfg.Parity && !goodBlockSizes(f.Data) {
+			return protocolError("malformed frame")
+		}
 		if f.Type == wire.FrameMessage && !c.msgIn.fits(f.Offset, len(f.Data)) {
 			c.Stats.Dropped++
 			return nil
@@ -233,6 +218,10 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 		case wire.FrameMessage:
 			c.work(now)
 			err = c.msgIn.add(f.Offset, f.Data)
+		case wire.FrameBlockSize:
+			if c.cfg.Parity {
+				err = c.blockSizes(f.Data)
+			}
 		default:
 			if other != nil {
 				err = other(f)

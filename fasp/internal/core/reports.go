@@ -300,6 +300,7 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 		c.lossRounds++
 	}
 	c.sampleRate(now, newestSent)
+	c.plan.stale = true
 	c.led.trim(now - 4*c.RTT() - time.Second)
 	return nil
 }
@@ -387,12 +388,11 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 		if b.lost.has(sym) {
 			c.out.unmarkLost(b, sym)
 		}
-		if b.nAcked == b.symbols {
-			c.out.settle(b)
-			c.Stats.BlocksOut++
-			c.Stats.BlockBytesOut += uint64(b.Size)
-			c.Settled = append(c.Settled, b)
+		if c.settledBy(b, b.ackData(sym)) {
+			c.settle(b)
 		}
+	case kindParity:
+		c.onParityAcked(e, was)
 	}
 }
 
@@ -414,6 +414,7 @@ func (c *Conn) findLost(now time.Duration) {
 		c.lostBytes += uint64(e.size)
 		c.lossLost++
 		c.Stats.Lost++
+		c.burst.note(&c.led, pn)
 		switch e.kind {
 		case kindMessage:
 			c.msgOut.onLost(e.block, pn)
@@ -422,8 +423,10 @@ func (c *Conn) findLost(now time.Duration) {
 				c.lossBegan = now
 			}
 			if b := c.out.get(e.block); b != nil && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
-				c.out.markLost(b, int(e.sym))
+				c.onDataLost(b, int(e.sym))
 			}
+		case kindParity:
+			c.onParityLost(e)
 		}
 	}
 	c.suspects = keep

@@ -19,6 +19,11 @@ type Packet struct {
 	Train  bool // sent right behind the one before, to be timed by the receiver
 	Offset int
 	Len    int
+	// Parity packets, which are data packets, too: Symbol is the parity number, and the payload, of Len bytes, is parity symbol Row
+	// of the block's Group (docs/protocol.md section 6).
+	Parity bool
+	Group  int
+	Row    int
 	// Frame packets: the frames, valid until the next call of Next, and where to.
 	Frames []byte
 	Path   int
@@ -67,12 +72,14 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 		}
 		c.Stats.Resent++
 		c.beginTrain(now)
+		c.plan.stale = true
 		c.data(now, p, b, sym)
 		return true
 	}
 	if b := c.out.nextNew(); b != nil {
 		c.beginTrain(now)
 		c.idleSince = never
+		c.plan.stale, c.plan.spent = true, 0
 		if b.next == 0 {
 			c.out.unsent -= int64(b.Size)
 		}
@@ -152,6 +159,7 @@ func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
 	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym)})
 	c.trainPacket(p)
 	b.last[sym] = p.PN
+	b.sentAgain(sym)
 	if b.tx[sym] < 255 {
 		b.tx[sym]++
 	}
@@ -197,12 +205,15 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	}
 }
 
-// tail repeats unsettled symbols while the link would idle (section 8.3).
+// tail repeats unsettled symbols while the link would idle, where parity does not do better (section 8.3).
 type tail struct {
 	block  uint32
 	sym    int
 	passAt time.Duration // earliest time of the next pass
 	inPass bool
+	// With parity a pass takes the symbols from here on, and those of which nothing has been heard for long.
+	newBlock uint32
+	newSym   int
 }
 
 // tailWait is how long the queue must have been empty before the tail is repeated, unless Flush was called: a source
@@ -220,12 +231,21 @@ func (c *Conn) nextTail(now time.Duration, p *Packet) bool {
 		t.inPass = false
 		return false
 	}
+	if c.nextParity(now, p) {
+		return true
+	}
 	if !t.inPass {
 		if now < t.passAt {
 			return false
 		}
 		t.inPass, t.block, t.sym = true, c.out.base, 0
-		t.passAt = now + c.RTT()/time.Duration(c.tailCopies())
+		if c.plan.covers {
+			// Parity makes up for losses. What is repeated only makes them show: one is found out by what arrives after it (section 8.2).
+			t.newBlock, t.newSym = c.newestWanted(3)
+			t.passAt = now + c.tailGap()
+		} else {
+			t.passAt = now + c.RTT()/time.Duration(c.tailCopies())
+		}
 	}
 	for i := max(0, int(int32(t.block-c.out.base))); i < len(c.out.blocks); i++ {
 		b := c.out.blocks[i]
@@ -236,7 +256,7 @@ func (c *Conn) nextTail(now time.Duration, p *Packet) bool {
 			t.block, t.sym = b.ID, 0
 		}
 		for ; t.sym < b.symbols; t.sym++ {
-			if !b.acked.has(t.sym) {
+			if b.wanted(t.sym) && (!c.plan.covers || c.repeatable(now, b, t.sym)) {
 				c.Stats.Tail++
 				c.data(now, p, b, t.sym)
 				t.sym++
@@ -369,7 +389,7 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		if c.idleSince != never {
 			t = max(t, c.idleSince+c.tailWait())
 		}
-		if !c.tail.inPass {
+		if !c.tail.inPass && !(c.cfg.Parity && (c.plan.stale || c.plan.more)) {
 			t = max(t, c.tail.passAt)
 		}
 		at = min(at, t)

@@ -21,6 +21,7 @@ type simPacket struct {
 	data   bool
 	last   bool
 	train  bool
+	parity bool
 }
 
 // end is one side of a simulated session with what drives it.
@@ -104,7 +105,7 @@ func (s *sim) pump(e *end) {
 		if !e.Next(s.now, &p) {
 			break
 		}
-		q := simPacket{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train}
+		q := simPacket{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, parity: p.Parity}
 		if p.Data {
 			q.block = p.Block.ID
 		} else {
@@ -136,6 +137,9 @@ func (s *sim) deliver(e *end, q *simPacket) {
 		return
 	}
 	h := wire.Short{Data: true, Last: q.last, Train: q.train, Block: q.block, Symbol: q.sym, Echo: q.echo}
+	if q.parity {
+		h.Class = wire.ClassParity
+	}
 	r, err := e.OnData(s.now, pn, &h, int(q.n))
 	if err != nil {
 		e.err = err

@@ -10,6 +10,7 @@ import (
 // senders are there if the queue stays while every session of this protocol drains.
 type compete struct {
 	on    bool
+	left  time.Duration // when it was given up last
 	since time.Duration
 	// The window, in packets, and what RFC 9438 remembers of the last reduction.
 	window, most, reno float64
@@ -51,10 +52,10 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	}
 	d := max(a.best.cur, a.best.prev)
 	switch {
-	case k.on && drained >= 0 && drained <= emptyQueue && a.drain.quick == 0:
-		k.on = false
+	case k.on && drained >= 0 && drained <= emptyQueue:
+		k.on, k.left = false, s.Now
 		a.hold, a.boost = s.Now, 1
-	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
+	case !k.on && drained > 2*emptyQueue && (a.drain.quick == 0 || k.left > 0 && s.Now < k.left+30*time.Second) && a.capacity > 0 && d < shared*a.capacity:
 		k.on = true
 		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
 		k.most, k.reno, k.epoch, k.since = k.window, k.window, s.Now, s.Now

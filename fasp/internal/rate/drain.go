@@ -32,11 +32,10 @@ func (d *drain) plan(now, wall, rtt time.Duration) {
 // again plans the next drain sooner if the last one did not empty the queue: sessions that came when it was long took it for a part of
 // the path, and drained too little; each drain shows them more of it. If a few do not help, the queue is somebody else's.
 func (d *drain) again(now, drained, wall, rtt time.Duration, competing bool) {
-	// Competing is given up in the same way: one empty queue may be the other side's own.
 	switch {
-	case drained <= emptyQueue == !competing:
+	case drained <= emptyQueue:
 		d.quick = 0
-	case d.quick < maxQuick:
+	case !competing && d.quick < maxQuick:
 		d.quick++
 		d.plan(now, wall, rtt)
 	default:

@@ -122,13 +122,13 @@ func TestManySessions(t *testing.T) {
 		for i := range n {
 			w.At(w.Now+time.Duration(i)*100*ms, func() { all = append(all, w.AddSession(Options{Seed: uint64(i) + 1})) })
 		}
-		require.NoError(t, w.Run(time.Second+20*time.Second, nil))
+		require.NoError(t, w.Run(time.Second+30*time.Second, nil))
 		before := make([]int64, n)
 		for i, s := range all {
 			before[i] = s.Goodput()
 		}
 		q := w.WatchQueue(ms)
-		require.NoError(t, w.Run(time.Second+30*time.Second, nil))
+		require.NoError(t, w.Run(time.Second+40*time.Second, nil))
 		rates, sum := make([]float64, n), 0.0
 		for i, s := range all {
 			rates[i] = float64(s.Goodput()-before[i]) * 8 / 10

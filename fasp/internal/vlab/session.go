@@ -45,7 +45,7 @@ func (w *World) AddSession(o Options) *Session {
 	cfg := core.Config{
 		Now: w.Now, Symbol: 1472 - wire.DataOverhead, IPOverhead: ipOverhead, MaxLag: 10 * time.Millisecond,
 		InitialRTT: w.delay + o.Extra + w.Queue(), Idle: time.Minute,
-		Window: 4 << 30, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: 4 << 30,
+		Window: 4 << 30, Parity: true, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: 4 << 30,
 	}
 	a, b := cfg, cfg
 	a.Seed, b.Seed = 2*o.Seed+1, 2*o.Seed+2
@@ -91,7 +91,7 @@ func (e *end) Wake(now time.Duration, out func(p Packet)) time.Duration {
 		if !c.Next(now, p) {
 			break
 		}
-		q := Packet{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, size: int32(p.IPBytes(ipOverhead))}
+		q := Packet{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, parity: p.Parity, size: int32(p.IPBytes(ipOverhead))}
 		if p.Data {
 			q.block = p.Block.ID
 		} else {
@@ -124,6 +124,9 @@ func (e *end) Receive(now time.Duration, q *Packet) {
 		return
 	}
 	h := wire.Short{Data: true, Last: q.last, Train: q.train, Block: q.block, Symbol: q.sym, Echo: q.echo}
+	if q.parity {
+		h.Class = wire.ClassParity
+	}
 	r, err := c.OnData(now, pn, &h, int(q.n))
 	if err != nil {
 		e.w.fail(err)

@@ -21,6 +21,7 @@ type Packet struct {
 	data   bool
 	last   bool
 	train  bool
+	parity bool
 }
 
 // Host is one end of a flow.

@@ -142,6 +142,7 @@ func FuzzFrames(f *testing.F) {
 		{Type: FrameClose, Code: 5, Data: []byte("why")},
 		{Type: FramePathChallenge, Data: make([]byte, 8)},
 		{Type: 0x55, Data: []byte("ext")},
+		{Type: FrameBlockSize, Data: AppendBlockSize(nil, 300, 70_000)},
 		{Type: FrameReport, Report: Report{Number: 4, Highest: 99, Stamp: 7, Credit: 1 << 30, Spans: []Span{
 			{Low: 70, Len: 20, Form: SpanAll}, {Low: 10, Len: 9, Form: SpanBitmap, Body: []byte{0xf0, 0x80}}, {Low: 2, Len: 5, Form: SpanRuns, Body: []byte{2, 3, 2}},
 		}}},
