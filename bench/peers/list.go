@@ -11,7 +11,7 @@ import (
 )
 
 // peers returns what can be measured, in the order of the table. The commands run in a shell, with SELF, OUT, DIR, LIMIT,
-// MBIT and KBIT of the link, and SERVER in the environment.
+// MBIT and KBIT of the link, a window in packets and a buffer in bytes that fit it in WINDOW and BUFFER, and SERVER in the environment.
 func peers(b *bench) []peer {
 	always := func(context.Context) error { return nil }
 	own := func(name, kind string) peer {
@@ -47,9 +47,8 @@ func peers(b *bench) []peer {
 		{"quic-go", `exec "$SELF" role quic-receive`, `exec "$SELF" role quic-send`, always},
 		{
 			"srt",
-			`"$SELF" role watch "$DIR/in" & mkdir "$DIR/in"; exec srt-file-transmit -q "srt://:5001?mode=listener&transtype=file&fc=300000&rcvbuf=400000000" "file://$DIR/in/"`,
-			// Its own buffers hold 8,192 packets if nothing is said.
-			`exec srt-file-transmit -q "file://` + source + `" "srt://$SERVER:5001?transtype=file&fc=300000&sndbuf=400000000"`,
+			`"$SELF" role watch "$DIR/in" & mkdir "$DIR/in"; exec srt-file-transmit -q "srt://:5001?mode=listener&transtype=file&fc=$WINDOW&rcvbuf=$BUFFER" "file://$DIR/in/"`,
+			`exec srt-file-transmit -q "file://` + source + `" "srt://$SERVER:5001?transtype=file&fc=$WINDOW&sndbuf=$BUFFER"`,
 			func(ctx context.Context) error {
 				if err := install(ctx, "srt-file-transmit", "srt-tools"); err != nil {
 					return err
@@ -58,7 +57,7 @@ func peers(b *bench) []peer {
 			},
 		},
 		{
-			"udt", `"` + udt + `" receive 5001 | "$SELF" role count`, `exec "` + udt + `" send "$SERVER" 5001`,
+			"udt", `"` + udt + `" receive 5001 "$WINDOW" | "$SELF" role count`, `exec "` + udt + `" send "$SERVER" 5001 "$WINDOW"`,
 			func(ctx context.Context) error {
 				if _, err := os.Stat("/usr/include/udt/udt.h"); err != nil {
 					if err := install(ctx, "", "libudt-dev"); err != nil {
