@@ -11,14 +11,14 @@ import (
 )
 
 // peers returns what can be measured, in the order of the table. The commands run in a shell, with SELF, OUT, DIR, LIMIT,
-// MBIT and KBIT of the link, and SERVER in the environment.
+// MBIT and KBIT of the link, a window in packets and a buffer in bytes that fit it in WINDOW and BUFFER, and SERVER in the environment.
 func peers(b *bench) []peer {
 	always := func(context.Context) error { return nil }
 	own := func(name, kind string) peer {
-		return peer{name, `exec "$SELF" role tradewind-receive`, `exec "$SELF" role tradewind-send ` + kind, always}
+		return peer{name: name, server: `exec "$SELF" role tradewind-receive`, client: `exec "$SELF" role tradewind-send ` + kind, ready: always}
 	}
 	tcp := func(name, control string, flows int) peer {
-		return peer{name, `exec "$SELF" role tcp-receive`, fmt.Sprintf(`exec "$SELF" role tcp-send %s %d`, control, flows), func(context.Context) error {
+		return peer{name: name, server: `exec "$SELF" role tcp-receive`, client: fmt.Sprintf(`exec "$SELF" role tcp-send %s %d`, control, flows), ready: func(context.Context) error {
 			known, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
 			if err != nil || !slices.Contains(strings.Fields(string(known)), control) {
 				return fmt.Errorf("this kernel has no congestion control %q", control)
@@ -44,13 +44,12 @@ func peers(b *bench) []peer {
 		tcp("tcp-bbr-16", "bbr", 16),
 		tcp("tcp-cubic", "cubic", 1),
 		tcp("tcp-cubic-16", "cubic", 16),
-		{"quic-go", `exec "$SELF" role quic-receive`, `exec "$SELF" role quic-send`, always},
+		{name: "quic-go", server: `exec "$SELF" role quic-receive`, client: `exec "$SELF" role quic-send`, ready: always},
 		{
-			"srt",
-			`"$SELF" role watch "$DIR/in" & mkdir "$DIR/in"; exec srt-file-transmit -q "srt://:5001?mode=listener&transtype=file&fc=300000&rcvbuf=400000000" "file://$DIR/in/"`,
-			// Its own buffers hold 8,192 packets if nothing is said.
-			`exec srt-file-transmit -q "file://` + source + `" "srt://$SERVER:5001?transtype=file&fc=300000&sndbuf=400000000"`,
-			func(ctx context.Context) error {
+			name:   "srt",
+			server: `"$SELF" role watch "$DIR/in" & mkdir "$DIR/in"; exec srt-file-transmit -q "srt://:5001?mode=listener&transtype=file&fc=$WINDOW&rcvbuf=$BUFFER" "file://$DIR/in/"`,
+			client: `exec srt-file-transmit -q "file://` + source + `" "srt://$SERVER:5001?transtype=file&fc=$WINDOW&sndbuf=$BUFFER"`,
+			ready: func(ctx context.Context) error {
 				if err := install(ctx, "srt-file-transmit", "srt-tools"); err != nil {
 					return err
 				}
@@ -58,8 +57,10 @@ func peers(b *bench) []peer {
 			},
 		},
 		{
-			"udt", `"` + udt + `" receive 5001 | "$SELF" role count`, `exec "` + udt + `" send "$SERVER" 5001`,
-			func(ctx context.Context) error {
+			name:   "udt",
+			server: `"` + udt + `" receive 5001 "$WINDOW" | "$SELF" role count`,
+			client: `exec "` + udt + `" send "$SERVER" 5001 "$WINDOW"`,
+			ready: func(ctx context.Context) error {
 				if _, err := os.Stat("/usr/include/udt/udt.h"); err != nil {
 					if err := install(ctx, "", "libudt-dev"); err != nil {
 						return err
@@ -74,10 +75,11 @@ func peers(b *bench) []peer {
 		},
 		{
 			// It sends at the rate it is told, as policy fixed does, and then what was lost, in passes over the file.
-			"uftp",
-			`mkdir "$DIR/in"; "$SELF" role watch "$DIR/in" & exec uftpd -d -t -D "$DIR/in" -I wan0 -L "$DIR/uftpd.log"`,
-			`exec uftp -R "$KBIT" -M "$SERVER" -P "$SERVER" -I wan0 -b 1440 -H 0x0A4D0002 "` + source + `"`,
-			func(ctx context.Context) error {
+			name:   "uftp",
+			pages:  true,
+			server: `mkdir "$DIR/in"; "$SELF" role watch "$DIR/in" & exec uftpd -d -t -D "$DIR/in" -I wan0 -L "$DIR/uftpd.log"`,
+			client: `exec uftp -R "$KBIT" -M "$SERVER" -P "$SERVER" -I wan0 -b 1440 -H 0x0A4D0002 "` + source + `"`,
+			ready: func(ctx context.Context) error {
 				if err := install(ctx, "uftp", "uftp"); err != nil {
 					return err
 				}

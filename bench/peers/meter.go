@@ -76,7 +76,7 @@ func (m *meter) run(ctx context.Context) error {
 // copyFrom counts what comes out of r.
 func (m *meter) copyFrom(r io.Reader) { io.CopyBuffer(m, struct{ io.Reader }{r}, make([]byte, 1<<18)) }
 
-// watch lets the meter follow the room that the files below a folder take.
+// watch lets the meter follow the room that the files below a folder take. A program that gives up may remove what it has.
 func (m *meter) watch(ctx context.Context, dir string) {
 	for ctx.Err() == nil {
 		sum := int64(0)
@@ -86,7 +86,7 @@ func (m *meter) watch(ctx context.Context, dir string) {
 			}
 			return nil
 		})
-		m.n.Store(sum)
+		m.n.Store(max(sum, m.n.Load()))
 		time.Sleep(bin / 10)
 	}
 }

@@ -1,4 +1,5 @@
-// One end of a measurement of UDT: "receive PORT" writes what comes to standard output, "send HOST PORT" sends without end.
+// One end of a measurement of UDT: "receive PORT WINDOW" writes what comes to standard output, "send HOST PORT
+// WINDOW" sends without end. The window is in packets.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <udt/udt.h>
@@ -14,9 +15,8 @@ static void fail(const char *what) {
   std::exit(1);
 }
 
-// Buffers for a long path: the defaults of 8,192 packets would be 95 Mbit/s at a round trip of 1 s.
-static void options(UDTSOCKET s) {
-  int mss = 1500, window = 300000, buffer = 400000000, udp = 8000000;
+static void options(UDTSOCKET s, int window) {
+  int mss = 1500, buffer = window * 1500, udp = 8000000;
   UDT::setsockopt(s, 0, UDT_MSS, &mss, sizeof mss);
   UDT::setsockopt(s, 0, UDT_FC, &window, sizeof window);
   UDT::setsockopt(s, 0, UDT_SNDBUF, &buffer, sizeof buffer);
@@ -26,13 +26,17 @@ static void options(UDTSOCKET s) {
 }
 
 int main(int argc, char **argv) {
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: udt receive PORT WINDOW | udt send HOST PORT WINDOW\n");
+    return 2;
+  }
   UDT::startup();
   std::vector<char> buf(1 << 20);
   UDTSOCKET s = UDT::socket(AF_INET, SOCK_STREAM, 0);
-  options(s);
+  options(s, std::atoi(argv[argc - 1]));
   sockaddr_in addr{};
   addr.sin_family = AF_INET;
-  if (argc == 3 && !std::strcmp(argv[1], "receive")) {
+  if (argc == 4 && !std::strcmp(argv[1], "receive")) {
     addr.sin_port = htons(std::atoi(argv[2]));
     if (UDT::bind(s, (sockaddr *)&addr, sizeof addr) == UDT::ERROR || UDT::listen(s, 1) == UDT::ERROR) fail("listen");
     UDTSOCKET c = UDT::accept(s, nullptr, nullptr);
@@ -47,13 +51,12 @@ int main(int argc, char **argv) {
       }
     }
   }
-  if (argc == 4 && !std::strcmp(argv[1], "send")) {
+  if (argc == 5 && !std::strcmp(argv[1], "send")) {
     addr.sin_port = htons(std::atoi(argv[3]));
     inet_pton(AF_INET, argv[2], &addr.sin_addr);
     if (UDT::connect(s, (sockaddr *)&addr, sizeof addr) == UDT::ERROR) fail("connect");
     for (;;)
       if (UDT::send(s, buf.data(), buf.size(), 0) == UDT::ERROR) fail("send");
   }
-  std::fprintf(stderr, "usage: udt receive PORT | udt send HOST PORT\n");
   return 2;
 }

@@ -42,10 +42,12 @@ const ipOverhead = 28
 
 // AddSession begins a session, now.
 func (w *World) AddSession(o Options) *Session {
+	// Credit shall not be what limits: at 50 % loss a block takes some ten round trips to become whole.
+	window := max(4<<30, int64(16*w.rate/8*(w.delay+o.Extra).Seconds()))
 	cfg := core.Config{
 		Now: w.Now, Symbol: 1472 - wire.DataOverhead, IPOverhead: ipOverhead, MaxLag: 10 * time.Millisecond,
 		InitialRTT: w.delay + o.Extra + w.Queue(), Idle: time.Minute,
-		Window: 4 << 30, Parity: true, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: 4 << 30,
+		Window: window, Parity: true, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: uint64(window),
 	}
 	a, b := cfg, cfg
 	a.Seed, b.Seed = 2*o.Seed+1, 2*o.Seed+2
