@@ -26,12 +26,16 @@ import (
 // CodeSomeFileErrors the job was done but for the files that Result.Errors lists. When ctx ends, Run keeps
 // what is durable for a later Run and returns with CodeUserCancel.
 func Run(ctx context.Context, cfg Config, spec Spec) (*Result, error) {
+	return run(ctx, cfg, spec, false)
+}
+
+func run(ctx context.Context, cfg Config, spec Spec, measure bool) (*Result, error) {
 	started := time.Now()
 	res := &Result{}
 	rep := &reporter{fn: cfg.Events, result: res, limit: orDefault(cfg.MaxErrors, defaultMaxErrors)}
 	rep.base = SessionRecord{Role: RoleClient, Direction: spec.Direction, Host: spec.Host, User: spec.User}
 	c := &client{
-		cfg: cfg, spec: spec, rep: rep, log: logger(cfg.Logger),
+		cfg: cfg, spec: spec, measure: measure, rep: rep, log: logger(cfg.Logger),
 		mem: &memory{limit: orDefault(cfg.MaxRemembered, defaultMaxRemembered)},
 	}
 	err := c.run(ctx)
@@ -54,9 +58,12 @@ func Run(ctx context.Context, cfg Config, spec Spec) (*Result, error) {
 type client struct {
 	cfg  Config
 	spec Spec
-	rep  *reporter
-	log  *slog.Logger
-	mem  *memory
+
+	measure bool // the server's side is memory, too
+
+	rep *reporter
+	log *slog.Logger
+	mem *memory
 
 	store   Store
 	sources []source
@@ -248,6 +255,7 @@ func (c *client) request(n int) *request {
 		}
 	}
 	set(n > 1, flagRetry)
+	set(c.measure, flagMeasure)
 	set(s.CreateDir, flagCreateDir)
 	set(len(s.Paths) == 1 && !s.FromList && s.Paths[0].Destination == "", flagSingle)
 	set(s.PreserveTimes || s.PreserveMtime, flagMtime)

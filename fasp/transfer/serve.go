@@ -145,6 +145,9 @@ func (v *server) run(ctx context.Context) error {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
 	})
 	j := job{sess: v.sess, store: v.cfg.Store, req: req, owner: v.cfg.Owner, out: newOutbox(), in: in, rep: v.rep, log: v.log}
+	if j.has(flagMeasure) {
+		j.store = &measureStore{}
+	}
 	stop := v.rep.watch(ctx, v.sess)
 	defer stop()
 	switch req.Direction {

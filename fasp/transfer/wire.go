@@ -65,6 +65,7 @@ const (
 	flagMode                    // set permission bits exactly
 	flagAsk                     // upload: the sender waits for an answer to each announcement
 	flagSkipSpecial             // special files are left out without an error
+	flagMeasure                 // the server's side is memory: what comes is forgotten, what goes is made up
 )
 
 type id16 [16]byte

@@ -19,7 +19,7 @@ import (
 	"github.com/tradewind-io/tradewind/objstore"
 )
 
-// fileCommand is a command that looks at files or arranges them, instead of copying.
+// fileCommand is a command that looks at files or arranges them, or at the path to them, instead of copying.
 type fileCommand struct {
 	name, use, short, help string
 	least, most            int // targets; most 0 = any number
@@ -37,6 +37,9 @@ type fileOptions struct {
 	force   bool
 	dry     bool
 	older   time.Duration
+	time    time.Duration
+	up      bool
+	down    bool
 }
 
 const targetsHelp = `
@@ -94,6 +97,11 @@ func fileCommands() []*fileCommand {
 				f.BoolVar(&o.dry, "dry-run", false, "only say what would be removed")
 			},
 			run: clean,
+		},
+		{
+			name: "bench", use: "bench [--time TIME] [--upload | --download] [-l RATE] [user@]HOST...", short: "measure the path to a node", least: 1,
+			help:  "Move made-up data between the memories of this machine and a node, first there, then back, and say how fast that was and what\nlimited it. Nothing is stored. Compare with a real transfer: if that is slower, a disk or a store is the limit. An upload needs\nthe right to write, a download the right to read.",
+			flags: benchFlags, run: bench,
 		},
 	}
 }

@@ -131,10 +131,23 @@ func serveHere(ctx context.Context, s transfer.Store, log *slog.Logger) (fasp.Se
 
 // dialNode opens a session with a node.
 func (c *fileRun) dialNode(ctx context.Context, r remote) (fasp.Session, func() error, error) {
+	d, err := c.dialer(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	sess, err := d.dial(ctx, &transfer.Spec{Host: r.host, Port: c.o.udpPort, Direction: transfer.Receive})
+	if err != nil {
+		return nil, nil, err
+	}
+	return sess, func() error { return sess.Close(fasp.CodeDone, "") }, nil
+}
+
+// dialer returns what opens sessions with a node.
+func (c *fileRun) dialer(r remote) (*dialer, error) {
 	o := &c.o.options
 	cred, err := credential(o, r.user, c.p.Env)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	warn := func(format string, args ...any) {
 		if !o.quiet {
@@ -143,16 +156,12 @@ func (c *fileRun) dialNode(ctx context.Context, r remote) (fasp.Session, func() 
 	}
 	d := &dialer{credential: cred, log: slog.New(slog.DiscardHandler), handshake: 15 * time.Second}
 	if d.trust, err = newTrust(o, c.p.Env, warn); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if d.idle, err = parseSeconds("idle-timeout", o.idleTimeout); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	sess, err := d.dial(ctx, &transfer.Spec{Host: r.host, Port: o.udpPort, Direction: transfer.Receive})
-	if err != nil {
-		return nil, nil, err
-	}
-	return sess, func() error { return sess.Close(fasp.CodeDone, "") }, nil
+	return d, nil
 }
 
 // isPlace says whether a target is on a node or a URI.
