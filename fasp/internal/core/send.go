@@ -66,7 +66,6 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 		return true
 	}
 	if b, sym := c.out.nextLost(); b != nil {
-		c.out.unmarkLost(b, sym)
 		if b.tx[sym] >= 4 && b == c.out.oldest() {
 			c.copyOf, c.copySym = b, sym
 		}
@@ -154,6 +153,9 @@ func (c *Conn) echoDue() time.Duration {
 
 // data describes a data packet and records it.
 func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
+	if b.nLost > 0 && b.lost.has(sym) {
+		c.out.unmarkLost(b, sym) // a copy goes while the packet before it was found lost
+	}
 	off, n := b.symbolLen(sym, c.cfg.Symbol)
 	*p = Packet{Data: true, Block: b, Symbol: uint16(sym), Last: sym == b.symbols-1, Offset: off, Len: n}
 	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym)})
@@ -337,9 +339,6 @@ func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
 	if b := c.out.oldest(); b != nil && c.breaker.small {
 		for sym := range b.symbols {
 			if !b.acked.has(sym) {
-				if b.lost.has(sym) {
-					c.out.unmarkLost(b, sym)
-				}
 				if sym >= b.next {
 					if b.next == 0 {
 						c.out.unsent -= int64(b.Size)
