@@ -162,7 +162,10 @@ func (b *bench) once(ctx context.Context, p peer, rtt, loss float64) (got metere
 	}
 	text, rerr := os.ReadFile(out)
 	if rerr != nil {
-		return got, stats, fmt.Errorf("nothing arrived: %w: %s", errors.Join(err, ctx.Err()), tail(stderr.Bytes()))
+		if err == nil {
+			err = errors.New("nothing arrived")
+		}
+		return got, stats, fmt.Errorf("%w: %s", err, tail(stderr.Bytes()))
 	}
 	if err := json.Unmarshal(text, &got); err != nil {
 		return got, stats, err
