@@ -198,7 +198,7 @@ func (a *Adaptive) median() float64 {
 	case 1:
 		return x
 	case 2:
-		return min(x, y)
+		return y // the first one was short, and its time hard to take
 	}
 	return max(min(x, y), min(max(x, y), z))
 }

@@ -116,7 +116,7 @@ func TestCapacity(t *testing.T) {
 	a.OnCapacity(0, 20e6, true)
 	require.Equal(t, 20e6, a.capacity)
 	a.OnCapacity(0, 90e6, false)
-	require.Equal(t, 20e6, a.capacity, "of two the smaller")
+	require.Equal(t, 90e6, a.capacity, "of two the second, which is longer")
 	a.OnCapacity(0, 30e6, false)
 	require.Equal(t, 30e6, a.capacity)
 	a.OnCapacity(0, 30e6, false)
