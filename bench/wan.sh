@@ -12,7 +12,8 @@ say "matrix in virtual time: models of TCP first, so that the policies are compa
 go run ./fasp/internal/vlab/cmd/matrix -policy cubic,bbr,fixed,fair,high,low ${MATRIX:-}
 say "twcp to twnode, 200 MB over 300 Mbit/s, policy fixed, median of 5"
 go run ./bench/wan -dir "$dir"
-say "the same, policy fair, no rate given, median of 3"
+say "the same, policy fair, no rate given, on a path that is new and on one that is known, median of 3"
 go run ./bench/wan -dir "$dir" -policy fair -runs 3
+go run ./bench/wan -dir "$dir" -policy fair -runs 3 -warm
 say "other transports on such links, ours beside them (needs root)"
 (cd bench/peers && go run .)

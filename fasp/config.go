@@ -35,7 +35,7 @@ type Config struct {
 	Datagram int
 
 	// Window is the credit each session gives its peer from the start, in bytes of blocks that the layer above has not released; 0 means
-	// 32 MiB. It grows with what the network holds half-arrived, up to WindowMax; 0 means 1 GiB.
+	// 32 MiB. It grows with what the network holds half-arrived and with what the layer above takes in two round trips, up to WindowMax; 0 means 1 GiB.
 	Window, WindowMax int64
 
 	// SendBuffer bounds the bytes of blocks leased by NewBlock and not yet acknowledged, per session; 0 means 1 GiB.

@@ -25,7 +25,7 @@ type options struct {
 	small                         int
 	smallSize                     int64
 	runs                          int
-	download, verbose             bool
+	download, verbose, warm       bool
 	jsonFile                      string
 }
 
@@ -41,6 +41,7 @@ func main() {
 	flag.Int64Var(&o.smallSize, "small-size", 4096, "size of a small file in bytes")
 	flag.IntVar(&o.runs, "runs", 5, "runs of each cell")
 	flag.BoolVar(&o.download, "download", false, "from the node instead of to it")
+	flag.BoolVar(&o.warm, "warm", false, "let the client know the path from a run before, which is not counted; otherwise it forgets it before each")
 	flag.BoolVar(&o.verbose, "v", false, "print every run")
 	flag.StringVar(&o.jsonFile, "json", "", "append a JSON line for each cell to this file")
 	flag.Parse()
@@ -140,8 +141,17 @@ func cell(ctx context.Context, l *lab.Lab, o options, k lab.Link, source string,
 		return r, err
 	}
 	var bounds []float64
-	for i := range o.runs {
-		k.Seed = uint64(i + 1)
+	first := 0
+	if o.warm {
+		first = -1
+	}
+	for i := first; i < o.runs; i++ {
+		if !o.warm || i < 0 {
+			if err := os.RemoveAll(filepath.Join(l.Dir, "client-state", "tradewind", "paths.json")); err != nil {
+				return r, err
+			}
+		}
+		k.Seed = uint64(i + 2)
 		relay, err := l.StartRelay(ctx, node.Addr, k)
 		if err != nil {
 			return r, err
@@ -176,6 +186,9 @@ func cell(ctx context.Context, l *lab.Lab, o options, k lab.Link, source string,
 		}
 		if err := os.RemoveAll(base); err != nil {
 			return r, err
+		}
+		if i < 0 {
+			continue
 		}
 		if o.verbose {
 			fmt.Printf("  run %d: %.3f s, CPU %.2f s, %.1f MB, loss %.4f, overruns %d\n", i+1, u.Wall.Seconds(), u.CPU.Seconds(), float64(u.MaxRSS)/1e6, s.LossForward, s.Overruns)

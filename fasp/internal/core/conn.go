@@ -136,6 +136,9 @@ type Conn struct {
 	inHeld         uint64 // charge of blocks begun and not given back
 	whole          uint64 // of that, blocks that are whole and wait for Freed
 	freed          uint64
+	drawn          int64 // what is taken in two round trips
+	drawAt         time.Duration
+	drawFreed      uint64
 	window         int64
 	creditGiven    uint64
 	creditReported uint64
@@ -150,6 +153,7 @@ type Conn struct {
 	reportedTo     uint64
 	reportNo       uint64
 	reportWanted   bool
+	crowded        bool // the last report had no room for all that was due
 	eliciting      int
 	firstEliciting time.Duration
 	lastReport     time.Duration

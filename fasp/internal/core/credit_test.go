@@ -2,10 +2,12 @@ package core
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
 // The sending half: no block is begun beyond the credit or the extent grant, however these arrive (section 7).
@@ -250,4 +252,17 @@ func TestGrantsTold(t *testing.T) {
 	s.c.SetExtents(1)
 	require.Equal(t, int64(3<<20), s.c.Window())
 	require.Equal(t, uint64(1<<41), s.c.extentsGiven)
+}
+
+// A path that holds more than the window, and loses nothing, is filled all the same, as long as what arrives is taken.
+func TestWindowFollowsPath(t *testing.T) {
+	const rate = 100e6
+	link := simnet.Impair{Rate: rate, Queue: 100 * ms, Delay: 500 * ms}
+	s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: rate}, MaxLag: 10 * ms, Window: 8 << 20, WindowMax: 64 << 20}, link, link)
+	s.a.left = -1
+	require.NoError(t, s.run(11*time.Second, nil))
+	got := s.b.Stats.SymbolBytes
+	require.NoError(t, s.run(16*time.Second, nil))
+	share := float64(s.b.Stats.SymbolBytes-got) * 8 / 5 / (rate * 1440 / 1500)
+	require.GreaterOrEqual(t, share, 0.97)
 }

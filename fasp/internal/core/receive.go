@@ -62,6 +62,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
 	c.elicited(now)
 	c.work(now)
+	c.draw(now)
 	c.train.arrived(now, pn, h.Train)
 	p := c.cfg.Symbol
 	off := int(h.Symbol) * p
@@ -136,9 +137,9 @@ func (c *Conn) Freed(size int) {
 }
 
 // raiseCredit keeps the outstanding credit at the window, which grows with what the network holds in
-// half-arrived blocks, but not with what storage is slow to take: blocks that are whole and wait.
+// half-arrived blocks and with what is taken in two round trips, but not with what storage is slow to take: blocks that are whole and wait.
 func (c *Conn) raiseCredit() {
-	window := max(c.window, min(c.cfg.WindowMax, c.window+2*int64(c.inHeld-c.whole)))
+	window := max(c.window, min(c.cfg.WindowMax, max(c.window+2*int64(c.inHeld-c.whole), c.drawn)))
 	credit := c.freed + uint64(window)
 	if credit > c.creditGiven {
 		c.creditGiven = credit
@@ -146,6 +147,16 @@ func (c *Conn) raiseCredit() {
 	if c.creditGiven-c.creditReported >= uint64(c.window)/16 {
 		c.reportWanted = true
 	}
+}
+
+// draw notes what the layer above takes in two round trips. A path that is longer than the window would be held up by it where nothing
+// is lost, and so no block is half there.
+func (c *Conn) draw(now time.Duration) {
+	if now-c.drawAt < max(c.receiverRTT(), 10*time.Millisecond) {
+		return
+	}
+	c.drawn = int64(float64(c.freed-c.drawFreed) * 2 * float64(c.receiverRTT()) / float64(now-c.drawAt))
+	c.drawAt, c.drawFreed = now, c.freed
 }
 
 // arrived does what every authentic packet causes.

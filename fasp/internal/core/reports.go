@@ -73,6 +73,9 @@ func (c *Conn) receiverRTT() time.Duration {
 
 // reportInterval is the least time between two reports (section 8.1).
 func (c *Conn) reportInterval() time.Duration {
+	if c.crowded {
+		return time.Millisecond
+	}
 	d := min(10*time.Millisecond, max(time.Millisecond, c.receiverRTT()/4))
 	if c.packetGap > 0 && c.eliciting < 20 { // with twenty, their time is over, whatever it was before
 		d = max(d, min(20*c.packetGap, maxInterval))
@@ -91,14 +94,15 @@ func (c *Conn) reportDue() time.Duration {
 		}
 	}
 	wait := c.receiverRTT() * 5 / 4
+	soon, k := c.lastReport+c.reportInterval(), c.repeats()
 	for i := range c.stretches {
 		s := &c.stretches[i]
 		if s.settled || s.sent >= maxAttempts {
 			continue
 		}
 		at := s.lastAt + wait
-		if s.sent < c.repeats() {
-			at = c.lastReport + c.reportInterval()
+		if s.sent < k {
+			at = soon
 		}
 		due = min(due, at)
 		if due <= c.lastReport {
@@ -149,7 +153,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	for range c.stretches {
 		chosen = append(chosen, false)
 	}
-	more := false
+	more, crowded := false, false
 	for pass := range 2 {
 		n := 0
 		for i := len(c.stretches) - 1; i >= 0; i-- {
@@ -160,7 +164,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 			}
 			size := int(s.hi-s.lo)/8 + 8
 			if size > room || n == wire.MaxSpans/2 {
-				more = more || isNew
+				more, crowded = more || isNew, true
 				continue
 			}
 			room -= size
@@ -191,7 +195,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.spanBuf, c.spans = buf, r.Spans
 	c.trimStretches()
 	c.creditReported = c.creditGiven
-	c.reportWanted = more
+	c.reportWanted, c.crowded = more, crowded
 	c.eliciting = 0
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now

@@ -133,7 +133,7 @@ func (a *Adaptive) SetCeiling(r float64) { a.ceiling = r }
 func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	// The path may be another one now.
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
-	a.capacity, a.nTrains, a.trainLen, a.trainAt = 0, 0, 10, now
+	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
 	a.marks.clear()
 	a.best, a.lid = best{}, lid{}
 	a.guard.after = now
@@ -352,8 +352,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 	r := d + (own*a.boost-q)/t
 	r = max(r, d*0.5, Min)
 	if a.capacity == 0 && a.trainsOut > 0 {
-		// No train has come through: what is lost may be what finds no room, and must not be sent on top.
-		r = max(min(r, a.marks.acked(want)), Min)
+		// No train has come through: what is lost may be what finds no room, so the rate does not grow above what arrives, and is
+		// no more than twice of that.
+		arrives := a.marks.acked(want)
+		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
 	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }

@@ -10,7 +10,7 @@ import (
 // senders are there if the queue stays while every session of this protocol drains.
 type compete struct {
 	on    bool
-	left  time.Duration // when it was given up last
+	high  time.Duration // when the queue was last seen to be kept
 	since time.Duration
 	// The window, in packets, and what RFC 9438 remembers of the last reduction.
 	window, most, reno float64
@@ -46,16 +46,23 @@ func (w *windowMax) add(now, q, window time.Duration) time.Duration {
 // watch decides whether to compete. drained is the least queue while all were draining, negative if no drain has just ended.
 func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	k := &a.compete
+	if s.Queue > 2*emptyQueue {
+		k.high = s.Now
+	}
 	top := k.top.add(s.Now, s.Queue, 10*time.Second)
 	if a.low || a.phase != steady {
 		return
 	}
 	d := max(a.best.cur, a.best.prev)
 	switch {
+	case k.on && s.Now-k.high > 2*time.Second+4*a.rtt:
+		// There is no queue to compete in, and no time to lose.
+		k.on = false
+		a.Restart(s.Now, a.r)
 	case k.on && drained >= 0 && drained <= emptyQueue:
-		k.on, k.left = false, s.Now
+		k.on = false
 		a.hold, a.boost = s.Now, 1
-	case !k.on && drained > 2*emptyQueue && (a.drain.quick == 0 || k.left > 0 && s.Now < k.left+30*time.Second) && a.capacity > 0 && d < shared*a.capacity:
+	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
 		k.on = true
 		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
 		k.most, k.reno, k.epoch, k.since = k.window, k.window, s.Now, s.Now
@@ -70,7 +77,7 @@ func (k *compete) learn(s *Sample, top, rtt time.Duration, packet int) {
 	lost := float64(s.Lost - k.lost)
 	acked := float64(s.Acked-k.acked) / float64(packet)
 	k.lost, k.acked = s.Lost, s.Acked
-	if lost > 0 && s.Sent >= k.hold && s.Queue >= time.Duration(topShare*float64(top)) {
+	if lost > 0 && s.Sent >= k.hold && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top))) {
 		k.most = k.window
 		k.window = max(k.window*cubicBeta, 2)
 		k.reno, k.epoch, k.hold = k.window, s.Now, s.Now

@@ -200,3 +200,27 @@ func TestMarksThin(t *testing.T) {
 	m.add(mark{arrived: 5 * ms})
 	require.Equal(t, 999*ms, m.at(0).arrived, "a clock that goes back is not believed")
 }
+
+// Competing without a queue is given up, and lost time made good: random loss must not be taken for that of a queue for ever.
+func TestCompetesOnlyWithAQueue(t *testing.T) {
+	p := newPath(Fair, 100e6, 100*ms)
+	p.loss = 0.1
+	p.run(110 * ms)
+	p.a.OnCapacity(p.now, 100e6, false)
+	p.run(3 * time.Second)
+	p.a.compete = compete{on: true, window: 2, most: 2, reno: 2, epoch: p.now, high: p.now, acked: uint64(p.arrived / 8), lost: uint64(p.gone / 8)}
+	p.a.r = Min
+	p.run(12 * time.Second)
+	require.False(t, p.a.compete.on)
+	require.GreaterOrEqual(t, p.a.Rate(), 80e6)
+}
+
+// Where no train comes through the rate does not grow above what arrives, nor does random loss wear it down.
+func TestWithoutTrainsLossDoesNotWearDown(t *testing.T) {
+	p := newPath(Fair, 50e6, 100*ms)
+	p.loss = 0.3
+	p.a.TrainSent(p.now)
+	p.a.phase, p.a.r = steady, 10e6
+	p.run(20 * time.Second)
+	require.GreaterOrEqual(t, p.a.Rate(), 9e6)
+}

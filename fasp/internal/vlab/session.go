@@ -15,6 +15,8 @@ type Options struct {
 	Extra time.Duration // added to the round trip of this session alone
 	Size  int64         // bytes to send, 0 = without end
 	Block int           // bytes of a block, 0 = 128 KiB
+	// Window is the receiver's, as fasp.Config has it, which grows to WindowMax; 0 = it does not limit.
+	Window, WindowMax int64
 	// Core changes the sender's configuration, may be nil.
 	Core func(c *core.Config)
 }
@@ -48,6 +50,9 @@ func (w *World) AddSession(o Options) *Session {
 		Now: w.Now, Symbol: 1472 - wire.DataOverhead, IPOverhead: ipOverhead, MaxLag: 10 * time.Millisecond,
 		InitialRTT: w.delay + o.Extra + w.Queue(), Idle: time.Minute,
 		Window: window, Parity: true, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: uint64(window),
+	}
+	if o.Window > 0 {
+		cfg.Window, cfg.WindowMax, cfg.PeerCredit = o.Window, o.WindowMax, uint64(o.Window)
 	}
 	a, b := cfg, cfg
 	a.Seed, b.Seed = 2*o.Seed+1, 2*o.Seed+2
