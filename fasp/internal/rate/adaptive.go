@@ -78,6 +78,7 @@ type Adaptive struct {
 	last  time.Duration
 
 	guard guard
+	cut   cut
 	lid   lid
 	drain drain
 
@@ -241,8 +242,11 @@ func (a *Adaptive) OnSample(s *Sample) {
 		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, a.weight), Min), 2*a.ceiling)
 		return
 	}
+	if a.cut.at > 0 {
+		a.judge(s)
+	}
 	// Where a queue shows, the law deals with it; loss alone is the sign of a shallow buffer or a policer.
-	if congested && s.Sent >= a.hold && a.queue < 2*a.highQueue(a.r) {
+	if congested && a.cut.at == 0 && s.Sent >= a.hold && a.queue < 2*a.highQueue(a.r) {
 		a.congested(s)
 		return
 	}
@@ -360,10 +364,32 @@ func (a *Adaptive) steadySample(s *Sample) {
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }
 
+// judgeSpan is over how much what arrives is compared: enough packets for chance to matter little.
+func (a *Adaptive) judgeSpan() time.Duration {
+	return max(a.loop(), 20*time.Millisecond, a.airtime(100))
+}
+
+// judge tells, once enough of what was sent at the lower rate has been reported, whether the cut was right, and takes it back if not.
+func (a *Adaptive) judge(s *Sample) {
+	span := a.judgeSpan()
+	if s.Sent < a.cut.at+span+a.loop()/4 {
+		return
+	}
+	now, share := a.marks.acked(span), a.r/a.cut.from
+	if share < 0.95 && now < a.cut.arrived*(1+share)/2 {
+		a.guard.mistaken(s)
+		a.lid = lid{}
+		a.r = a.cut.from
+		a.hold = s.Now
+	}
+	a.cut = cut{}
+}
+
 // congested takes the rate back to what arrives.
 func (a *Adaptive) congested(s *Sample) {
 	d, _ := a.marks.rate(a.loop()/2, 0)
-	acked := a.marks.acked(a.loop() / 2)
+	acked := a.marks.acked(a.judgeSpan())
+	a.cut = cut{s.Now, a.r, acked}
 	pass := acked / max(1-a.guard.base(), 0.05)
 	if d > 0 {
 		pass = min(pass, d)

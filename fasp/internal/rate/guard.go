@@ -22,7 +22,10 @@ type guard struct {
 	low                 bool // this round is at a low rate: it says how much is lost anyway, and nothing else
 }
 
-const guardWindow = 10 * time.Second
+const (
+	guardWindow = 10 * time.Second
+	guardRound  = 50 * time.Millisecond // at least: the luckiest of thousands of short rounds would pass for the path
+)
 
 func newGuard(packet int) guard { return guard{packet: packet, least: 1, prev: 1} }
 
@@ -57,7 +60,7 @@ func (g *guard) onSample(s *Sample) bool {
 	if g.low {
 		return false
 	}
-	if s.Now-g.since < max(s.Smooth, 10*time.Millisecond) || acked+lost < float64(32*g.packet) || g.samples < 5 {
+	if s.Now-g.since < max(s.Smooth, guardRound) || acked+lost < float64(32*g.packet) || g.samples < 5 {
 		return false
 	}
 	n := (acked + lost) / float64(g.packet)
@@ -101,6 +104,20 @@ func (g *guard) exceeds(s *Sample) bool {
 	n := float64(s.Acked-g.acked+s.Lost-g.lost) / float64(g.packet)
 	p, _ := g.round(s)
 	return base < 1 && n >= 32 && p > base+0.05+4*math.Sqrt(base*(1-base)/n)
+}
+
+// mistaken takes the loss of the round so far for what is lost at any rate.
+func (g *guard) mistaken(s *Sample) {
+	_, upper := g.round(s)
+	g.least, g.prev, g.window = max(upper, g.base()), 1, s.Now
+	g.begin(s)
+}
+
+// cut is a rate that was lowered for loss, until it is known whether less is lost now. If what arrives has become less in the same
+// proportion, it was not the rate that lost it (marginal delivery).
+type cut struct {
+	at            time.Duration // 0 = none is being judged
+	from, arrived float64
 }
 
 // begin starts a round.
