@@ -15,7 +15,6 @@ type stretch struct {
 	reports uint64 // bit i: report first+i carried it
 	lastAt  time.Duration
 	settled bool
-	idle    bool // none of its packets asked for a report: it is spoken of once, or two sides that only report would never cease
 }
 
 // maxInterval bounds the time of 20 full packets between two reports.
@@ -130,7 +129,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	// A peer may jump ahead by any number; what the window has forgotten by that is not spoken of.
 	for lo := max(c.reportedTo, c.seen.floor()); lo < c.seen.next; {
 		hi := min(c.seen.next, lo+maxStretch)
-		c.stretches = append(c.stretches, stretch{lo: lo, hi: hi, idle: c.eliciting == 0})
+		c.stretches = append(c.stretches, stretch{lo: lo, hi: hi})
 		lo = hi
 	}
 	c.reportedTo = c.seen.next
@@ -220,7 +219,6 @@ func (s *stretch) carried(report uint64, now time.Duration) {
 	s.reports |= 1 << (report - s.first)
 	s.sent++
 	s.lastAt = now
-	s.settled = s.settled || s.idle
 }
 
 func (c *Conn) trimStretches() {
