@@ -102,7 +102,8 @@ func TestShare(t *testing.T) {
 // Random loss, however much, is not taken for the rate's own by a few unlucky rounds, one after another, until nothing is left.
 func TestLossDoesNotWearDown(t *testing.T) {
 	for _, c := range []Cell{
-		{Rate: 100e6, RTT: 2 * time.Millisecond, Loss: 0.2, Seed: 1}, {Rate: 10e6, RTT: 100 * time.Millisecond, Loss: 0.5, Seed: 1},
+		{Rate: 100e6, RTT: 2 * time.Millisecond, Loss: 0.2, Seed: 1},
+		{Rate: 10e6, RTT: 100 * time.Millisecond, Loss: 0.5, Seed: 1},
 		{Rate: 100e6, RTT: 500 * time.Millisecond, Loss: 0.3, Seed: 2},
 	} {
 		t.Run(c.String(), func(t *testing.T) {
