@@ -8,8 +8,8 @@ dir=${BENCH_DIR:-.}
 say() { printf '\n== %s\n' "$*"; }
 
 say "$(go version), $(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg 2>/dev/null || true)"
-say "matrix in virtual time: policy fixed at the link's rate, every cell (fasp/internal/core)"
-go test -run '^$' -bench Matrix -benchtime 1x ./fasp/internal/core
+say "matrix in virtual time, quick, each policy; make bench-wan runs all of it"
+go run ./fasp/internal/vlab/cmd/matrix -quick -policy fixed,fair,high,low -out "$(mktemp -d)"
 say "loopback, memory to memory, one session, with and without hashing of each block"
 go test -run '^$' -bench Loopback -benchtime 3s ./fasp -loopback.rate 5000
 say "simulated link and socket drivers by themselves"

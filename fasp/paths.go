@@ -91,8 +91,9 @@ func (p *Paths) UnmarshalJSON(b []byte) error {
 		return errors.New("paths: too many")
 	}
 	for a, k := range m {
-		if a.IsValid() && k.Rate > 0 && k.Rate <= 100*Gbps && k.RTT > 0 && k.RTT < time.Minute {
-			p.note(a, k.Rate, k.RTT, k.Seen)
+		year := k.Seen.UTC().Year() // JSON writes four digits, in any zone
+		if a.IsValid() && year > 0 && year < 9999 && k.Rate > 0 && k.Rate <= 100*Gbps && k.RTT > 0 && k.RTT < time.Minute {
+			p.note(a, k.Rate, k.RTT, k.Seen.UTC())
 		}
 	}
 	return nil

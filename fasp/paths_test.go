@@ -57,7 +57,7 @@ func FuzzPaths(f *testing.F) {
 		}
 		text, err := json.Marshal(&p)
 		if err != nil {
-			t.Skip() // a year that JSON cannot write
+			t.Fatal(err)
 		}
 		if err := json.Unmarshal(text, &q); err != nil || len(p.m) != len(q.m) {
 			t.Fatal(err, len(p.m), len(q.m))

@@ -114,6 +114,7 @@ type Conn struct {
 	lossBegan       time.Duration // when the first of those was declared lost
 	breaker         breaker
 	rateNow         int64 // bit/s, never 0
+	ceiling         int64 // what target, grant and the peer's storage allow, bit/s
 
 	// What the rate law is told.
 	ackedBytes, lostBytes uint64

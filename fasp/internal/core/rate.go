@@ -64,6 +64,7 @@ func (c *Conn) applyRates(now time.Duration) {
 		wanted := float64(c.drain) * float64(c.fullPacket()) / float64(c.cfg.Symbol) / max(1-c.Loss(), 0.1)
 		ceiling = min(ceiling, max(int64(wanted), rate.Min))
 	}
+	c.ceiling = ceiling
 	c.law.SetCeiling(float64(ceiling))
 	c.setRate(now, min(ceiling, max(int64(c.law.Rate()), c.rates.Min, rate.Min)))
 }
@@ -80,8 +81,15 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 	c.rateNow = rate
 }
 
-// Known returns what the path was seen to take lately, bit/s, 0 = nothing is known.
-func (c *Conn) Known() int64 { return int64(c.law.Known()) }
+// Known returns what the path was seen to take lately, bit/s, 0 = nothing is known. A rate that was kept to, because target, grant or the
+// peer's storage allowed no more, says only that the path takes that much, and is not told.
+func (c *Conn) Known() int64 {
+	k := c.law.Known()
+	if k >= 0.9*float64(c.ceiling) {
+		return 0
+	}
+	return int64(k)
+}
 
 // tickLaw lets the law do what is due.
 func (c *Conn) tickLaw(now time.Duration) {
@@ -104,7 +112,7 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 	}
 	after := uint32(c.Stats.BytesOut) - e.through
 	c.law.OnSample(&rate.Sample{
-		Now: now, Sent: e.at, Arrived: c.arrival, RTT: now - e.at, Smooth: c.RTT(), Base: c.rtt.min.get(), Queue: c.queue,
+		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
 		Through: c.Stats.BytesOut - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
 		Limited: c.blocked || c.idleSince != never,
 	})

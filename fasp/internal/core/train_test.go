@@ -53,3 +53,23 @@ func TestDispersionLies(t *testing.T) {
 		require.Error(t, say(b), "%x", b)
 	}
 }
+
+// What a path takes is known after a session that went as fast as it could, not after one that was told to go slower.
+func TestKnown(t *testing.T) {
+	link := simnet.Impair{Rate: 50e6, Queue: 200 * ms, Delay: 20 * ms}
+	for _, c := range []struct {
+		rates  Rates
+		lo, hi int64
+	}{
+		{Rates{Policy: Fair}, 45e6, 55e6},
+		{Rates{Policy: Fair, Target: 5e6}, 0, 0},
+		{Rates{Policy: Fixed, Target: 5e6}, 0, 0},
+		{Rates{Policy: Fixed, Target: 100e6}, 40e6, 60e6},
+	} {
+		s := newSim(5, Config{Rates: c.rates, MaxLag: 10 * ms}, link, link)
+		s.a.left = -1
+		require.NoError(t, s.run(s.now+4*time.Second, nil))
+		require.GreaterOrEqual(t, s.a.Known(), c.lo, "%+v", c.rates)
+		require.LessOrEqual(t, s.a.Known(), c.hi, "%+v", c.rates)
+	}
+}

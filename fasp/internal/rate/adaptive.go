@@ -70,10 +70,9 @@ type Adaptive struct {
 	hold  time.Duration // no change before a packet sent after this is reported
 	boost float64       // of the own queue while the link has room
 	marks marks
-	best  best
+	best  recent[float64] // delivered rate: what the link was seen to take
 	rtt   time.Duration
 	queue time.Duration
-	base  time.Duration
 	gap   time.Duration // between samples, smoothed
 	last  time.Duration
 
@@ -94,7 +93,6 @@ func NewAdaptive(s Settings) *Adaptive {
 	case Low:
 		a.weight, a.low = 0.25, true
 	}
-	a.base = a.rtt
 	a.guard = newGuard(s.Packet)
 	switch {
 	case s.Rate > 0:
@@ -124,7 +122,7 @@ func (a *Adaptive) Known() float64 {
 	if a.phase != steady || a.compete.on {
 		return 0
 	}
-	return max(a.best.cur, a.best.prev)
+	return a.best.get()
 }
 
 // SetCeiling implements Controller.
@@ -136,7 +134,7 @@ func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
 	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
 	a.marks.clear()
-	a.best, a.lid = best{}, lid{}
+	a.best, a.lid, a.cut = recent[float64]{}, lid{}, cut{}
 	a.guard.after = now
 }
 
@@ -220,7 +218,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 		a.gap += (min(s.Now-a.last, s.Smooth) - a.gap) / 4
 	}
 	a.last = s.Now
-	a.rtt, a.base = max(s.Smooth, time.Millisecond), s.Base
+	a.rtt = max(s.Smooth, time.Millisecond)
 	a.guard.lowRate(s, a.phase == blind && a.r <= a.first || a.phase == half && s.Sent < a.hold || a.drain.watched && s.Sent >= a.drain.begun)
 	congested := a.guard.onSample(s)
 	drained := a.drain.onSample(s)
@@ -398,7 +396,7 @@ func (a *Adaptive) congested(s *Sample) {
 		pass = a.r / 2
 	}
 	a.r = max(min(a.r*0.85, pass), a.r/4, Min)
-	a.best = best{}
+	a.best = recent[float64]{}
 	a.phase = steady
 	a.boost = 1
 	a.hold = s.Now
@@ -409,5 +407,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v base %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.base, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
 }

@@ -9,16 +9,15 @@ import (
 // its own): it holds its place as a CUBIC (RFC 9438) would, since whoever keeps a small queue beside them is left nothing. Such
 // senders are there if the queue stays while every session of this protocol drains.
 type compete struct {
-	on    bool
-	high  time.Duration // when the queue was last seen to be kept
-	since time.Duration
+	on   bool
+	high time.Duration // when the queue was last seen to be kept
 	// The window, in packets, and what RFC 9438 remembers of the last reduction.
 	window, most, reno float64
 	epoch              time.Duration
 	hold               time.Duration // losses of what was sent before belong to the last reduction
 	lost               uint64
 	acked              uint64
-	top                windowMax // longest queue
+	top                recent[time.Duration] // longest queue
 }
 
 const (
@@ -28,20 +27,6 @@ const (
 	asMany     = 1.5                  // connections: a paced sender meets more of the losses of a full queue than one that sends in bursts
 	topShare   = 0.7                  // of the longest queue; loss above it is the queue's, below it is random
 )
-
-// windowMax is the longest queue of the last one to two windows.
-type windowMax struct {
-	since     time.Duration
-	cur, prev time.Duration
-}
-
-func (w *windowMax) add(now, q, window time.Duration) time.Duration {
-	if now-w.since > window {
-		w.since, w.prev, w.cur = now, w.cur, 0
-	}
-	w.cur = max(w.cur, q)
-	return max(w.cur, w.prev)
-}
 
 // watch decides whether to compete. drained is the least queue while all were draining, negative if no drain has just ended.
 func (a *Adaptive) watch(s *Sample, drained time.Duration) {
@@ -53,7 +38,7 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	if a.low || a.phase != steady {
 		return
 	}
-	d := max(a.best.cur, a.best.prev)
+	d := a.best.get()
 	switch {
 	case k.on && s.Now-k.high > 2*time.Second+4*a.rtt:
 		// There is no queue to compete in, and no time to lose.
@@ -65,7 +50,7 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
 		k.on = true
 		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
-		k.most, k.reno, k.epoch, k.since = k.window, k.window, s.Now, s.Now
+		k.most, k.reno, k.epoch = k.window, k.window, s.Now
 		k.hold, k.lost, k.acked = s.Now, s.Lost, s.Acked
 	case k.on:
 		k.learn(s, top, a.rtt, a.set.Packet)

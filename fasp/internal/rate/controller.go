@@ -24,9 +24,7 @@ type Sample struct {
 	Now     time.Duration
 	Sent    time.Duration // when the newest packet that the report knows was sent
 	Arrived time.Duration // its arrival on the receiver's clock
-	RTT     time.Duration // of that packet, with everything: until the report was here
 	Smooth  time.Duration // smoothed round trip
-	Base    time.Duration // least round trip of the last minute or two
 	Queue   time.Duration // how long that packet waited on its way there, beyond the least
 	Through uint64        // bytes sent up to that packet, since the session's beginning
 	After   int64         // bytes sent behind it
@@ -73,13 +71,10 @@ func (s *Steady) OnSample(m *Sample) {
 		return
 	}
 	s.marks.add(mark{m.Arrived, m.Sent, m.Through, m.Acked, m.Now, m.Queue})
-	if d, span := s.marks.rate(m.Smooth, 0); span >= m.Smooth {
-		s.known = min(d, s.marks.acked(m.Smooth)/max(1-lossOf(m), 0.05))
+	if _, span := s.marks.rate(m.Smooth, 0); span >= m.Smooth {
+		s.known = s.marks.acked(m.Smooth) // not what was sent: it does not ask whether the path takes that
 	}
 }
-
-// lossOf returns the share lost since the session's beginning.
-func lossOf(m *Sample) float64 { return float64(m.Lost) / float64(max(m.Lost+m.Acked, 1)) }
 
 // Known implements Controller.
 func (s *Steady) Known() float64 { return s.known }

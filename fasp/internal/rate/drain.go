@@ -84,7 +84,7 @@ func (a *Adaptive) Tick(now time.Duration) {
 		d.done = true
 		d.on, d.begun, d.watched, d.least = true, now, true, time.Hour
 		rest := drainRest
-		if a.capacity == 0 || max(a.best.cur, a.best.prev) < shared*a.capacity {
+		if a.capacity == 0 || a.best.get() < shared*a.capacity {
 			rest = drainBusy
 			if !d.done {
 				rest = drainFirst

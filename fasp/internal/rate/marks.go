@@ -110,17 +110,19 @@ func (m *marks) acked(span time.Duration) float64 {
 	return float64(newest.acked-from.acked) * 8 / d.Seconds()
 }
 
-// best is the highest delivered rate of the last one to two round trips: what the link was seen to take.
-type best struct {
+// recent is the highest value of the last one to two windows.
+type recent[T float64 | time.Duration] struct {
 	since     time.Duration
-	cur, prev float64
+	cur, prev T
 }
 
-// add notes a rate and returns the best.
-func (b *best) add(now time.Duration, d float64, window time.Duration) float64 {
-	if now-b.since > window {
-		b.since, b.prev, b.cur = now, b.cur, 0
+// add notes a value and returns the highest.
+func (r *recent[T]) add(now time.Duration, v T, window time.Duration) T {
+	if now-r.since > window {
+		r.since, r.prev, r.cur = now, r.cur, 0
 	}
-	b.cur = max(b.cur, d)
-	return max(b.cur, b.prev)
+	r.cur = max(r.cur, v)
+	return r.get()
 }
+
+func (r *recent[T]) get() T { return max(r.cur, r.prev) }

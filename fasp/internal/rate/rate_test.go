@@ -59,7 +59,7 @@ func (p *path) step() {
 	for i := len(p.at) - 1; i >= 0; i-- {
 		if back := p.at[i] + p.rtt + p.queue[i]; back <= p.now {
 			p.a.OnSample(&Sample{
-				Now: p.now, Sent: p.at[i], Arrived: p.arrive[i], RTT: p.now - p.at[i], Smooth: p.rtt, Base: p.rtt, Queue: p.queue[i],
+				Now: p.now, Sent: p.at[i], Arrived: p.arrive[i], Smooth: p.rtt, Queue: p.queue[i],
 				Through: uint64(p.sent[i] / 8), After: int64((p.total - p.sent[i]) / 8), Acked: uint64(p.got[i] / 8), Lost: uint64(p.lost[i] / 8), Limited: p.limited,
 			})
 			return
@@ -223,4 +223,16 @@ func TestWithoutTrainsLossDoesNotWearDown(t *testing.T) {
 	p.a.phase, p.a.r = steady, 10e6
 	p.run(20 * time.Second)
 	require.GreaterOrEqual(t, p.a.Rate(), 9e6)
+}
+
+// A cut that is under judgement when the link is lost is not taken back afterwards: the path may be another one.
+func TestRestartForgetsCut(t *testing.T) {
+	p := newPath(Fair, 50e6, 100*ms)
+	p.run(4 * time.Second)
+	p.a.cut = cut{at: p.now, from: 900e6, arrived: 1e12}
+	p.a.Restart(p.now, 1e6)
+	for range 200 {
+		p.step()
+		require.Less(t, p.a.Rate(), 200e6)
+	}
 }
