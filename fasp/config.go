@@ -52,6 +52,20 @@ type Config struct {
 	// keeps its own for as long as it lives.
 	Paths *Paths
 
+	// Tickets makes a client's sessions begin early where it holds a ticket of the server: Dial returns at once, and what is sent by then, up to 3 KiB of
+	// messages, goes out behind the first packet, a round trip sooner (docs/protocol.md section 4.7). What is wrong with the
+	// handshake then ends the session, in place of an error of Dial; see Session.Confirmed. nil means neither.
+	Tickets *Tickets
+
+	// Opening makes the first message of every session that is dialed, such as a proof of credentials, from keying material of the
+	// session (as Conn.ExportKeyingMaterial). It is called once, and again for a session that began early where the server
+	// did not take that; then perhaps by another goroutine, after Dial. nil means none.
+	Opening func(export func(label string, context []byte, n int) ([]byte, error)) ([]byte, error)
+
+	// EarlyData makes a server hand out tickets and accept sessions that begin early. Whoever accepts sessions has to heed Session.Confirmed, which is why
+	// it must be asked for.
+	EarlyData bool
+
 	// IdleTimeout ends a session in which nothing authentic arrives; 0 means 60 s, at least 1 s. The smaller of both sides' holds.
 	IdleTimeout time.Duration
 

@@ -2,7 +2,6 @@ package fasp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,25 +27,26 @@ type Conn struct {
 	log    *slog.Logger
 	client bool
 	cid    wire.CID
-	tlsCS  tls.ConnectionState
-	server Fingerprint
-	cipher Cipher
+	loop   connLoop // belongs to the session's goroutine
+	dial   *dialing // of a client that sends early: the handshake comes first; the goroutine's own
+	inbox  chan delivery
+	wake   chan struct{} // capacity 1
+	ended  chan struct{} // closed when the goroutine has ended
+	reset  []byte        // the token by which the server would say that it has forgotten the session; a client's
+	peer   atomic.Pointer[netip.AddrPort]
 
-	loop  connLoop // belongs to the session's goroutine
-	inbox chan delivery
-	wake  chan struct{} // capacity 1
-	ended chan struct{} // closed when the goroutine has ended
-	reset []byte        // the token by which the server would say that it has forgotten the session; a client's
-	peer  atomic.Pointer[netip.AddrPort]
-
-	mu       sync.Mutex // guards what follows
-	changed  chan struct{}
-	err      error // why the session ended
-	closing  *closeRequest
-	blocks   []*Block // whole, for ReceiveBlock
-	messages [][]byte // for ReceiveMessage
-	stats    Stats
-	leased   int64 // bytes of blocks leased and not yet acknowledged
+	mu        sync.Mutex // guards what follows
+	changed   chan struct{}
+	exporter  exporter // nil while a client does not know yet whether its early data is accepted
+	server    Fingerprint
+	cipher    Cipher
+	confirmed bool
+	err       error // why the session ended
+	closing   *closeRequest
+	blocks    []*Block // whole, for ReceiveBlock
+	messages  [][]byte // for ReceiveMessage
+	stats     Stats
+	leased    int64 // bytes of blocks leased and not yet acknowledged
 	// Requests to the goroutine.
 	out         []*Block
 	outBytes    int64
@@ -62,11 +62,14 @@ type Conn struct {
 	window      int64
 	windowMax   int64
 	drain       bool
-	pings       int
-	forgotten   bool   // the server says that it has forgotten the session
-	settled     bool   // everything that was given has been acknowledged
-	peerExtents uint64 // granted by the peer
-	extentWaits int    // calls of SendBlock that wait for more
+	finished    int     // copies of the client's Finished to be answered
+	early       []piece // of the message stream, before the Finished
+	ticket      []byte  // to be handed to the client
+	expired     bool    // the Finished did not come in time
+	forgotten   bool    // the server says that it has forgotten the session
+	settled     bool    // everything that was given has been acknowledged
+	peerExtents uint64  // granted by the peer
+	extentWaits int     // calls of SendBlock that wait for more
 }
 
 type closeRequest struct {
@@ -77,18 +80,25 @@ type closeRequest struct {
 // outQueueBytes is how much SendBlock queues ahead of the core.
 const outQueueBytes = 1 << 20
 
-func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt time.Duration) (*Conn, error) {
-	tx, rx, err := h.traffic(cipher)
-	if err != nil {
-		return nil, err
-	}
+// newConn makes a session that begin readies for packets.
+func newConn(e *Endpoint, client bool, cid wire.CID, peer netip.AddrPort) *Conn {
 	c := &Conn{
-		e: e, client: h.client, cid: h.cid, tlsCS: h.tls.ConnectionState(), server: h.server, cipher: cipher,
+		e: e, client: client, cid: cid,
 		inbox: make(chan delivery, 64), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		room: true, settled: true, peerExtents: h.peer.Extents, reset: h.peer.Reset,
-		log: e.cfg.Logger.With("peer", peer, "cid", uint64(h.cid)),
+		room: true, settled: true,
+		log: e.cfg.Logger.With("peer", peer, "cid", uint64(cid)),
 	}
 	c.peer.Store(&peer)
+	return c
+}
+
+// begin takes over what the handshake came to: of the server, or of a client's complete one.
+func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
+	tx, rx, err := h.traffic(cipher)
+	if err != nil {
+		return err
+	}
+	e, peer := c.e, *c.peer.Load()
 	datagram := min(e.datagram, int(min(h.peer.Datagram, wire.MaxDatagram)))
 	idle := e.cfg.IdleTimeout
 	if h.peer.IdleMS != 0 {
@@ -99,7 +109,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 	if peer.Addr().Is6() {
 		overhead = 48
 	}
-	c.loop = connLoop{
+	loop := connLoop{
 		c: c, tx: tx, rx: rx, peerCID: h.peerCID, overhead: overhead, datagram: datagram,
 		core: core.New(core.Config{
 			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, IPOverhead: overhead,
@@ -112,8 +122,17 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 		}),
 		parity:  newParityState(&e.codes, datagram-wire.DataOverhead),
 		scratch: make([]byte, 0, wire.MaxDatagram),
+		early:   h.earlySecret != nil && !h.refused,
 	}
-	return c, nil
+	e.mu.Lock() // the reader looks at sessions that dial early
+	c.loop, c.reset = loop, h.peer.Reset
+	e.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.exporter, c.server, c.cipher, c.peerExtents = h.exporter(), h.server, cipher, h.peer.Extents
+	c.confirmed = c.client || h.complete
+	c.notify()
+	return nil
 }
 
 func coreRates(r Rates) core.Rates {
@@ -126,21 +145,46 @@ func (c *Conn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.e.sock.Lo
 // RemoteAddr returns the peer's current address; it changes when the peer's NAT rebinds.
 func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(*c.peer.Load()) }
 
-// ServerFingerprint returns the identity of the server, on both sides.
+// ServerFingerprint returns the identity of the server, on both sides. A session that began early has that of its ticket until it is
+// confirmed.
 func (c *Conn) ServerFingerprint() Fingerprint {
 	if c.client {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		return c.server
 	}
 	return c.e.cfg.Identity.fp
 }
 
-// Cipher returns the cipher that the server chose.
-func (c *Conn) Cipher() Cipher { return c.cipher }
+// Cipher returns the cipher that the server chose, 0 while a client does not know it yet.
+func (c *Conn) Cipher() Cipher {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cipher
+}
 
-// ExportKeyingMaterial returns n bytes that only the two ends of this session know, as RFC 8446 section 7.5 defines. Proofs of
-// credentials are bound to it, so that they are worth nothing elsewhere.
+// Confirmed implements Session.
+func (c *Conn) Confirmed(ctx context.Context) error {
+	if err := c.wait(ctx, func() bool { return c.confirmed }); err != nil {
+		return err
+	}
+	c.mu.Unlock()
+	return nil
+}
+
+var errUnconfirmed = errors.New("fasp: the session is not confirmed; what is to be bound to it goes into Config.Opening")
+
+// ExportKeyingMaterial returns n bytes that only the two ends of this session know, as RFC 8446 section 7.5 defines, or docs/protocol.md
+// section 4.7 where the session began early. Proofs of credentials are bound to it, so that they are worth nothing elsewhere. A client's
+// session that began early has none until it is confirmed, as they depend on whether the server has taken what was sent early: see Config.Opening.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
-	return c.tlsCS.ExportKeyingMaterial(label, context, n)
+	c.mu.Lock()
+	x := c.exporter
+	c.mu.Unlock()
+	if x == nil {
+		return nil, errUnconfirmed
+	}
+	return x.ExportKeyingMaterial(label, context, n)
 }
 
 // wait blocks until ready returns true, and returns with the lock held. An error, with the lock released, is that of the
@@ -381,10 +425,32 @@ func (c *Conn) Close(code Code, reason string) error {
 	return nil
 }
 
-// ping makes the session send a packet at once.
-func (c *Conn) ping() {
+// hasFinished tells a server's session that its client's Finished is there, and whoever waits for that; the client is told, too. It is called for every
+// copy. ticket, which may be nil, is for the client's next session.
+func (c *Conn) hasFinished(ticket []byte) {
 	c.mu.Lock()
-	c.pings++
+	c.finished++
+	c.confirmed = true
+	if ticket != nil {
+		c.ticket = ticket
+	}
+	c.notify()
+	c.mu.Unlock()
+	c.kick()
+}
+
+// receiveEarly gives the session parts of the message stream that came in EARLY packets.
+func (c *Conn) receiveEarly(p []piece) {
+	c.mu.Lock()
+	c.early = append(c.early, p...)
+	c.mu.Unlock()
+	c.kick()
+}
+
+// expire ends a session whose client's Finished did not come, without a word: there may be nobody.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	c.expired = true
 	c.mu.Unlock()
 	c.kick()
 }

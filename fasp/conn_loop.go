@@ -19,6 +19,8 @@ type connLoop struct {
 	datagram int
 	path     pathState
 	finish   *flightSender // client: Finished, until the server shows that it has it
+	early    bool          // early data was accepted
+	tickets  ticketLoop
 
 	held      *Block // taken from the queue, waiting for credit
 	scratch   []byte
@@ -37,6 +39,12 @@ type connLoop struct {
 	started   time.Duration
 	noted     time.Duration // when Paths was told last
 	fatal     error
+
+	// Server: until the client's Finished is there, little may be sent (docs/protocol.md section 4.7).
+	confirmed  bool
+	beforehand int // IP bytes sent until then; client: bytes of kept
+	// Client: packets that came before the keys.
+	kept []udp.Packet
 }
 
 // turnPackets bounds what one turn sends before it looks at the clock and the inbox again.
@@ -45,7 +53,19 @@ const turnPackets = 128
 // run drives the session until it ends.
 func (c *Conn) run() {
 	l := &c.loop
+	if c.dial != nil {
+		if err := c.openEarly(); err != nil {
+			c.mu.Lock()
+			c.err = err
+			c.notify()
+			c.mu.Unlock()
+			c.log.Debug("session not opened", "reason", err)
+			c.end()
+			return
+		}
+	}
 	l.started = c.e.now()
+	l.receiveKept()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -88,11 +108,19 @@ func (c *Conn) run() {
 		case <-timer.C:
 		}
 	}
+	c.end()
+}
+
+// end lets go of everything when the session has ended.
+func (c *Conn) end() {
+	l := &c.loop
 	c.e.forget(c)
 	for len(c.inbox) > 0 {
 		(<-c.inbox).release()
 	}
-	l.core.Abandon(func(ref any) { ref.(*Block).Release() })
+	if l.core != nil {
+		l.core.Abandon(func(ref any) { ref.(*Block).Release() })
+	}
 	c.mu.Lock()
 	left := c.out
 	c.out = nil
@@ -111,6 +139,10 @@ func (l *connLoop) deadline(now time.Duration) time.Duration {
 		return l.closeAt[l.closeSent]
 	}
 	at := l.core.Deadline(now)
+	if l.muted() {
+		at = now + time.Hour // until the Finished comes, or the greeter gives up
+	}
+	at = min(at, l.tickets.deadline())
 	if l.finish != nil {
 		at = min(at, l.finish.next)
 	}
@@ -204,15 +236,30 @@ func (l *connLoop) pull(now time.Duration) {
 	if waiting && c.room {
 		c.notify()
 	}
-	if c.pings > 0 {
+	if c.finished > 0 {
+		l.core.Control([]byte{wire.FrameConfirmed}, 0)
 		l.core.Ping()
-		c.pings = 0
+		c.finished = 0
+	}
+	l.confirmed = c.confirmed
+	if c.ticket != nil {
+		l.tickets.offer(c.ticket, now, c.e.cfg.HandshakeTimeout)
+		c.ticket = nil
 	}
 	if c.forgotten && l.fatal == nil {
 		l.fatal = ErrReset
 	}
-	drain := c.drain
+	if c.expired && l.fatal == nil {
+		l.fatal = ErrHandshakeTimeout
+	}
+	drain, early := c.drain, c.early
+	c.early = nil
 	c.mu.Unlock()
+	for _, p := range early {
+		if err := l.core.EarlyMessage(p.offset, p.data); err != nil {
+			l.fail(now, err)
+		}
+	}
 	l.queueBlocks(now)
 	if drain && l.held == nil {
 		c.mu.Lock()
@@ -333,6 +380,18 @@ func (l *connLoop) receive(now time.Duration, d delivery) {
 	d.release()
 }
 
+// receiveKept handles what came while a client's handshake was under way.
+func (l *connLoop) receiveKept() {
+	now := l.c.e.now()
+	for _, p := range l.kept {
+		if err := l.receivePacket(now, p); err != nil {
+			l.fail(now, err)
+			break
+		}
+	}
+	l.kept = nil
+}
+
 func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	h, err := wire.ParseShort(p.Data)
 	if err != nil {
@@ -427,7 +486,9 @@ func (l *connLoop) place(b *core.InBlock, off int, payload []byte) {
 
 // authentic does what every packet that opened causes.
 func (l *connLoop) authentic(now time.Duration, from netip.AddrPort, newest bool, n int) {
-	l.finish = nil // the server sends short packets only when it has our Finished
+	if !l.early {
+		l.finish = nil // the server sends short packets only when it has our Finished
+	}
 	l.path.heard(l, now, from, newest, n)
 }
 
@@ -438,6 +499,10 @@ func (l *connLoop) frame(now time.Duration, from netip.AddrPort, f *wire.Frame) 
 		if l.fatal == nil {
 			l.fatal = peerError(f.Code, f.Data)
 		}
+	case wire.FrameConfirmed:
+		l.finish = nil
+	case wire.FrameTicket:
+		return l.ticket(f.Data)
 	case wire.FramePathChallenge:
 		l.path.challenged(l, from, f.Data)
 	case wire.FramePathResponse:
@@ -455,6 +520,9 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		}
 	}
 	l.path.turn(l, now)
+	if l.tickets.due(now) && l.closing == nil {
+		l.core.Control(l.tickets.frame, 0)
+	}
 	limit := turnPackets
 	if l.closing != nil {
 		if now < l.closeAt[l.closeSent] {
@@ -471,7 +539,7 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		l.sendBuf = make([]byte, 0, turnPackets*l.datagram)
 	}
 	n := 0
-	for ; n < limit && l.core.Next(now, &l.packet); n++ {
+	for ; n < limit && !l.muted() && l.core.Next(now, &l.packet); n++ {
 		p := &l.packet
 		if l.tx.phase != l.wantPhase(p.PN) {
 			l.tx.rekey(p.PN)
@@ -495,11 +563,19 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		start := len(l.sendBuf)
 		l.sendBuf = l.tx.seal(l.sendBuf, &h, p.PN, payload)
 		l.append(to, start)
+		if !l.confirmed {
+			l.beforehand += len(l.sendBuf) - start + l.overhead
+		}
 	}
 	if len(l.trains) > 0 {
 		l.c.e.write(l.trains)
 	}
 	return n == limit && l.closing == nil
+}
+
+// muted tells that the session has sent all that it may before the client's Finished is there.
+func (l *connLoop) muted() bool {
+	return !l.confirmed && l.beforehand >= maxUnconfirmed && l.closing == nil
 }
 
 // append adds the packet at the end of sendBuf to the last train, if it fits there, or to a new one.

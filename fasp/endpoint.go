@@ -55,6 +55,9 @@ type EndpointStats struct {
 	Overflow  uint64    // packets dropped because a session did not keep up
 	Greetings uint64    // long packets handled by the listening side
 	Retries   uint64    // stateless retries sent
+	Early     uint64    // sessions begun with early data
+	Tickets   uint64    // handed out for later sessions
+	Refused   uint64    // clients whose early data was not taken
 	Resets    uint64    // RESETs sent to peers of forgotten sessions
 	Sessions  int       // now
 	HalfOpen  int       // handshakes in progress now
@@ -206,7 +209,8 @@ func (e *Endpoint) Stats() EndpointStats {
 	return EndpointStats{
 		Resets: e.resets.Load(),
 		Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
-		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
+		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(),
+		Early: e.greeter.early.Load(), Tickets: e.greeter.tickets.Load(), Refused: e.greeter.refused.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
 	}
 }
 
@@ -417,12 +421,12 @@ func randomUint64() uint64 {
 }
 
 // params encodes our transport parameters (docs/protocol.md section 4.5).
-func (e *Endpoint) params(ciphers, reset []byte) []byte {
+func (e *Endpoint) params(ciphers, reset []byte, features uint64) []byte {
 	p := wire.Params{
 		Reset:    reset,
 		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: InitialExtents, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
-		Features: e.features,
+		Features: features,
 	}
 	return p.Append(nil)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -27,14 +28,15 @@ type greeter struct {
 	open   map[greetKey]*halfOpen
 	shares map[netip.Prefix]int // half-open handshakes by source network
 	token  cipher.AEAD
+	early  issuer
 	next   time.Duration // of the next tick
 	// recent remembers finished handshakes for a while: their clients may not know yet that the server has their Finished.
 	recent map[greetKey]recentConn
 }
 
 type greeterStats struct {
-	greetings, retries atomic.Uint64
-	halfOpen           atomic.Int64
+	greetings, retries, early, refused, tickets atomic.Uint64
+	halfOpen                                    atomic.Int64
 }
 
 type greetKey struct {
@@ -57,6 +59,8 @@ type halfOpen struct {
 	flight   *flightSender
 	born     time.Duration
 	flightAt time.Duration // when our flight was first ready
+	address  addressToken  // of the ticket by which early data was accepted
+	conn     *Conn         // the session, if early data was accepted: it is not confirmed yet
 }
 
 const (
@@ -75,7 +79,7 @@ func newGreeter(e *Endpoint) *greeter {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return &greeter{e: e, open: map[greetKey]*halfOpen{}, shares: map[netip.Prefix]int{}, token: aead, recent: map[greetKey]recentConn{}}
+	return &greeter{e: e, open: map[greetKey]*halfOpen{}, shares: map[netip.Prefix]int{}, token: aead, early: newIssuer(), recent: map[greetKey]recentConn{}}
 }
 
 func (g *greeter) run() {
@@ -148,7 +152,11 @@ func (g *greeter) sendFlight(now time.Duration, k greetKey, h *halfOpen) {
 
 func (g *greeter) drop(k greetKey, h *halfOpen) {
 	h.tls.Close()
-	g.e.unreserve(h.cid)
+	if h.conn != nil {
+		h.conn.expire()
+	} else {
+		g.e.unreserve(h.cid)
+	}
 	g.forget(k)
 }
 
@@ -188,7 +196,7 @@ func (g *greeter) packet(now time.Duration, m greeting) {
 		c := g.e.conns[r.cid.Slot()]
 		g.e.mu.RUnlock()
 		if c != nil && c.cid == r.cid {
-			c.ping()
+			c.hasFinished(nil)
 		}
 		return
 	}
@@ -214,7 +222,7 @@ func (g *greeter) packet(now time.Duration, m greeting) {
 			g.drop(k, h)
 			return
 		}
-		if h.levels[1].inEnd > hadHandshake {
+		if h.levels[1].inEnd > hadHandshake || h.levels[2].hasRx {
 			h.proved = true
 		}
 	}
@@ -228,6 +236,7 @@ func (g *greeter) packet(now time.Duration, m greeting) {
 		g.sendFlight(now, k, h)
 		g.next = now
 	}
+	g.receiveEarly(now, k, h)
 }
 
 // admit makes room for a new handshake, or answers with a retry and returns nil.
@@ -251,7 +260,15 @@ func (g *greeter) admit(now time.Duration, k greetKey, hdr *wire.Long) *halfOpen
 		g.e.dropped.Add(1)
 		return nil
 	}
-	h := &halfOpen{handshake: newHandshake(&g.e.cfg, false, k.hid, cid), proved: proved, born: now}
+	h := &halfOpen{proved: proved, born: now}
+	var prepare func(*tls.QUICConfig)
+	if g.e.cfg.EarlyData {
+		prepare = func(q *tls.QUICConfig) { g.early.prepare(g.e, q) }
+	}
+	h.handshake = newHandshake(&g.e.cfg, false, k.hid, cid, prepare)
+	if g.e.cfg.EarlyData {
+		h.resume = func(s *tls.SessionState) { g.decide(k, h, s) }
+	}
 	if err := h.start(context.Background(), nil); err != nil {
 		g.e.unreserve(cid)
 		return nil
@@ -270,15 +287,33 @@ func (g *greeter) answer(k greetKey, h *halfOpen, p wire.Params) ([]byte, error)
 		return nil, errors.New("no cipher in common")
 	}
 	h.cipher = c
-	return g.e.params([]byte{byte(c)}, g.e.cfg.Identity.resetToken(h.cid, k.from)), nil
+	features := g.e.features
+	if g.e.cfg.EarlyData {
+		features |= wire.FeatureEarly
+	}
+	return g.e.params([]byte{byte(c)}, g.e.cfg.Identity.resetToken(h.cid, k.from), features), nil
 }
 
-// finish turns a complete handshake into a session.
+// finish turns a complete handshake into a session, or confirms the one that there is.
 func (g *greeter) finish(now time.Duration, k greetKey, h *halfOpen) {
 	defer h.tls.Close()
 	g.forget(k)
+	c := h.conn
 	rtt := now - h.flightAt
-	c, err := newConn(g.e, h.handshake, h.cipher, k.from, rtt)
+	if c == nil {
+		if c = g.begin(k, h, rtt); c == nil {
+			return
+		}
+	}
+	c.hasFinished(g.ticket(now, k, h, rtt)) // the client repeats its Finished until it hears from the session
+	g.recent[k] = recentConn{c.cid, now + recentLife}
+	g.next = min(g.next, now+recentLife)
+}
+
+// begin starts the session of a handshake and hands it to the layer above. It returns nil if that cannot be.
+func (g *greeter) begin(k greetKey, h *halfOpen, rtt time.Duration) *Conn {
+	c := newConn(g.e, false, h.cid, k.from)
+	err := c.begin(h.handshake, h.cipher, rtt)
 	if err == nil {
 		if len(g.e.accepted) == cap(g.e.accepted) {
 			err = errFull
@@ -291,20 +326,18 @@ func (g *greeter) finish(now time.Duration, k greetKey, h *halfOpen) {
 		c.closing = &closeRequest{CodeBusy, "the server has no room for another session"}
 		if g.e.start(c, g.e.cfg.MaxSessions+g.e.cfg.MaxHalfOpen) == nil {
 			g.e.cfg.Logger.Warn("session refused", "peer", k.from, "error", err)
-			return
+			return c
 		}
 	}
 	if err != nil {
 		g.e.unreserve(h.cid)
 		g.e.cfg.Logger.Warn("session refused", "peer", k.from, "error", err)
 		g.e.send([][]byte{h.close(CodeInternal, "the server cannot open the session")}, k.from)
-		return
+		return nil
 	}
-	g.recent[k] = recentConn{c.cid, now + recentLife}
-	g.next = min(g.next, now+recentLife)
-	c.log.Debug("session accepted", "rtt", rtt)
-	c.ping() // the client repeats its Finished until it hears from the session
+	c.log.Debug("session accepted", "rtt", rtt, "early", c.loop.early)
 	g.e.accepted <- c
+	return c
 }
 
 // makeToken seals time, address and handshake id (docs/protocol.md section 4.3).

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
@@ -24,7 +25,7 @@ type handshake struct {
 	cid    wire.CID // ours
 	token  []byte
 	tls    *tls.QUICConn
-	levels [2]level // INITIAL, HANDSHAKE
+	levels [3]level // INITIAL, HANDSHAKE, EARLY
 	peer   wire.Params
 	// peerCID is where short packets have to go.
 	peerCID wire.CID
@@ -33,6 +34,20 @@ type handshake struct {
 	server    Fingerprint
 	complete  bool
 	heard     bool // something authentic came
+
+	// Early data (section 4.7).
+	early       []byte                  // client: the begin of the message stream
+	earlySecret []byte                  // of the early exporter, nil if no early data was offered or, at the server, accepted
+	refused     bool                    // client: the server did not take the early data
+	pieces      []piece                 // server: what came early and was not taken yet
+	resume      func(*tls.SessionState) // server: may take EarlyData off a ticket's session
+	ticket      []byte                  // server: TLS bytes that follow the handshake
+}
+
+// piece is a part of the message stream.
+type piece struct {
+	offset uint64
+	data   []byte
 }
 
 type level struct {
@@ -47,7 +62,11 @@ type level struct {
 	nextNumber uint32
 }
 
-func newHandshake(cfg *Config, client bool, hid uint64, cid wire.CID) *handshake {
+// longTypes are the types of the long packets of each level.
+var longTypes = [3]wire.Type{wire.Initial, wire.Handshake, wire.Early}
+
+// newHandshake makes one side of a handshake. prepare, which may be nil, sets TLS up for tickets.
+func newHandshake(cfg *Config, client bool, hid uint64, cid wire.CID, prepare func(*tls.QUICConfig)) *handshake {
 	h := &handshake{client: client, hid: hid, cid: cid}
 	c, s, _ := initialSecrets(hid)
 	l := &h.levels[0]
@@ -79,9 +98,15 @@ func newHandshake(cfg *Config, client bool, hid uint64, cid wire.CID) *handshake
 			}
 			return h.verifyErr
 		}
-		h.tls = tls.QUICClient(q)
 	} else {
 		t.Certificates = []tls.Certificate{cfg.Identity.cert}
+	}
+	if prepare != nil {
+		prepare(q)
+	}
+	if client {
+		h.tls = tls.QUICClient(q)
+	} else {
 		h.tls = tls.QUICServer(q)
 	}
 	return h
@@ -104,6 +129,8 @@ func levelOf(l tls.QUICEncryptionLevel) int {
 		return 0
 	case tls.QUICEncryptionLevelHandshake:
 		return 1
+	case tls.QUICEncryptionLevelEarly:
+		return 2
 	}
 	return -1
 }
@@ -116,17 +143,29 @@ func (h *handshake) events(answer func(wire.Params) ([]byte, error)) error {
 		case tls.QUICNoEvent:
 			return nil
 		case tls.QUICSetReadSecret:
-			if i := levelOf(e.Level); i == 1 {
+			if i := levelOf(e.Level); i >= 1 {
 				h.levels[i].rx, h.levels[i].hasRx = newSealer(e.Data, 16), true
+				h.keepEarly(i, e.Data)
 			}
 		case tls.QUICSetWriteSecret:
-			if i := levelOf(e.Level); i == 1 {
+			if i := levelOf(e.Level); i >= 1 {
 				h.levels[i].tx, h.levels[i].hasTx = newSealer(e.Data, 16), true
+				h.keepEarly(i, e.Data)
 			}
 		case tls.QUICWriteData:
 			if i := levelOf(e.Level); i >= 0 {
 				h.levels[i].out = append(h.levels[i].out, e.Data...)
+			} else {
+				h.ticket = append(h.ticket, e.Data...)
 			}
+		case tls.QUICResumeSession:
+			if h.resume == nil {
+				e.SessionState.EarlyData = false
+			} else {
+				h.resume(e.SessionState)
+			}
+		case tls.QUICRejectedEarlyData:
+			h.refused = true
 		case tls.QUICTransportParameters:
 			p, err := wire.ParseParams(e.Data)
 			if err != nil || p.Datagram < wire.MinDatagram {
@@ -150,11 +189,14 @@ func (h *handshake) events(answer func(wire.Params) ([]byte, error)) error {
 // error means that the handshake has failed.
 func (h *handshake) packet(b []byte, answer func(wire.Params) ([]byte, error)) (rest []byte, err error) {
 	hdr, head, end, err := wire.ParseLong(b, !h.client)
-	if err != nil || hdr.Version != wire.Version1 || hdr.Type > wire.Handshake || hdr.HID != h.hid {
+	if err != nil || hdr.Version != wire.Version1 || hdr.HID != h.hid {
+		return nil, nil
+	}
+	i := slices.Index(longTypes[:], hdr.Type)
+	if i < 0 {
 		return nil, nil
 	}
 	rest = b[end:]
-	i := int(hdr.Type)
 	l := &h.levels[i]
 	if !l.hasRx {
 		return rest, nil
@@ -170,8 +212,15 @@ func (h *handshake) packet(b []byte, answer func(wire.Params) ([]byte, error)) (
 		if err := wire.ReadFrame(&r, &f); err != nil {
 			return nil, errors.New("malformed frame in the handshake")
 		}
+		if early := i == 2; early != (f.Type == wire.FrameMessage) && f.Type != wire.FramePadding {
+			return nil, errors.New("frame not allowed in the handshake")
+		}
 		switch f.Type {
 		case wire.FramePadding:
+		case wire.FrameMessage:
+			if f.Offset+uint64(len(f.Data)) <= maxEarly {
+				h.pieces = append(h.pieces, piece{f.Offset, slices.Clone(f.Data)})
+			}
 		case wire.FrameCrypto:
 			if err := l.add(f.Offset, f.Data); err != nil {
 				return nil, err
@@ -239,7 +288,7 @@ func (h *handshake) flight(limit, pad int) [][]byte {
 			}
 			n := min(room, len(l.out)-off)
 			f := wire.AppendFrame(nil, &wire.Frame{Type: wire.FrameCrypto, Offset: uint64(off), Data: l.out[off : off+n]})
-			if h.client && i == 0 {
+			if h.client && i == 0 && len(h.early) == 0 {
 				// The padding lies inside the packet, so that it is authenticated.
 				size := len(wire.AppendLong(nil, h.long(i), true, 0)) + len(f) + wire.TagLen
 				f = append(f, make([]byte, max(0, pad-size))...)
@@ -248,10 +297,7 @@ func (h *handshake) flight(limit, pad int) [][]byte {
 			off += n
 		}
 	}
-	if len(cur) > 0 {
-		out = append(out, cur)
-	}
-	return out
+	return h.earlyFlight(out, cur, limit, pad)
 }
 
 // close builds a CLOSE for the other side at the best level we have.
@@ -265,7 +311,7 @@ func (h *handshake) close(code Code, reason string) []byte {
 }
 
 func (h *handshake) long(i int) *wire.Long {
-	return &wire.Long{Type: wire.Type(i), Version: wire.Version1, HID: h.hid, CID: h.cid, Token: h.token, Number: h.levels[i].nextNumber}
+	return &wire.Long{Type: longTypes[i], Version: wire.Version1, HID: h.hid, CID: h.cid, Token: h.token, Number: h.levels[i].nextNumber}
 }
 
 func (h *handshake) sealLong(dst []byte, i int, frames []byte) []byte {
@@ -275,6 +321,15 @@ func (h *handshake) sealLong(dst []byte, i int, frames []byte) []byte {
 	dst = l.tx.seal(dst, start, uint64(l.nextNumber), frames)
 	l.nextNumber++
 	return dst
+}
+
+// exporter returns what proofs of credentials are bound to (section 4.7).
+func (h *handshake) exporter() exporter {
+	if h.earlySecret != nil && !h.refused {
+		return earlyExporter(h.earlySecret)
+	}
+	cs := h.tls.ConnectionState()
+	return &cs
 }
 
 // traffic derives the keys of the session (section 4.6).

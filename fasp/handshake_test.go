@@ -24,7 +24,7 @@ type spoofer struct{ hello []byte }
 
 func newSpoofer(t testing.TB) *spoofer {
 	cfg := testConfig().withDefaults(false)
-	h := newHandshake(&cfg, true, 1, 1)
+	h := newHandshake(&cfg, true, 1, 1, nil)
 	defer h.tls.Close()
 	p := wire.Params{Datagram: 1472, Credit: 1 << 20, Extents: 1, IdleMS: 60_000, Ciphers: []byte{1}}
 	require.NoError(t, h.start(t.Context(), p.Append(nil)))

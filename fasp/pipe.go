@@ -232,6 +232,9 @@ func (e *pipeEnd) Drained(ctx context.Context) error {
 	return e.until(ctx, func() bool { return e.err == nil })
 }
 
+// Confirmed implements Session: both ends are here.
+func (e *pipeEnd) Confirmed(context.Context) error { return nil }
+
 // SetRates implements Session.
 func (e *pipeEnd) SetRates(r Rates) { e.set(func() { e.rates = r }) }
 

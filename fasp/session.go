@@ -29,6 +29,10 @@ type Session interface {
 	ReceiveBlock(ctx context.Context) (*Block, error)
 	// Drained waits until every block and message given so far has been acknowledged by the peer's transport.
 	Drained(ctx context.Context) error
+	// Confirmed waits until it is certain that the other side is there now. A server's session that began early (Config.EarlyData) may be a recording of
+	// another one's first packets until then: nothing may be written, deleted or ended for it, and little is sent. A client's that
+	// began early is confirmed when the handshake is complete. All others are confirmed from the start, and it returns nil at once, whatever ctx says.
+	Confirmed(ctx context.Context) error
 	// SetRates changes this side's sending: takes effect at once. See Rates.
 	SetRates(Rates)
 	// SetGrant limits what the peer may send to this side, IP bits per second; 0 means no limit.

@@ -191,6 +191,15 @@ func (m *inMessages) insert(v interval) {
 	m.have = slices.Replace(m.have, i, j, v)
 }
 
+// EarlyMessage takes bytes of the message stream that came before the session had packets: those that come again in packets are
+// duplicates. What finds no room is dropped. The only error is *ProtocolError.
+func (c *Conn) EarlyMessage(off uint64, data []byte) error {
+	if !c.msgIn.fits(off, len(data)) {
+		return nil
+	}
+	return c.msgIn.add(off, data)
+}
+
 // cut moves whole messages from the front of the stream to ready.
 func (m *inMessages) cut() error {
 	if m.have[0].lo != m.base {

@@ -9,6 +9,9 @@ const MaxBlock = 1 << 20
 // FeatureParity is the bit of transport parameter 7 for parity symbols (section 4.5).
 const FeatureParity = 1 << 0
 
+// FeatureEarly is the bit of transport parameter 7 for early data (section 4.7).
+const FeatureEarly = 1 << 3
+
 // ClassParity is the size class of parity symbols (section 6).
 const ClassParity = 3
 

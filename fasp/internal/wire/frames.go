@@ -11,6 +11,8 @@ const (
 	FrameClose         = 0x05
 	FramePathChallenge = 0x06
 	FramePathResponse  = 0x07
+	FrameConfirmed     = 0x08 // server: it has the client's Finished
+	FrameTicket        = 0x09 // server: a TLS ticket; client: empty, it has come
 	FrameCrypto        = 0x0e
 	FrameDispersion    = 0x42 // an extension: how long a train took
 	frameExtension     = 0x40
@@ -20,12 +22,15 @@ const (
 // MaxReason is the longest reason text of a CLOSE frame, in bytes.
 const MaxReason = 1024
 
+// MaxTicket is the longest ticket of a TICKET frame, in bytes.
+const MaxTicket = 1024
+
 // Frame is one decoded frame. Which fields count depends on Type. Slices share memory with the packet.
 type Frame struct {
 	Type   byte
 	Offset uint64 // MESSAGE, CRYPTO
 	Code   uint64 // CLOSE
-	Data   []byte // MESSAGE, CRYPTO bytes; CLOSE reason; PATH_* 8 bytes; extension body
+	Data   []byte // MESSAGE, CRYPTO, TICKET bytes; CLOSE reason; PATH_* 8 bytes; extension body
 	Report Report // REPORT
 }
 
@@ -39,7 +44,7 @@ func ReadFrame(r *Reader, f *Frame) error {
 	f.Type = r.Byte()
 	f.Data, f.Offset, f.Code = nil, 0, 0
 	switch f.Type {
-	case FramePadding, FramePing:
+	case FramePadding, FramePing, FrameConfirmed:
 	case FrameReport:
 		return f.Report.read(r)
 	case FrameMessage, FrameCrypto:
@@ -53,6 +58,8 @@ func ReadFrame(r *Reader, f *Frame) error {
 		f.Data = r.Block(MaxReason)
 	case FramePathChallenge, FramePathResponse:
 		f.Data = r.Bytes(8)
+	case FrameTicket:
+		f.Data = r.Block(MaxTicket)
 	default:
 		if f.Type < frameExtension || f.Type >= frameEnd {
 			return ErrMalformed
@@ -66,7 +73,7 @@ func ReadFrame(r *Reader, f *Frame) error {
 func AppendFrame(b []byte, f *Frame) []byte {
 	b = append(b, f.Type)
 	switch f.Type {
-	case FramePadding, FramePing:
+	case FramePadding, FramePing, FrameConfirmed:
 	case FrameReport:
 		b = f.Report.append(b)
 	case FrameMessage, FrameCrypto:

@@ -171,14 +171,14 @@ type Long struct {
 	Type     Type
 	Version  uint32
 	HID      uint64
-	CID      CID    // source connection id (INITIAL, HANDSHAKE)
+	CID      CID    // source connection id (INITIAL, HANDSHAKE, EARLY)
 	Token    []byte // INITIAL from a client, RETRY
-	Number   uint32 // INITIAL, HANDSHAKE
+	Number   uint32 // INITIAL, HANDSHAKE, EARLY
 	Tag      []byte // RETRY
 	Versions []uint32
 }
 
-// AppendLong appends an INITIAL or HANDSHAKE header for a payload of n bytes before sealing. withToken
+// AppendLong appends an INITIAL, HANDSHAKE or EARLY header for a payload of n bytes before sealing. withToken
 // says that the packet comes from a client and so has the token field. The payload and the tag follow.
 func AppendLong(b []byte, h *Long, withToken bool, n int) []byte {
 	b = appendLongStart(b, h)
@@ -223,7 +223,7 @@ func appendLongStart(b []byte, h *Long) []byte {
 	return binary.BigEndian.AppendUint64(b, h.HID)
 }
 
-// ParseLong reads the long packet at the start of b. withToken says that it comes from a client. For INITIAL and HANDSHAKE head is the
+// ParseLong reads the long packet at the start of b. withToken says that it comes from a client. For INITIAL, HANDSHAKE and EARLY head is the
 // header's length including the number, and end the end of the packet with its tag; the rest of b holds
 // further packets. RETRY and VERSION take all of b. A version other than 1 is parsed no further than
 // the HID: end is then len(b).
@@ -271,7 +271,7 @@ func ParseLong(b []byte, withToken bool) (h Long, head, end int, err error) {
 			return h, 0, 0, ErrMalformed
 		}
 		return h, len(b) - 16, len(b), nil
-	case Initial, Handshake:
+	case Initial, Handshake, Early:
 		if v := r.Bytes(CIDLen); v != nil {
 			h.CID = getCID(v)
 		}

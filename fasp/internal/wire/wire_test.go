@@ -105,6 +105,7 @@ func FuzzShort(f *testing.F) {
 func FuzzLong(f *testing.F) {
 	f.Add(append(AppendLong(nil, &Long{Version: Version1, HID: 1, Token: []byte("t")}, true, 2), make([]byte, 18)...), true)
 	f.Add(append(AppendLong(nil, &Long{Type: Handshake, Version: Version1, HID: 1}, false, 2), make([]byte, 18)...), false)
+	f.Add(append(AppendLong(nil, &Long{Type: Early, Version: Version1, HID: 1, CID: 2, Number: 3}, true, 2), make([]byte, 18)...), true)
 	f.Add(append(AppendRetry(nil, Version1, 3, []byte("token")), make([]byte, 16)...), false)
 	f.Add(AppendVersions(nil, 5, []uint32{1, 2}), false)
 	f.Add(AppendReset(nil, 7, make([]byte, ResetTokenLen)), false)
@@ -141,6 +142,9 @@ func FuzzFrames(f *testing.F) {
 		{Type: FrameMessage, Offset: 300, Data: []byte("hello")},
 		{Type: FrameClose, Code: 5, Data: []byte("why")},
 		{Type: FramePathChallenge, Data: make([]byte, 8)},
+		{Type: FrameConfirmed},
+		{Type: FrameTicket},
+		{Type: FrameTicket, Data: []byte("ticket")},
 		{Type: 0x55, Data: []byte("ext")},
 		{Type: FrameBlockSize, Data: AppendBlockSize(nil, 300, 70_000)},
 		{Type: FrameReport, Report: Report{Number: 4, Highest: 99, Stamp: 7, Credit: 1 << 30, Spans: []Span{

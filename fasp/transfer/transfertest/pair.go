@@ -297,6 +297,9 @@ func (c *Conn) Rates() fasp.Rates {
 	return c.rates
 }
 
+// Confirmed implements fasp.Session: both ends are here.
+func (c *Conn) Confirmed(context.Context) error { return nil }
+
 // SetGrant implements fasp.Session; Grant returns what was set.
 func (c *Conn) SetGrant(r fasp.Rate) {
 	c.l.mu.Lock()
