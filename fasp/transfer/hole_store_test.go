@@ -235,7 +235,7 @@ func TestHolePartialPaths(t *testing.T) {
 		var e *Error
 		require.ErrorAs(t, err, &e, p)
 		require.Equal(t, CodeBadPath, e.Code, p)
-		_, _, err = findDestination(t.Context(), holeDir(t), p, true, false, nil)
+		_, err = findDestination(t.Context(), holeDir(t), p, true, false, nil)
 		require.ErrorAs(t, err, &e, p)
 		_, err = destNames([]source{{"f", p}}, "")
 		require.ErrorAs(t, err, &e, p)

@@ -82,21 +82,40 @@ func (o *outbox) until(ctx context.Context, cond func() bool) error {
 	}
 }
 
+// send sends what is queued. It is for what comes before run.
+func (o *outbox) send(ctx context.Context, sess fasp.Session) error {
+	for {
+		msg := o.take()
+		if msg == nil {
+			return nil
+		}
+		if err := sess.SendMessage(ctx, msg); err != nil {
+			return err
+		}
+	}
+}
+
+// take returns the next message, nil if nothing is queued.
+func (o *outbox) take() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var msg []byte
+	if len(o.chunks) > 0 {
+		msg = o.chunks[0]
+		o.chunks = o.chunks[1:]
+		o.size -= len(msg)
+	} else {
+		o.idle = true
+	}
+	close(o.moved)
+	o.moved = make(chan struct{})
+	return msg
+}
+
 // run sends until ctx ends or the session fails.
 func (o *outbox) run(ctx context.Context, sess fasp.Session) error {
 	for {
-		o.mu.Lock()
-		var msg []byte
-		if len(o.chunks) > 0 {
-			msg = o.chunks[0]
-			o.chunks = o.chunks[1:]
-			o.size -= len(msg)
-		} else {
-			o.idle = true
-		}
-		close(o.moved)
-		o.moved = make(chan struct{})
-		o.mu.Unlock()
+		msg := o.take()
 		if msg == nil {
 			select {
 			case <-o.wake:

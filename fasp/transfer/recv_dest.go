@@ -12,6 +12,8 @@ type destination struct {
 	base   string // folder, or the file's own name if exact
 	exact  bool   // a file without folders gets the name base
 	single bool   // the job is one source
+	absent bool   // it is a folder that prepare has to make
+	fresh  bool   // it holds nothing that could matter to the job
 }
 
 // name maps a name from the wire, which checkName has passed, to one in the store.
@@ -24,34 +26,42 @@ func (d destination) name(name string, k kind) string {
 
 var errStop = errors.New("stop")
 
-// findDestination settles what dest stands for in store, makes it if it must be a folder, and says
-// whether it holds nothing that could matter to files below the top-level names roots.
-func findDestination(ctx context.Context, store Store, dest string, single, createDir bool, roots []string) (destination, bool, error) {
+// findDestination settles what dest stands for in store and what there is, as far as files below the top-level names roots are concerned. It
+// changes nothing; prepare must be called before files are received.
+func findDestination(ctx context.Context, store Store, dest string, single, createDir bool, roots []string) (destination, error) {
 	folder := createDir || !single || strings.HasSuffix(dest, "/")
 	base, err := cleanPath(dest)
 	if err != nil {
-		return destination{}, false, err
+		return destination{}, err
 	}
 	d := destination{base: base, single: single}
 	info, err := store.Stat(ctx, base, true)
 	switch {
 	case err == nil && info.Mode.IsDir():
-		return d, emptyBelow(ctx, store, base, roots), nil
+		d.fresh = emptyBelow(ctx, store, base, roots)
 	case err == nil && folder:
-		return d, false, failf(CodeNotDir, dest, "the destination is a file and must be a folder")
+		return d, failf(CodeNotDir, dest, "the destination is a file and must be a folder")
 	case err == nil:
 		d.exact = true
-		return d, false, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return d, false, storeError(CodeNoPerms, "open destination", dest, err)
+		return d, storeError(CodeNoPerms, "open destination", dest, err)
 	case folder:
-		if err := store.Mkdir(ctx, base); err != nil {
-			return d, false, storeError(CodeNoPerms, "make destination", dest, err)
-		}
-		return d, true, nil
+		d.absent, d.fresh = true, true
+	default:
+		d.exact, d.fresh = true, !hasPartial(ctx, store, base)
 	}
-	d.exact = true
-	return d, !hasPartial(ctx, store, base), nil
+	return d, nil
+}
+
+// prepare makes the folder, if it is to be one and was not there.
+func (d destination) prepare(ctx context.Context, store Store) error {
+	if !d.absent {
+		return nil
+	}
+	if err := store.Mkdir(ctx, d.base); err != nil {
+		return storeError(CodeNoPerms, "make destination", d.base, err)
+	}
+	return nil
 }
 
 // hasPartial says whether an interrupted transfer left something for name. In doubt it did.

@@ -74,7 +74,7 @@ type client struct {
 
 	interrupted bool // an earlier run of the job did not end well, as far as is known
 	journal     *journal
-	met         bool // a session was opened
+	met         bool // a server answered
 	begun       bool // a server took up the job, or may have
 }
 
@@ -101,7 +101,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 	c.interrupted = c.journal.interrupted
 	if err := c.attempts(ctx); err != nil {
-		if !c.begun && refused(err) {
+		if !c.begun && (refused(err) || !c.met) {
 			return errors.Join(err, c.journal.forget()) // nothing of the job is at the server
 		}
 		return err
@@ -166,19 +166,28 @@ func (c *client) attempt(ctx context.Context, n int) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	c.met = true
 	if err := c.journal.begin(); err != nil {
 		closeSession(sess, ctx, err, fasp.CodeCancelled)
 		return err
 	}
 	stop := c.rep.watch(ctx, sess)
 	err = c.session(ctx, sess, n)
-	c.begun = c.begun || !refused(err)
+	if met(sess) {
+		c.met = true
+		c.begun = c.begun || !refused(err)
+	}
 	stop()
 	closeSession(sess, ctx, err, fasp.CodeCancelled)
 	st := sess.Stats()
 	c.rep.emit(EventSessionEnded, &st, err)
 	return err
+}
+
+// met says whether the server of a session has answered, which may have begun before.
+func met(sess fasp.Session) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return sess.Confirmed(ctx) == nil
 }
 
 // session does what is left of the job over sess.
@@ -201,18 +210,21 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 		j.out.put(recRequest, req.encode())
 		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0, a.Parts) }))
 	}
-	dest, fresh, err := findDestination(ctx, c.store, c.dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, roots(c.names))
+	dest, err := findDestination(ctx, c.store, c.dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, roots(c.names))
+	if err == nil {
+		err = dest.prepare(ctx, c.store)
+	}
 	if err != nil {
 		return err
 	}
-	if fresh && n == 1 {
+	if dest.fresh && n == 1 {
 		req.Flags |= flagFresh
 	}
 	req.Parts = ruleOf(c.store)
 	j.out.put(recRequest, req.encode())
 	putSources(j.out, c.sources)
 	r := newReceiver(j, dest, workers)
-	r.fresh = fresh && n == 1
+	r.fresh = dest.fresh && n == 1
 	return r.run(ctx, c.expectAnswer(nil))
 }
 

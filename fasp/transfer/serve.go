@@ -31,19 +31,20 @@ type liveSession struct {
 
 var errReplaced = errors.New("a new session of the same job took over")
 
-// enter registers a session and ends the one before it. The returned function must be called at its end.
-func (s *Sessions) enter(ctx context.Context, key sessionKey, cancel context.CancelCauseFunc) (leave func(), err error) {
+// enter registers a session and ends the one before it, if there is one once the session is confirmed. The returned function must be
+// called at its end.
+func (s *Sessions) enter(ctx context.Context, sess fasp.Session, key sessionKey, cancel context.CancelCauseFunc) (leave func(), err error) {
 	if s == nil {
 		return func() {}, nil
 	}
 	me := &liveSession{cancel: cancel, ended: make(chan struct{})}
-	s.mu.Lock()
-	old := s.live[key]
-	if s.live == nil {
-		s.live = make(map[sessionKey]*liveSession)
+	old, ok := s.swap(key, me, false)
+	if !ok { // a recording of a session must not end that session
+		if err := sess.Confirmed(ctx); err != nil {
+			return nil, err
+		}
+		old, _ = s.swap(key, me, true)
 	}
-	s.live[key] = me
-	s.mu.Unlock()
 	leave = func() {
 		s.mu.Lock()
 		if s.live[key] == me {
@@ -66,6 +67,21 @@ func (s *Sessions) enter(ctx context.Context, key sessionKey, cancel context.Can
 		}
 	}
 	return leave, nil
+}
+
+// swap registers me in place of another one, which it returns. If there is one and it may not be replaced nothing changes, and ok is false.
+func (s *Sessions) swap(key sessionKey, me *liveSession, replace bool) (old *liveSession, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old = s.live[key]
+	if old != nil && !replace {
+		return nil, false
+	}
+	if s.live == nil {
+		s.live = make(map[sessionKey]*liveSession)
+	}
+	s.live[key] = me
+	return old, true
 }
 
 // Serve is the node's side of one session whose credentials were consumed and accepted. It answers as
@@ -136,7 +152,7 @@ func (v *server) run(ctx context.Context) error {
 	if req.Direction == manage {
 		_, _ = rand.Read(key.job[:]) // no work that another session would go on with
 	}
-	if v.leave, err = v.cfg.Sessions.enter(ctx, key, v.cancel); err != nil {
+	if v.leave, err = v.cfg.Sessions.enter(ctx, v.sess, key, v.cancel); err != nil {
 		return err
 	}
 	ans := &answer{Version: wireVersion, MaxRate: uint64(v.cfg.Limits.MaxRate)}
@@ -207,25 +223,40 @@ func checkFree(ctx context.Context, store Store, minFree int64) error {
 // receive serves an upload.
 func (v *server) receive(ctx context.Context, j job, ans *answer) error {
 	req := j.req
-	dest, fresh, err := findDestination(ctx, j.store, req.Dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, req.Roots)
+	dest, err := findDestination(ctx, j.store, req.Dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, req.Roots)
 	if err != nil {
 		return err
 	}
 	if v.cfg.Limits.MaxRate > 0 {
 		v.sess.SetGrant(v.cfg.Limits.MaxRate)
 	}
-	if fresh {
+	if dest.fresh {
 		ans.Flags |= flagFresh
 	}
 	ans.Parts = ruleOf(j.store)
+	// The answer does not wait, since it changes nothing and nobody but the client can read it.
+	if err := v.answer(ctx, j.out, ans); err != nil {
+		return err
+	}
+	if err := dest.prepare(ctx, j.store); err != nil {
+		return err
+	}
 	r := newReceiver(j, dest, orDefault(v.cfg.Workers, defaultWorkers))
-	r.fresh = fresh && !j.has(flagAsk)
+	r.fresh = dest.fresh && !j.has(flagAsk)
 	r.minFree = v.cfg.Limits.MinFree
 	r.mayRead, r.mayReplace = v.cfg.Limits.Read, v.cfg.Limits.Delete
 	r.inside = sameStore(v.cfg.Sources, j.store)
-	j.out.put(recAnswer, ans.encode())
 	v.start()
 	return r.run(ctx, nil)
+}
+
+// answer sends the answer and returns when the session is confirmed: what comes then may change things (docs/protocol-transfer.md section 20.2).
+func (v *server) answer(ctx context.Context, out *outbox, ans *answer) error {
+	out.put(recAnswer, ans.encode())
+	if err := out.send(ctx, v.sess); err != nil {
+		return err
+	}
+	return v.sess.Confirmed(ctx)
 }
 
 func (v *server) start() {

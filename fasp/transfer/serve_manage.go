@@ -18,7 +18,9 @@ func (v *server) manage(ctx context.Context, j job, ans *answer) error {
 	if !ok {
 		return failf(CodeUsage, "", "this place can only be transferred to and from")
 	}
-	j.out.put(recAnswer, ans.encode())
+	if err := v.answer(ctx, j.out, ans); err != nil {
+		return err
+	}
 	v.start()
 	g, ctx := errgroup.WithContext(ctx)
 	o := &operator{v: v, m: m, out: j.out, next: make(chan func() *opEnded, 1)}
