@@ -36,18 +36,27 @@ const (
 // Authenticate sends the proof that this side holds the secret, as one control message. It does not wait for an answer: there is
 // none if the proof is right, and otherwise the server ends the session. Errors are those of SendMessage, or say that the credential is malformed.
 func (c Credential) Authenticate(ctx context.Context, conn Conn) error {
-	if err := c.check(); err != nil {
+	msg, err := c.Opening(conn)
+	if err != nil {
 		return err
+	}
+	return conn.SendMessage(ctx, msg)
+}
+
+// Opening returns the message that Authenticate sends, for a session whose first message is made while it opens.
+func (c Credential) Opening(x Exporter) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	v, err := c.verifier()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	mac, err := proof(v, c.ID, conn)
+	mac, err := proof(v, c.ID, x)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return conn.SendMessage(ctx, appendMessage(nil, message{id: c.ID, mac: mac}))
+	return appendMessage(nil, message{id: c.ID, mac: mac}), nil
 }
 
 // proof returns HMAC-SHA256(V, exporter).

@@ -58,9 +58,9 @@ type Config struct {
 	Tickets *Tickets
 
 	// Opening makes the first message of every session that is dialed, such as a proof of credentials, from keying material of the
-	// session (as Conn.ExportKeyingMaterial). It is called once, and again for a session that began early where the server
+	// session. It is called once, and again for a session that began early where the server
 	// did not take that; then perhaps by another goroutine, after Dial. nil means none.
-	Opening func(export func(label string, context []byte, n int) ([]byte, error)) ([]byte, error)
+	Opening func(Exporter) ([]byte, error)
 
 	// EarlyData makes a server hand out tickets and accept sessions that begin early. Whoever accepts sessions has to heed Session.Confirmed, which is why
 	// it must be asked for.

@@ -37,7 +37,7 @@ type Conn struct {
 
 	mu        sync.Mutex // guards what follows
 	changed   chan struct{}
-	exporter  exporter // nil while a client does not know yet whether its early data is accepted
+	exporter  Exporter // nil while a client does not know yet whether its early data is accepted
 	server    Fingerprint
 	cipher    Cipher
 	confirmed bool

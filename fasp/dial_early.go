@@ -23,7 +23,7 @@ func (c *Conn) openWith(h *handshake) error {
 	if c.e.cfg.Opening == nil || h.complete && c.dial != nil && !h.refused {
 		return nil
 	}
-	msg, err := c.e.cfg.Opening(h.exporter().ExportKeyingMaterial)
+	msg, err := c.e.cfg.Opening(h.exporter())
 	if err == nil && (len(msg) == 0 || len(msg) > MaxMessage) {
 		err = ErrTooLarge
 	}

@@ -13,8 +13,9 @@ const maxEarly = 3 << 10
 // maxUnconfirmed is the most IP bytes that a server sends in a session before it has the client's Finished (section 4.7).
 const maxUnconfirmed = 128 << 10
 
-// exporter is Conn.ExportKeyingMaterial, for a session that is on its way.
-type exporter interface {
+// Exporter is what proofs of credentials are bound to: a Conn, or one that is on its way (Config.Opening).
+type Exporter interface {
+	// ExportKeyingMaterial is that of Conn.
 	ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error)
 }
 

@@ -28,8 +28,8 @@ type earlyWorld struct {
 }
 
 // bound is what the opening message of a test holds, for a server that checks it.
-func bound(export func(string, []byte, int) ([]byte, error)) ([]byte, error) {
-	return export("test", []byte("who"), 32)
+func bound(x Exporter) ([]byte, error) {
+	return x.ExportKeyingMaterial("test", []byte("who"), 32)
 }
 
 func newEarlyWorld(t *testing.T, path simnet.Impair, server Config) *earlyWorld {
@@ -80,7 +80,7 @@ func (w *earlyWorld) serve(ctx context.Context, question string) (early bool, s 
 			return early, nil
 		}
 		if want == "" {
-			b, err := bound(s.ExportKeyingMaterial)
+			b, err := bound(s)
 			if err != nil || string(b) != string(got) {
 				w.t.Errorf("the opening message is not bound to this session: %v", err)
 			}

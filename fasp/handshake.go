@@ -324,7 +324,7 @@ func (h *handshake) sealLong(dst []byte, i int, frames []byte) []byte {
 }
 
 // exporter returns what proofs of credentials are bound to (section 4.7).
-func (h *handshake) exporter() exporter {
+func (h *handshake) exporter() Exporter {
 	if h.earlySecret != nil && !h.refused {
 		return earlyExporter(h.earlySecret)
 	}

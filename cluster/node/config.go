@@ -61,6 +61,9 @@ type Config struct {
 
 	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500.
 	Datagram int
+	// NoEarlyData makes every session take the whole handshake: no tickets are handed out, and what clients send early is not accepted
+	// (docs/protocol.md section 4.7).
+	NoEarlyData bool
 	// Logger gets a line for each session, at debug level one for each file. nil is silent.
 	Logger *slog.Logger
 	// Events gets the events of all sessions, one call at a time per session; see transfer.Event. May be nil.

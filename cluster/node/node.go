@@ -132,7 +132,9 @@ func (n *Node) listen() (*fasp.Endpoint, error) {
 		Identity: n.identity, Datagram: n.cfg.Datagram, Grant: n.cfg.MaxRate, MaxSessions: n.cfg.MaxSessions + n.cfg.MaxUnauthenticated,
 		// Before the proof, the window must not grow; afterwards it is raised with SetWindow.
 		Window: n.cfg.InitialWindow, WindowMax: n.cfg.InitialWindow,
-		Logger: n.cfg.Logger,
+		// What a session that begins early may do before it is confirmed is for package transfer to say, and for transfer in session.go.
+		EarlyData: !n.cfg.NoEarlyData,
+		Logger:    n.cfg.Logger,
 	}
 	if n.cfg.PacketConn != nil {
 		return fasp.NewEndpoint(n.cfg.PacketConn, cfg)

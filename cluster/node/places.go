@@ -98,6 +98,16 @@ func (p *places) open(ctx context.Context, name string) (_ transfer.Store, relea
 	return at.store, func() { once.Do(func() { p.release(name, at) }) }, nil
 }
 
+// absent says whether open would have to make the folder at name.
+func (p *places) absent(name string) bool {
+	local := filepath.FromSlash(strings.Trim(name, "/"))
+	if p.root == nil || objstore.IsURI(name) || local == "" {
+		return false
+	}
+	_, err := p.root.Stat(local)
+	return errors.Is(err, os.ErrNotExist)
+}
+
 func (p *places) make(ctx context.Context, name string) (transfer.Store, error) {
 	if dir, ok := folder(name); objstore.IsURI(name) && ok {
 		if err := apart(p.state, dir); err != nil {

@@ -133,6 +133,14 @@ func refusal(err error) (fasp.Code, string) {
 
 // transfer serves an authenticated session.
 func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
+	if n.places.absent(grant.Root) {
+		// The folder is made, which a recording of a session must not do.
+		if err := conn.Confirmed(life); err != nil {
+			log.Warn("session not confirmed", "error", err)
+			conn.Close(fasp.CodeTimeout, "the handshake was not completed")
+			return
+		}
+	}
 	store, release, err := n.places.open(life, grant.Root)
 	if err != nil {
 		log.Error("the key's root cannot be opened", "root", grant.Root, "error", err)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -23,6 +24,7 @@ type dialer struct {
 	idle       time.Duration // see fasp.Config.IdleTimeout
 	handshake  time.Duration // see fasp.Config.HandshakeTimeout
 	paths      *fasp.Paths   // may be nil
+	tickets    *fasp.Tickets // may be nil: sessions do not begin early
 	log        *slog.Logger
 }
 
@@ -33,13 +35,11 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 		return nil, usagef("%w", err)
 	}
 	addr := net.JoinHostPort(spec.Host, strconv.Itoa(spec.Port))
-	var shown fasp.Fingerprint
+	t := &trusting{trust: d.trust, addr: addr}
 	cfg := fasp.Config{
-		VerifyServer: func(fp fasp.Fingerprint) error {
-			shown = fp
-			return d.trust.verify(addr, fp)
-		},
-		Ciphers: list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths,
+		VerifyServer: t.verify,
+		Opening:      func(x fasp.Exporter) ([]byte, error) { return d.credential.Opening(x) },
+		Ciphers:      list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths, Tickets: d.tickets,
 	}
 	if spec.Direction == transfer.Send {
 		cfg.Rates = spec.Rates
@@ -48,19 +48,51 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 		cfg.Datagram = spec.DatagramSize - overhead(ctx, spec.Host)
 	}
 	conn, err := fasp.Dial(ctx, addr, cfg)
+	if err == nil && t.unknown() {
+		// A session that began early says only now what the server has proved; that is worth the wait where the server was forgotten meanwhile.
+		if err = conn.Confirmed(ctx); err != nil {
+			conn.Close(fasp.CodeCancelled, "")
+		}
+	}
 	if err != nil {
 		return nil, &connectError{spec.Host, spec.Port, err}
 	}
 	// The handshake has proved that the server holds the key it showed; before, it would have been a claim.
-	err = d.trust.accepted(addr, shown)
-	if err == nil {
-		err = d.credential.Authenticate(ctx, conn)
-	}
-	if err != nil {
+	if err := t.accepted(); err != nil {
 		conn.Close(fasp.CodeCancelled, "")
 		return nil, err
 	}
 	return conn, nil
+}
+
+// trusting is the trust of one session. Its handshake may go on in another goroutine when the session has begun.
+type trusting struct {
+	mu    sync.Mutex // guards what follows
+	trust trust
+	addr  string
+	shown fasp.Fingerprint
+}
+
+// verify is for fasp.Config.VerifyServer.
+func (t *trusting) verify(fp fasp.Fingerprint) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shown = fp
+	return t.trust.verify(t.addr, fp)
+}
+
+// unknown says whether the server was not known before.
+func (t *trusting) unknown() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trust.first
+}
+
+// accepted notes a server that was not known.
+func (t *trusting) accepted() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trust.accepted(t.addr, t.shown)
 }
 
 // connectError is why a server was not reached.

@@ -125,7 +125,8 @@ type fileRun struct {
 	p      cli.Process
 	args   []string
 	places []*place
-	failed bool // a target failed, and was spoken of
+	early  *ticketFile // nil until a node is dialed
+	failed bool        // a target failed, and was spoken of
 }
 
 // runFiles is Run for these commands.
@@ -475,7 +476,5 @@ func (c *fileRun) refuseFolder(ctx context.Context, target string) error {
 	if in, err := r.Stat(ctx, name); err == nil && in.Mode.IsDir() {
 		return &transfer.Error{Code: transfer.CodeIsDir, Path: target, Err: syscall.EISDIR}
 	}
-	places := c.places
-	c.places = nil // the transfer has a session of its own
-	return closeAll(places)
+	return c.close() // the transfer has a session of its own
 }

@@ -25,7 +25,7 @@ import (
 // connectionFlags declares how a node is reached, as for transfers.
 func connectionFlags(f *pflag.FlagSet, o *options) {
 	all := flagSet(o)
-	for _, name := range []string{"udp-port", "fingerprint", "ignore-host-key", "known-hosts", "idle-timeout", "quiet"} {
+	for _, name := range []string{"udp-port", "fingerprint", "ignore-host-key", "known-hosts", "idle-timeout", "early-data", "quiet"} {
 		f.AddFlag(all.Lookup(name))
 	}
 }
@@ -61,7 +61,16 @@ func (c *fileRun) open(ctx context.Context, target string) (*transfer.Remote, st
 	return r, name, nil
 }
 
-func (c *fileRun) close() error { return closeAll(c.places) }
+// close closes all places. Others may be opened afterwards.
+func (c *fileRun) close() error {
+	err := closeAll(c.places)
+	c.places = nil
+	if c.early != nil {
+		c.early.save()
+		c.early = nil
+	}
+	return err
+}
 
 func closeAll(places []*place) error {
 	var errs []error
@@ -157,6 +166,16 @@ func (c *fileRun) dialer(r remote) (*dialer, error) {
 	d := &dialer{credential: cred, log: slog.New(slog.DiscardHandler), handshake: 15 * time.Second}
 	if d.trust, err = newTrust(o, c.p.Env, warn); err != nil {
 		return nil, err
+	}
+	if o.earlyData {
+		if c.early == nil {
+			dir, err := c.p.Env.StateDir()
+			if err != nil {
+				dir = ""
+			}
+			c.early = openTickets(dir, d.log)
+		}
+		d.tickets = c.early.tickets
 	}
 	if d.idle, err = parseSeconds("idle-timeout", o.idleTimeout); err != nil {
 		return nil, err

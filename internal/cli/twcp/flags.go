@@ -87,6 +87,7 @@ type options struct {
 	knownHosts    string
 	retryTimeout  string
 	idleTimeout   string
+	earlyData     bool
 
 	keyFile string // refused
 	token   string // refused
@@ -135,6 +136,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")
 	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves, or with a unit: 10m; 0 never tries again")
+	f.BoolVar(&o.earlyData, "early-data", true, "begin a round trip sooner at nodes that gave a ticket; --early-data=false never does")
 	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost, 1 to 86400, or with a unit")
 	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
 	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` for SSH, which is not offered yet: refused without a token, not used with one")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tradewind-io/tradewind/fasp"
 )
@@ -19,7 +20,26 @@ type pathFile struct {
 	log   *slog.Logger
 }
 
-const maxPathFile = 1 << 20
+// maxStateFile is more than a file of this program ever holds.
+const maxStateFile = 8 << 20
+
+// readState reads into v what writeState has written. A file that does not exist changes nothing.
+func readState(name string, v any) error {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Size() > maxStateFile:
+		return errors.New("not a file of this program")
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
 
 // openPaths reads the file in the user's state folder dir, if there is one.
 func openPaths(dir string, log *slog.Logger) *pathFile {
@@ -28,21 +48,7 @@ func openPaths(dir string, log *slog.Logger) *pathFile {
 		f.name = ""
 		return f
 	}
-	info, err := os.Stat(f.name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return f
-	case err == nil && (!info.Mode().IsRegular() || info.Size() > maxPathFile):
-		err = errors.New("not a file of this program")
-	}
-	var b []byte
-	if err == nil {
-		b, err = os.ReadFile(f.name)
-	}
-	if err == nil {
-		err = json.Unmarshal(b, f.paths)
-	}
-	if err != nil {
+	if err := readState(f.name, f.paths); err != nil {
 		log.Debug("what is known of paths was not read; transfers start slower", "file", f.name, "err", err)
 	}
 	return f
@@ -53,28 +59,29 @@ func (f *pathFile) save() {
 	if f.name == "" {
 		return
 	}
-	if err := f.write(); err != nil {
+	if err := writeState(f.name, f.paths); err != nil {
 		f.log.Debug("what is known of paths was not kept; the next transfer starts slower", "file", f.name, "err", err)
 	}
 }
 
-func (f *pathFile) write() error {
-	b, err := json.Marshal(f.paths)
+// writeState writes v as JSON to a file that only the user can read, all of it or nothing.
+func writeState(name string, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(f.name)
+	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, "paths-*.tmp")
+	tmp, err := os.CreateTemp(dir, strings.TrimSuffix(filepath.Base(name), ".json")+"-*.tmp")
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(b)
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), f.name)
+		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(tmp.Name()))

@@ -131,6 +131,11 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		known := openPaths(stateDir, log)
 		d.paths = known.paths
 		defer known.save()
+		if o.earlyData {
+			early := openTickets(stateDir, log)
+			d.tickets = early.tickets
+			defer early.save()
+		}
 	}
 	if host, err := os.Hostname(); err == nil {
 		cfg.Origin = host

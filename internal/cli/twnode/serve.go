@@ -48,6 +48,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("part-memory", "0", "most `bytes` of parts in memory, of all sessions together; 0 is 32 parts")
 	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500")
 	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
+	f.Bool("early-data", true, "let clients that were here before begin a round trip sooner")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -26,6 +26,7 @@ type settings struct {
 	PartMemory   string        `mapstructure:"part_memory"`
 	DatagramSize int           `mapstructure:"datagram_size"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
+	EarlyData    bool          `mapstructure:"early_data"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
 }
@@ -95,7 +96,7 @@ func (s settings) nodeConfig() (node.Config, error) {
 	}
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, MinFree: free, MaxSessions: s.MaxSessions,
-		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory,
+		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
 	}, nil
 }
 
