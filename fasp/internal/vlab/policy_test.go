@@ -117,3 +117,32 @@ func TestLossDoesNotWearDown(t *testing.T) {
 		})
 	}
 }
+
+// At a fixed rate a session takes what the link's loss leaves; before the last new byte next to nothing goes twice, and the reports take little of the
+// way back. With PINGs that come when nothing else is sent (after 20 s at 1 s) the sides do not keep one another reporting.
+func TestFixedWastesNothing(t *testing.T) {
+	for _, c := range []struct {
+		Cell
+		reverse float64
+	}{
+		{Cell{Rate: 1e6, RTT: time.Second}, 0.01},
+		{Cell{Rate: 1e6, RTT: 2 * time.Millisecond, Loss: 0.5}, 0.012},
+		{Cell{Rate: 10e6, RTT: 2 * time.Millisecond}, 0.003},
+		{Cell{Rate: 10e6, RTT: 100 * time.Millisecond, Loss: 0.3}, 0.003},
+		{Cell{Rate: 100e6, RTT: 2 * time.Millisecond, Loss: 0.01}, 0.003},
+	} {
+		t.Run(c.String(), func(t *testing.T) {
+			if testing.Short() && c.Rate > 10e6 {
+				t.Skip("many packets: not in -short")
+			}
+			t.Parallel()
+			c.Policy, c.Seed = core.Fixed, 1
+			r, err := c.Run()
+			require.NoError(t, err)
+			t.Logf("%+v", r)
+			require.GreaterOrEqual(t, r.Steady, 0.97)
+			require.LessOrEqual(t, r.Excess, 0.01)
+			require.LessOrEqual(t, r.Reverse, c.reverse)
+		})
+	}
+}
