@@ -80,6 +80,7 @@ type Adaptive struct {
 	cut   cut
 	lid   lid
 	drain drain
+	even  even
 
 	compete compete
 }
@@ -346,7 +347,7 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
 	t := max(1.5*loop, span.Seconds()/2)
-	if d*a.queue.Seconds() < own/2 {
+	if d*a.queue.Seconds() < own/2 && s.Now > a.drain.resumed+3*a.loop() {
 		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
 	} else {
 		a.boost = 1
@@ -358,6 +359,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 		// no more than twice of that.
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
+	}
+	if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
+		r = to
+		a.hold = s.Now
 	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }

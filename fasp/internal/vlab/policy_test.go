@@ -146,3 +146,32 @@ func TestFixedWastesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A session of five times the round trip has its share at t = 30 s, whichever came first, 20 s before.
+func TestRoundTripRatio(t *testing.T) {
+	for _, rtt := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond, 100 * time.Millisecond} {
+		for _, first := range []string{"short", "long"} {
+			t.Run(fmt.Sprintf("%v and %v, %s first", rtt, 5*rtt, first), func(t *testing.T) {
+				if testing.Short() {
+					t.Skip("many packets: not in -short")
+				}
+				t.Parallel()
+				l := simnet.Impair{Rate: 50e6, Delay: rtt / 2, Queue: 200 * time.Millisecond}
+				w := New(1, l, l)
+				early, late := Options{Seed: 1}, Options{Seed: 2, Extra: 4 * rtt}
+				if first == "long" {
+					early.Extra, late.Extra = late.Extra, 0
+				}
+				one := w.AddSession(early)
+				require.NoError(t, w.Run(w.Now+10*time.Second, nil))
+				two := w.AddSession(late)
+				require.NoError(t, w.Run(w.Now+17*time.Second, nil))
+				a, b := one.Goodput(), two.Goodput()
+				require.NoError(t, w.Run(w.Now+3*time.Second, nil))
+				x, y := float64(one.Goodput()-a), float64(two.Goodput()-b)
+				t.Logf("%.1f and %.1f Mbit/s, index %.3f", x*8/3e6, y*8/3e6, Jain(x, y))
+				require.GreaterOrEqual(t, Jain(x, y), 0.95)
+			})
+		}
+	}
+}
