@@ -20,6 +20,7 @@ const (
 	drainRest  = 20 * time.Millisecond  // longer than reports are apart
 	drainBusy  = 120 * time.Millisecond // where others share the link: they, their clocks and their paths differ, and may see a longer queue
 	drainFirst = 300 * time.Millisecond // the same for the first one, when what was measured at the start may be far from the truth
+	drainSlack = 30 * time.Millisecond  // by which clocks may differ
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
@@ -80,6 +81,7 @@ type Adaptive struct {
 	cut   cut
 	lid   lid
 	drain drain
+	even  even
 
 	compete compete
 }
@@ -346,7 +348,7 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
 	t := max(1.5*loop, span.Seconds()/2)
-	if d*a.queue.Seconds() < own/2 {
+	if d*a.queue.Seconds() < own/2 && s.Now > a.drain.resumed+3*a.loop() {
 		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
 	} else {
 		a.boost = 1
@@ -358,6 +360,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 		// no more than twice of that.
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
+	}
+	if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
+		r = to
+		a.hold = s.Now
 	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }
@@ -407,5 +413,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v w %.0f drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.compete.window, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
 }
