@@ -16,6 +16,12 @@
 // the receiver bound it: credit in bytes of blocks, extents, and a rate. All state lives in a machine without input or
 // output (fasp/internal/core) that one goroutine per session drives; the same machine runs in virtual time in the tests.
 //
+// # Early data
+//
+// A client with [Tickets] begins its next session with a server a round trip sooner: Dial returns at once, and what is sent then goes with the first
+// packet. A server accepts that if [Config].EarlyData is set. What comes early may be a recording that somebody sends again, so the layer above waits for
+// Session.Confirmed before it does anything that lasts (docs/decisions/0008-early-data.md).
+//
 // # Concurrency and cancellation
 //
 // All methods of Endpoint and Conn may be called concurrently. Calls that wait take a context and return its cause when it
@@ -30,5 +36,5 @@
 // # Limits
 //
 // Path MTU is not searched: a path that does not carry Config.Datagram fails with [ErrPathMTU]. The adaptive policies follow a first, safe law.
-// There is no forward error correction, 0-RTT, relay or multi-session job yet; the wire reserves them.
+// There is no relay or multi-session job yet; the wire reserves them.
 package fasp
