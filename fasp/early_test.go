@@ -139,7 +139,7 @@ func (w *earlyWorld) ready() {
 	w.settle()
 	require.NoError(w.t, c.Close(CodeDone, ""))
 	w.settle()
-	require.Equal(w.t, 1, w.tickets.n)
+	require.Equal(w.t, 1, w.tickets.count())
 }
 
 // save returns the tickets as a file would hold them.
@@ -147,6 +147,13 @@ func (w *earlyWorld) save() []byte {
 	b, err := json.Marshal(w.tickets)
 	require.NoError(w.t, err)
 	return b
+}
+
+// count returns how many tickets there are.
+func (t *Tickets) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n
 }
 
 func (w *earlyWorld) load(b []byte) { require.NoError(w.t, json.Unmarshal(b, w.tickets)) }
@@ -210,7 +217,7 @@ func TestEarlyDataNeedsBothSides(t *testing.T) {
 				time.Sleep(time.Second)
 				require.NoError(t, a.Close(CodeDone, ""))
 			}
-			require.Zero(t, tickets.n)
+			require.Zero(t, tickets.count())
 			require.Zero(t, w.server.Stats().Early+w.server.Stats().Refused)
 			require.Zero(t, w.server.Stats().Tickets)
 			w.close()
@@ -481,7 +488,7 @@ func TestEarlyDataRefused(t *testing.T) {
 				require.InDelta(t, 4*earlyDelay, took, float64(30*time.Millisecond), "a round trip more")
 				exchangeBoth(t, conn)
 				w.settle()
-				require.Equal(t, 1, w.tickets.n, "there is a new ticket")
+				require.Equal(t, 1, w.tickets.count(), "there is a new ticket")
 				require.NoError(t, conn.Close(CodeDone, ""))
 				w.settle()
 				_, early, conn = w.fetch("with that")
@@ -644,7 +651,7 @@ func TestEarlySessionConfirmedLate(t *testing.T) {
 		require.NoError(t, s.Confirmed(t.Context()))
 		require.Greater(t, time.Since(begin), time.Second)
 		w.settle()
-		require.Equal(t, 1, w.tickets.n, "the ticket follows the Finished")
+		require.Equal(t, 1, w.tickets.count(), "the ticket follows the Finished")
 		require.NoError(t, c.Close(CodeDone, ""))
 		require.Nil(t, c.loop.finish, "the server has said that it is confirmed")
 		w.close()
@@ -660,6 +667,113 @@ func (w *earlyWorld) serveNow(question string, c *Conn) (bool, *Conn) {
 	return early, s
 }
 
+// The answer overtakes the server's flight: it is kept until there are keys, and does not have to come again.
+func TestEarlyAnswerBeforeTheKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEarlyWorld(t, simnet.Impair{Delay: earlyDelay}, Config{})
+		w.ready()
+		begin := time.Now()
+		w.net.Tap(func(from, _ netip.AddrPort, data []byte) simnet.Verdict {
+			return simnet.Verdict{Drop: from == w.at && wire.IsLong(data) && time.Since(begin) < earlyDelay+4*time.Millisecond}
+		})
+		took, early, c := w.fetch("overtakes")
+		require.True(t, early)
+		require.InDelta(t, 2*earlyDelay+5*time.Millisecond, took, float64(2*time.Millisecond), "the second copy of the flight brought the keys")
+		require.NoError(t, c.Close(CodeDone, ""))
+		w.close()
+	})
+}
+
+// Noise for the session's connection id while there are no keys holds up nobody and is not kept without bound.
+func TestEarlySessionFloodedBeforeTheKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEarlyWorld(t, simnet.Impair{Delay: earlyDelay}, Config{})
+		w.ready()
+		c, err := w.client.Dial(t.Context(), w.at)
+		require.NoError(t, err)
+		h := wire.Short{CID: c.cid}
+		noise := append(h.Append(nil), make([]byte, 1400)...)
+		for i := range 3000 {
+			w.net.Inject(w.at, clientAddr, noise)
+			if i%100 == 0 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		require.LessOrEqual(t, len(c.loop.kept)*len(noise), maxUnconfirmed)
+		early, _ := w.serveNow("through noise", c)
+		require.True(t, early)
+		_, err = c.ReceiveMessage(t.Context())
+		require.NoError(t, err)
+		exchangeBoth(t, c)
+		require.NoError(t, c.Close(CodeDone, ""))
+		w.close()
+	})
+}
+
+// Two servers with one identity share a port, as workers or behind a balancer, and a client's next session comes to the other one.
+func TestEarlyDataTwoServersOnOnePort(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEarlyWorld(t, simnet.Impair{Delay: earlyDelay}, Config{})
+		first := w.server
+		behind := netip.MustParseAddrPort("10.0.0.9:1")
+		pc, err := w.net.Listen(behind)
+		require.NoError(t, err)
+		second, err := NewEndpoint(pc, Config{Identity: testIdentity, EarlyData: true})
+		require.NoError(t, err)
+		w.ready()
+		for i, c := range []struct {
+			server *Endpoint
+			early  bool
+		}{{second, false}, {second, true}, {first, false}, {first, true}} {
+			w.server = c.server
+			w.net.Tap(func(from, to netip.AddrPort, data []byte) simnet.Verdict {
+				switch {
+				case c.server == second && from == clientAddr && to == w.at:
+					w.net.Inject(from, behind, slices.Clone(data))
+				case from == behind:
+					w.net.Inject(w.at, to, slices.Clone(data))
+				default:
+					return simnet.Verdict{}
+				}
+				return simnet.Verdict{Drop: true}
+			})
+			_, early, conn := w.fetch(fmt.Sprint("session ", i))
+			require.Equal(t, c.early, early, "session %d", i)
+			w.settle()
+			require.NoError(t, conn.Close(CodeDone, ""))
+			w.settle()
+		}
+		require.NoError(t, second.Close())
+		w.server = first
+		w.close()
+	})
+}
+
+// A server that hands out what is no ticket breaks the protocol; a client that does nothing of it.
+func TestTicketMalformed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEarlyWorld(t, simnet.Impair{Delay: earlyDelay}, Config{})
+		w.server.cfg.EarlyData = false // hands out none itself
+		c, s := w.connect()
+		c.mu.Lock()
+		c.ticket = []byte("to the server")
+		c.mu.Unlock()
+		c.kick()
+		exchangeBoth(t, c)
+		s.mu.Lock()
+		s.ticket = []byte{4, 0, 0, 2, 1, 1}
+		s.mu.Unlock()
+		s.kick()
+		<-c.Done()
+		var broke *ProtocolError
+		require.ErrorAs(t, c.Err(), &broke)
+		require.ErrorContains(t, broke, "ticket")
+		require.Zero(t, w.tickets.count())
+		w.close()
+	})
+}
+
 // Sessions at the same time each need a ticket; where there is none left, a session begins as ever.
 func TestTicketsAreUsedOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -672,7 +786,7 @@ func TestTicketsAreUsedOnce(t *testing.T) {
 			all = append(all, c)
 		}
 		w.settle()
-		require.Equal(t, 2, w.tickets.n, "those of the two")
+		require.Equal(t, 2, w.tickets.count(), "those of the two")
 		for _, c := range all {
 			require.NoError(t, c.Close(CodeDone, ""))
 		}
@@ -687,7 +801,7 @@ func TestTicketThroughLoss(t *testing.T) {
 		w := newEarlyWorld(t, lossy, Config{})
 		c, s := w.connect()
 		time.Sleep(14 * time.Second)
-		require.Equal(t, 1, w.tickets.n)
+		require.Equal(t, 1, w.tickets.count())
 		require.NoError(t, c.Close(CodeDone, ""))
 		require.NoError(t, s.Close(CodeDone, ""))
 		require.Nil(t, s.loop.tickets.flight, "the client has said that it has it")

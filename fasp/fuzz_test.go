@@ -29,7 +29,9 @@ func FuzzEndpoint(f *testing.F) {
 			return
 		}
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, simnet.Impair{Delay: 5 * time.Millisecond}, Config{MaxHalfOpen: 16}, testConfig())
+			client := testConfig()
+			client.Tickets = new(Tickets)
+			w := newWorld(t, simnet.Impair{Delay: 5 * time.Millisecond}, Config{MaxHalfOpen: 16, EarlyData: true}, client)
 			c, s := w.connect()
 			for n := uint64(1); len(data) >= 2; n++ {
 				kind, size := data[0], min(int(data[1]), len(data)-2)

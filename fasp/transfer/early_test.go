@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,10 +97,10 @@ func TestUnconfirmedUploadWaits(t *testing.T) {
 			write(t, src, 300_000, 1)
 			cfg := r.config()
 			begin := time.Now()
-			var answered time.Duration
+			var answered atomic.Int64
 			cfg.Events = func(e Event) {
 				if e.Kind == EventSessionStarted {
-					answered = time.Since(begin)
+					answered.Store(int64(time.Since(begin)))
 				}
 			}
 			done := make(chan error, 1)
@@ -108,7 +109,7 @@ func TestUnconfirmedUploadWaits(t *testing.T) {
 				done <- err
 			}()
 			time.Sleep(time.Minute)
-			require.Equal(t, 20*time.Millisecond, answered, "one round trip")
+			require.Equal(t, 20*time.Millisecond, time.Duration(answered.Load()), "one round trip")
 			require.Len(t, list(t, r.root), 1, "nothing was made in the root")
 			if !confirm {
 				close(r.sess.failed)
