@@ -57,7 +57,7 @@ type EndpointStats struct {
 	Retries   uint64    // stateless retries sent
 	Early     uint64    // sessions begun with early data
 	Tickets   uint64    // handed out for later sessions
-	Refused   uint64    // clients whose early data was not taken
+	Refused   uint64    // tickets of this endpoint whose early data was not taken
 	Resets    uint64    // RESETs sent to peers of forgotten sessions
 	Sessions  int       // now
 	HalfOpen  int       // handshakes in progress now
@@ -110,7 +110,8 @@ func Listen(addr string, cfg Config) (*Endpoint, error) {
 }
 
 // Dial opens a session with the server at addr ("host:port") over a socket of its own, which closes with the session.
-// Errors: ErrIdentity, ErrHandshakeTimeout, *PeerError, or what the context or the resolver says.
+// Errors: ErrIdentity, ErrHandshakeTimeout, *PeerError, or what the context or the resolver says. Where Config.Tickets has a ticket of the server it returns
+// before the server has answered, and such errors end the session.
 func Dial(ctx context.Context, addr string, cfg Config) (*Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
