@@ -738,8 +738,10 @@ func TestEarlyDataTwoServersOnOnePort(t *testing.T) {
 				}
 				return simnet.Verdict{Drop: true}
 			})
-			_, early, conn := w.fetch(fmt.Sprint("session ", i))
-			require.Equal(t, c.early, early, "session %d", i)
+			before := c.server.Stats().Early
+			_, _, conn := w.fetch(fmt.Sprint("session ", i))
+			// What is put in at the other address has no delay, so the session may be confirmed as soon as it is there.
+			require.Equal(t, c.early, c.server.Stats().Early > before, "session %d", i)
 			w.settle()
 			require.NoError(t, conn.Close(CodeDone, ""))
 			w.settle()
