@@ -12,8 +12,8 @@ import (
 const (
 	maxBlock = 1 << 20
 	never    = time.Duration(1<<63 - 1)
-	// maxOutstanding bounds the ledger: 12 s of 1,500-byte packets at 4 Gbit/s.
-	maxOutstanding = 3 << 20
+	// maxOutstanding bounds the ledger, below what the replay window tells apart: 9 s of 1,500-byte packets at 10 Gbit/s.
+	maxOutstanding = 7 << 20
 	// maxAhead bounds the blocks from the oldest unsettled one up (section 7).
 	maxAhead = 1 << 20
 )
