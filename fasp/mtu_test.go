@@ -1,0 +1,132 @@
+package fasp
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/internal/simnet"
+)
+
+// Real sockets: the loopback interface takes 65,536 bytes.
+func TestSearchOverLoopback(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		server, client int // MaxDatagram
+		want           int
+	}{
+		{"largest", 0, 0, 8972},
+		{"capped by the receiver", 4000, 0, 4000},
+		{"switched off", 0, 1472, 1472},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, MaxDatagram: tc.server})
+			require.NoError(t, err)
+			defer e.Close()
+			cfg := testConfig()
+			cfg.MaxDatagram, cfg.Rates.Target = tc.client, 300*Mbps
+			c, err := Dial(t.Context(), e.LocalAddr().String(), cfg)
+			require.NoError(t, err)
+			defer c.Close(CodeDone, "")
+			s, err := e.Accept(t.Context())
+			require.NoError(t, err)
+			exchange(t, c, s, 16<<20, 300_000)
+			require.Equal(t, tc.want, c.Stats().Datagram)
+		})
+	}
+}
+
+// A session finds the size that its path carries, in either direction and at any loss, and what it sends arrives whole.
+func TestSearch(t *testing.T) {
+	for mtu, want := range map[int]int{1280: 1200, 1400: 1200, 1500: 1472, 2100: 1952, 9000: 8972} {
+		for _, loss := range []float64{0, 0.3} {
+			t.Run(fmt.Sprintf("%d/%g", mtu, loss), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cfg := testConfig()
+					cfg.Rates.Target = 150 * Mbps
+					w := newWorld(t, simnet.Impair{Delay: 10 * time.Millisecond, Loss: loss, MTU: mtu}, Config{Rates: cfg.Rates}, cfg)
+					defer w.close()
+					from, to := w.connect()
+					if loss > 0 {
+						from, to = to, from
+					}
+					exchange(t, from, to, 40<<20, 300_000)
+					require.Equal(t, want, from.Stats().Datagram)
+					require.Less(t, to.Stats().Datagram, 1500, "each direction has its own size")
+				})
+			})
+		}
+	}
+}
+
+// The route changes to ever smaller MTUs while blocks are under way, some of them half there, and parity is in use.
+func TestBlackHole(t *testing.T) {
+	for _, policy := range []Policy{Fixed, Fair} {
+		for _, loss := range []float64{0, 0.1} {
+			t.Run(fmt.Sprintf("%v/%g", policy, loss), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					path := simnet.Impair{Rate: 150e6, Queue: 50 * time.Millisecond, Delay: 20 * time.Millisecond, Loss: loss, MTU: 9000}
+					cfg := testConfig()
+					cfg.Rates = Rates{Policy: policy, Target: 140 * Mbps}
+					w := newWorld(t, path, Config{}, cfg)
+					defer w.close()
+					c, s := w.connect()
+					mtu := func(n int) {
+						path.MTU = n
+						w.net.SetPath(netip.MustParseAddr("10.0.0.2"), w.at.Addr(), path, path)
+					}
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						exchange(t, c, s, 100<<20, 1<<20)
+					}()
+					time.Sleep(2500 * time.Millisecond)
+					require.Equal(t, 8972, c.Stats().Datagram)
+					mtu(1500)
+					time.Sleep(2500 * time.Millisecond)
+					require.Equal(t, 1472, c.Stats().Datagram)
+					mtu(1280)
+					time.Sleep(2500 * time.Millisecond)
+					require.Equal(t, 1200, c.Stats().Datagram)
+					<-done
+				})
+			})
+		}
+	}
+}
+
+// The MTU falls while an object that is all tail is under way: parity of the larger cut is given up on both sides, and what has arrived of
+// the data is not sent again.
+func TestBlackHoleInTail(t *testing.T) {
+	var parity, decoded uint64
+	for seed := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			path := simnet.Impair{Delay: 20 * time.Millisecond, Loss: 0.2, MTU: 9000}
+			cfg := testConfig()
+			cfg.Rates.Target = 150 * Mbps
+			w := newWorld(t, path, Config{}, cfg)
+			defer w.close()
+			c, s := w.connect()
+			exchange(t, c, s, 4<<20, 1<<20)
+			require.Equal(t, 8972, c.Stats().Datagram, "seed %d", seed)
+			before := c.Stats()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				exchange(t, c, s, 1_500_000, 700_000)
+			}()
+			time.Sleep(time.Duration(seed) * 10 * time.Millisecond)
+			path.MTU = 1500 - 200*(seed%2)
+			w.net.SetPath(netip.MustParseAddr("10.0.0.2"), w.at.Addr(), path, path)
+			<-done
+			parity += c.Stats().ParitySent - before.ParitySent
+			decoded += s.Stats().BlocksDecoded
+		})
+	}
+	require.NotZero(t, parity)
+	require.NotZero(t, decoded)
+}
