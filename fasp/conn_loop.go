@@ -501,9 +501,11 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		l.append(to, start)
 	}
 	if len(l.trains) > 0 {
-		var tooLarge *udp.SizeError
-		if errors.As(l.c.e.write(l.trains), &tooLarge) {
-			l.core.Refused(now, tooLarge.Size)
+		if err := l.c.e.write(l.trains); err != nil {
+			var tooLarge *udp.SizeError
+			if errors.As(err, &tooLarge) {
+				l.core.Refused(now, tooLarge.Size)
+			}
 		}
 	}
 	return n == limit && l.closing == nil

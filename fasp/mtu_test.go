@@ -2,13 +2,16 @@ package fasp
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
@@ -129,4 +132,101 @@ func TestBlackHoleInTail(t *testing.T) {
 	}
 	require.NotZero(t, parity)
 	require.NotZero(t, decoded)
+}
+
+// narrowConn is a socket on an interface with a small MTU.
+type narrowConn struct {
+	net.PacketConn
+	most int
+}
+
+func (c *narrowConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	if len(b) > c.most {
+		return 0, syscall.EMSGSIZE
+	}
+	return c.PacketConn.WriteTo(b, to)
+}
+
+// What the sender's own interface does not take is given up at once.
+func TestNarrowInterface(t *testing.T) {
+	for most, want := range map[int]int{1400: 1200, 1472: 1472, 4000: 3952, 8900: 8752} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testConfig()
+				cfg.Rates.Target = 150 * Mbps
+				w := newWorld(t, simnet.Impair{Delay: 10 * time.Millisecond}, Config{}, testConfig())
+				defer w.close()
+				pc, err := w.net.Listen(netip.MustParseAddrPort("10.0.0.2:4001"))
+				require.NoError(t, err)
+				e, err := NewEndpoint(&narrowConn{pc, most}, cfg)
+				require.NoError(t, err)
+				defer e.Close()
+				c, err := e.Dial(t.Context(), w.at)
+				require.NoError(t, err)
+				s, err := w.server.Accept(t.Context())
+				require.NoError(t, err)
+				start := time.Now()
+				exchange(t, c, s, 2<<20, 200_000)
+				require.Equal(t, want, c.Stats().Datagram)
+				require.Less(t, time.Since(start), 400*time.Millisecond)
+			})
+		})
+	}
+}
+
+// What a peer that knows size classes may not do (sections 5.6, 6.2). Others are in the tests of core.
+func TestSizeViolations(t *testing.T) {
+	send := func(c *rawClient, class uint8, sym uint16, n int) {
+		c.send(wire.Short{Data: true, Class: class, Symbol: sym}, make([]byte, n-wire.DataOverhead))
+	}
+	for name, tc := range map[string]struct {
+		features uint64
+		offend   func(c *rawClient)
+	}{
+		"class not agreed on": {wire.FeatureParity, func(c *rawClient) { send(c, wire.ClassLargest, 0, 8972) }},
+		"class not in use":    {wire.FeatureSearch, func(c *rawClient) { send(c, wire.ClassParity, 0, 1472) }},
+		"wrong size":          {wire.FeatureSearch, func(c *rawClient) { send(c, wire.ClassLargest, 0, 9000) }},
+		"anew at a middle size": {wire.FeatureSearch, func(c *rawClient) {
+			send(c, wire.ClassLargest, 0, 8972)
+			send(c, wire.ClassOf1952, 3, 1952)
+		}},
+		"parity of no size": {wire.FeatureSearch | wire.FeatureParity, func(c *rawClient) { send(c, wire.ClassParity, 0, 1300) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simnet.Impair{Delay: 10 * time.Millisecond}, Config{}, testConfig())
+				c := dialRawWith(t, w, netip.MustParseAddrPort("10.0.0.9:9"), tc.features)
+				s, err := w.server.Accept(t.Context())
+				require.NoError(t, err)
+				tc.offend(c)
+				require.Equal(t, uint64(CodeProtocol), c.closed().Code)
+				<-s.Done()
+				c.pc.Close()
+				w.close()
+			})
+		})
+	}
+	t.Run("late packets of larger sizes, and the reserved class, harm nothing", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simnet.Impair{Delay: 10 * time.Millisecond}, Config{}, testConfig())
+			c := dialRawWith(t, w, netip.MustParseAddrPort("10.0.0.9:9"), wire.FeatureSearch)
+			s, err := w.server.Accept(t.Context())
+			require.NoError(t, err)
+			want := make([]byte, 2000)
+			for i := range want {
+				want[i] = byte(i)
+			}
+			c.send(wire.Short{Data: true, Class: wire.ClassSmall}, want[:1166])
+			send(c, wire.ClassOrdinary, 0, 1472)
+			send(c, wire.ClassLargest, 0, 8972)
+			send(c, 7, 0, 1200)
+			c.send(wire.Short{Data: true, Class: wire.ClassSmall, Symbol: 1, Last: true}, want[1166:])
+			b, err := s.ReceiveBlock(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, want, b.Data)
+			b.Release()
+			c.pc.Close()
+			w.close()
+		})
+	})
 }
