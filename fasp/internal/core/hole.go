@@ -126,7 +126,7 @@ func (c *Conn) fall(now time.Duration, class uint8) {
 			c.out.recut(b, class, c.sizes[class])
 		}
 	}
-	c.copyOf, c.tail.inPass, c.plan.stale, c.trains.left = nil, false, true, 0
+	c.tail.inPass, c.plan.stale, c.trains.left = false, true, 0
 	c.applyRates(now)
 }
 

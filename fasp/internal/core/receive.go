@@ -194,6 +194,7 @@ func (c *Conn) elicited(now time.Duration) {
 		c.firstEliciting = now
 	}
 	c.eliciting++
+	c.lastElicited = now
 }
 
 // work notes that the peer sent something of use.
@@ -229,6 +230,7 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 	c.arrived(now, pn, echo, ipBytes)
 	if elicits {
 		c.elicited(now)
+		c.urgent = true
 	}
 	for r := wire.NewReader(frames); r.Len() > 0; {
 		if err := wire.ReadFrame(&r, f); err != nil {

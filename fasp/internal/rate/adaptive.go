@@ -20,9 +20,11 @@ const (
 	drainRest  = 20 * time.Millisecond  // longer than reports are apart
 	drainBusy  = 120 * time.Millisecond // where others share the link: they, their clocks and their paths differ, and may see a longer queue
 	drainFirst = 300 * time.Millisecond // the same for the first one, when what was measured at the start may be far from the truth
+	drainSlack = 30 * time.Millisecond  // by which clocks may differ
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
+	maxTrain   = 256 // packets
 )
 
 // Settings of an Adaptive controller.
@@ -80,6 +82,7 @@ type Adaptive struct {
 	cut   cut
 	lid   lid
 	drain drain
+	even  even
 
 	compete compete
 }
@@ -160,11 +163,11 @@ func (a *Adaptive) Train(now time.Duration) int {
 		n := int(a.capacity * trainTime.Seconds() / float64(8*a.set.Packet))
 		switch {
 		case a.capacity == 0:
-			return 10
+			return a.trainLen
 		case n < 4:
 			return 0
 		}
-		return min(n, 256)
+		return min(n, maxTrain)
 	}
 	return a.trainLen
 }
@@ -198,9 +201,17 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 	}
 }
 
+// OnShortTrain implements Controller.
+func (a *Adaptive) OnShortTrain(now time.Duration) {
+	if a.nTrains == 0 && a.trainLen < maxTrain {
+		a.trainLen = min(4*a.trainLen, maxTrain)
+		a.trainAt = now
+	}
+}
+
 // packets returns how many full packets the bottleneck takes in d, within what a train may have.
 func (a *Adaptive) packets(d time.Duration) int {
-	return int(min(max(a.capacity*d.Seconds()/float64(8*a.set.Packet), 10), 256))
+	return int(min(max(a.capacity*d.Seconds()/float64(8*a.set.Packet), 10), maxTrain))
 }
 
 func (a *Adaptive) median() float64 {
@@ -358,7 +369,7 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
 	t := max(1.5*loop, span.Seconds()/2)
-	if d*a.queue.Seconds() < own/2 {
+	if d*a.queue.Seconds() < own/2 && s.Now > a.drain.resumed+3*a.loop() {
 		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
 	} else {
 		a.boost = 1
@@ -370,6 +381,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 		// no more than twice of that.
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
+	}
+	if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
+		r = to
+		a.hold = s.Now
 	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }
@@ -419,5 +434,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v w %.0f drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.compete.window, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
 }

@@ -18,6 +18,8 @@ type compete struct {
 	lost               uint64
 	acked              uint64
 	top                recent[time.Duration] // longest queue
+	part               float64               // of packets lost, over the last cutPackets or a window
+	empty              int                   // drains in a row that emptied the queue
 }
 
 const (
@@ -25,6 +27,8 @@ const (
 	cubicBeta  = 0.7
 	emptyQueue = 6 * time.Millisecond // in a drain: nobody else fills it
 	asMany     = 1.5                  // connections: a paced sender meets more of the losses of a full queue than one that sends in bursts
+	fullCut    = 0.15                 // share of packets lost from which on a loss is answered in full; by less it is in proportion, since BBR, which does not answer loss, loses some all the time
+	cutPackets = 200                  // over which that share is taken, at least
 	topShare   = 0.7                  // of the longest queue; loss above it is the queue's, below it is random
 )
 
@@ -44,11 +48,11 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 		// There is no queue to compete in, and no time to lose.
 		k.on = false
 		a.Restart(s.Now, a.r)
-	case k.on && drained >= 0 && drained <= emptyQueue:
+	case k.on && drained >= 0 && k.alone(drained, &a.drain):
 		k.on = false
 		a.hold, a.boost = s.Now, 1
-	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
-		k.on = true
+	case !k.on && drained > min(2*emptyQueue, max(emptyQueue, a.drain.full/2)) && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
+		k.on, k.empty = true, 0
 		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
 		k.most, k.reno, k.epoch = k.window, k.window, s.Now
 		k.hold, k.lost, k.acked = s.Now, s.Lost, s.Acked
@@ -57,14 +61,28 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	}
 }
 
+// alone tells whether nobody else fills the queue: a drain emptied it as fast as senders do that all drain, or two in a row emptied it in time. A
+// CUBIC that has just given way may leave for a moment less than what a newcomer takes for none.
+func (k *compete) alone(drained time.Duration, d *drain) bool {
+	if drained > emptyQueue || d.soon > d.full/2 {
+		k.empty = 0
+		return false
+	}
+	k.empty++
+	return k.empty >= 2 || d.soon <= emptyQueue
+}
+
 // learn moves the window as RFC 9438 does.
 func (k *compete) learn(s *Sample, top, rtt time.Duration, packet int) {
 	lost := float64(s.Lost - k.lost)
 	acked := float64(s.Acked-k.acked) / float64(packet)
 	k.lost, k.acked = s.Lost, s.Acked
+	if n := acked + lost/float64(packet); n > 0 {
+		k.part += (lost/float64(packet)/n - k.part) * min(1, n/max(k.window, cutPackets))
+	}
 	if lost > 0 && s.Sent >= k.hold && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top))) {
 		k.most = k.window
-		k.window = max(k.window*cubicBeta, 2)
+		k.window = max(k.window*(1-(1-cubicBeta)*min(1, k.part/fullCut)), 2)
 		k.reno, k.epoch, k.hold = k.window, s.Now, s.Now
 		return
 	}
