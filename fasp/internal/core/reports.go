@@ -326,6 +326,7 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 		c.fall(now, class)
 	}
 	c.sampleRate(now, newestSent)
+	c.retreat(now)
 	c.plan.stale = true
 	c.led.trim(now - 4*c.RTT() - time.Second)
 	return nil

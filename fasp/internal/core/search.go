@@ -31,6 +31,8 @@ const (
 	// searchAirtime is the most that a packet of the size tried may take: four have to fit into a train of 2.5 ms (section 8.5). Where they
 	// take longer there are so few packets that larger ones would only make queues longer and reports rarer.
 	searchAirtime = 600 * time.Microsecond
+	// largeAirtime is how long a packet above the ordinary size may take when the rate has become less.
+	largeAirtime = 8 * searchAirtime
 )
 
 // fell begins to search anew below a size that was given up.
@@ -93,6 +95,14 @@ func (c *Conn) nextSize(now time.Duration, p *Packet) bool {
 	s.flying, s.pn = true, p.PN
 	c.Stats.Probes++
 	return true
+}
+
+// retreat goes back to the ordinary size when the rate has become too low for a larger one. That is searched for again when the rate allows.
+func (c *Conn) retreat(now time.Duration) {
+	if c.sizes[c.class] > c.sizes[wire.ClassOrdinary] && airtime(c.fullPacket(), c.rateNow) > largeAirtime {
+		c.fall(now, wire.ClassOrdinary)
+		c.search = search{next: now + searchGap}
+	}
 }
 
 // onProbeAcked goes on with the size of a probe that arrived.

@@ -333,6 +333,30 @@ func TestSearchWaits(t *testing.T) {
 	require.Empty(t, probes(s))
 }
 
+// A rate that becomes low takes the size with it, and brings it back.
+func TestRetreat(t *testing.T) {
+	s := flying(t, nil)
+	s.fly(300*ms, 9000)
+	require.Equal(t, 8972, s.c.Datagram())
+	s.step("a quarter of the rate, as in a drain, changes nothing")
+	s.c.SetRates(s.now, Rates{Policy: Fixed, Target: 50_000_000})
+	s.fly(200*ms, 9000)
+	require.Equal(t, 8972, s.c.Datagram())
+	s.take()
+	s.c.SetRates(s.now, Rates{Policy: Fixed, Target: 14_000_000})
+	s.fly(300*ms, 9000)
+	require.Equal(t, 1472, s.c.Datagram())
+	require.Zero(t, s.c.Loss())
+	for _, p := range s.take()[100:] {
+		require.LessOrEqual(t, p.IPBytes(28), 1500, "blocks under way, too")
+	}
+	s.fly(time.Second, 9000)
+	require.Empty(t, probes(s))
+	s.c.SetRates(s.now, Rates{Policy: Fixed, Target: 200_000_000})
+	s.fly(200*ms, 9000)
+	require.Equal(t, 8972, s.c.Datagram())
+}
+
 // What the interface refuses is not tried again, nor sent.
 func TestRefused(t *testing.T) {
 	s := flying(t, nil)
