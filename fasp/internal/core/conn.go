@@ -13,7 +13,7 @@ const (
 	maxBlock = 1 << 20
 	never    = time.Duration(1<<63 - 1)
 	// maxOutstanding bounds the ledger: 12 s of 1,500-byte packets at 4 Gbit/s.
-	maxOutstanding = 1 << 22
+	maxOutstanding = 3 << 20
 	// maxAhead bounds the blocks from the oldest unsettled one up (section 7).
 	maxAhead = 1 << 20
 )

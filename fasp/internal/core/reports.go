@@ -218,8 +218,8 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
-	b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
-	return c.train.report(b)
+	// The capacity goes first: a sender that knows it takes the train for what it is, and not its queue for a full link.
+	return wire.AppendFrame(c.train.report(b), &wire.Frame{Type: wire.FrameReport, Report: r})
 }
 
 // LastReport returns a REPORT frame to go with a CLOSE, or nil if nothing has arrived.
@@ -328,7 +328,7 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	c.sampleRate(now, newestSent)
 	c.retreat(now)
 	c.plan.stale = true
-	c.led.trim(now - 4*c.RTT() - time.Second)
+	c.led.trim(now - 5*c.RTT()/2 - 200*time.Millisecond)
 	return nil
 }
 
