@@ -105,7 +105,7 @@ func (d *dialing) run(ctx context.Context, c *Conn) error {
 	}
 	d.first = e.now()
 	anew := func() *flightSender {
-		return newFlight(h.flight(e.datagram, wire.MinDatagram), e.now(), e.cfg.HandshakeTimeout)
+		return newFlight(h.flight(wire.MinDatagram, wire.MinDatagram), e.now(), e.cfg.HandshakeTimeout)
 	}
 	flight := anew()
 	timer := time.NewTimer(0)
@@ -172,7 +172,7 @@ func (c *Conn) opened(d *dialing) error {
 	if err := c.begin(h, cipher, now-d.first); err != nil {
 		return err
 	}
-	c.loop.finish = newFlight(h.flight(c.e.datagram, 0), now, c.e.cfg.HandshakeTimeout)
+	c.loop.finish = newFlight(h.flight(wire.MinDatagram, 0), now, c.e.cfg.HandshakeTimeout)
 	c.loop.tickets.tls, c.loop.tickets.session = h.tls, d.session
 	c.log.Debug("session opened", "rtt", now-d.first, "server", h.server, "early", c.loop.early)
 	return nil

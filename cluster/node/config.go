@@ -59,7 +59,8 @@ type Config struct {
 	// that are cut resume later by themselves.
 	DrainTimeout time.Duration
 
-	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500.
+	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500, and of up to 9,000 where a session
+	// finds that path and peer take it.
 	Datagram int
 	// NoEarlyData makes every session take the whole handshake: no tickets are handed out, and what clients send early is not accepted
 	// (docs/protocol.md section 4.7).

@@ -227,7 +227,7 @@ func (c *Conn) LastReport(now time.Duration) []byte {
 	if c.seen.next == 0 {
 		return nil
 	}
-	return c.buildReport(now, nil, c.room()-wire.MaxReason-16)
+	return c.buildReport(now, nil, room-wire.MaxReason-16)
 }
 
 func (s *stretch) carried(report uint64, now time.Duration) {
@@ -317,12 +317,16 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 			c.rttSample(now, newestSent, r)
 		}
 	}
-	dataLost := c.dataLost
+	large := c.hole.lost
 	c.findLost(now)
-	if c.dataLost > dataLost {
-		c.lossRounds++
+	if c.hole.lost > large {
+		c.hole.rounds++
+	}
+	if class, ok := c.smaller(); ok && c.holeShown(now) {
+		c.fall(now, class)
 	}
 	c.sampleRate(now, newestSent)
+	c.retreat(now)
 	c.plan.stale = true
 	c.led.trim(now - 5*c.RTT()/2 - 200*time.Millisecond)
 	return nil
@@ -394,15 +398,19 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 	if was == lost {
 		c.elicitingOut++
 	}
+	if e.kind == kindProbe {
+		c.onProbeAcked(now, pn, e)
+		return
+	}
 	c.ackedBytes += uint64(e.size)
 	c.lossAcked++
+	c.passed(pn, e)
 	switch e.kind {
 	case kindMessage:
 		c.msgOut.onAcked(e.block)
 	case kindData:
-		c.dataAcked, c.dataLost, c.lossRounds = true, 0, 0
 		b := c.out.get(e.block)
-		if b == nil || b.acked.has(int(e.sym)) {
+		if b == nil || b.Class != e.class || b.acked.has(int(e.sym)) {
 			return
 		}
 		sym := int(e.sym)
@@ -434,6 +442,14 @@ func (c *Conn) findLost(now time.Duration) {
 		}
 		e.state = lost
 		c.elicitingOut--
+		if e.kind == kindProbe {
+			c.onProbeLost(now, pn)
+			continue
+		}
+		if c.tooLarge(e) {
+			continue // a loss that says nothing of the path but what is known
+		}
+		c.vanished(now, pn, e)
 		c.lostBytes += uint64(e.size)
 		c.lossLost++
 		c.Stats.Lost++
@@ -442,10 +458,7 @@ func (c *Conn) findLost(now time.Duration) {
 		case kindMessage:
 			c.msgOut.onLost(e.block, pn)
 		case kindData:
-			if c.dataLost++; c.dataLost == 1 {
-				c.lossBegan = now
-			}
-			if b := c.out.get(e.block); b != nil && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
+			if b := c.out.get(e.block); b != nil && b.Class == e.class && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
 				c.onDataLost(b, int(e.sym))
 			}
 		case kindParity:

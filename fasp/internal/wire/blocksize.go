@@ -12,9 +12,6 @@ const FeatureParity = 1 << 0
 // FeatureEarly is the bit of transport parameter 7 for early data (section 4.7).
 const FeatureEarly = 1 << 3
 
-// ClassParity is the size class of parity symbols (section 6).
-const ClassParity = 3
-
 // AppendBlockSize appends one pair to the body of a BLOCK_SIZE frame.
 func AppendBlockSize(b []byte, block uint32, size int) []byte {
 	return AppendUvarint(AppendUvarint(b, uint64(block)), uint64(size))
