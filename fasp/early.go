@@ -48,7 +48,7 @@ func (h *handshake) earlyFlight(out [][]byte, cur []byte, limit, pad int) [][]by
 		const overhead = 64 // of the packet and the frame, at most
 		room := limit - len(cur) - overhead
 		if room < 100 {
-			if len(out) == 0 { // a ClientHello that leaves no room has to be padded all the same
+			if off == 0 { // a ClientHello that leaves no room has to be padded all the same
 				size := len(cur) + len(wire.AppendLong(nil, h.long(2), true, 0)) + wire.TagLen
 				cur = h.sealLong(cur, 2, make([]byte, max(1, pad-size)))
 			}

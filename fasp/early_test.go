@@ -914,3 +914,21 @@ func FuzzEarlyPacket(f *testing.F) {
 		require.Empty(t, h.levels[1].in)
 	})
 }
+
+// Whatever room a ClientHello leaves, its datagram is as long as it has to be, and no datagram is longer than a flight's may be.
+func TestEarlyFlightSizes(t *testing.T) {
+	cfg := testConfig().withDefaults(false)
+	for hello := 200; hello <= 1136; hello++ {
+		h := newHandshake(&cfg, true, 1, 1, nil)
+		h.levels[2].tx = newSealer(make([]byte, 32), 16)
+		for _, size := range []int{1, 300, maxEarly} {
+			h.early = make([]byte, size)
+			out := h.earlyFlight(nil, make([]byte, hello), wire.MinDatagram, wire.MinDatagram)
+			require.GreaterOrEqual(t, len(out[0]), wire.MinDatagram, "hello of %d", hello)
+			require.LessOrEqual(t, len(out), 4)
+			for _, d := range out {
+				require.LessOrEqual(t, len(d), wire.MinDatagram, "hello of %d", hello)
+			}
+		}
+	}
+}
