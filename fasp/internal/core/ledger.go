@@ -32,6 +32,7 @@ type sent struct {
 	size    uint16 // IP bytes, at most 65,535
 	kind    uint8
 	state   uint8
+	ect     bool // sent with ECT(0)
 }
 
 // ledger maps packet numbers to what they carried, from the oldest unsettled one up (section 8.2).

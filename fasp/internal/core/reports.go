@@ -147,7 +147,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	}
 	k := c.repeats()
 	wait := c.receiverRTT() * 5 / 4
-	room -= 64 + dispersionSize // the fixed fields, and what may follow
+	room -= 64 + dispersionSize + ecnSize // the fixed fields, and what may follow or precede
 	// New stretches have precedence over repetitions.
 	chosen := c.chosen[:0]
 	for range c.stretches {
@@ -200,6 +200,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
+	b = c.ecn.frame(b, r.Number, c.echoed)
 	b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
 	return c.train.report(b)
 }
@@ -303,6 +304,9 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	if c.dataLost > dataLost {
 		c.lossRounds++
 	}
+	if newest {
+		c.ecn.validate(now, c.led.next)
+	}
 	c.sampleRate(now, newestSent)
 	c.plan.stale = true
 	c.led.trim(now - 4*c.RTT() - time.Second)
@@ -365,6 +369,9 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 		// The newest packet known to have arrived overtook this one by that much.
 		c.reorder = min(max(c.reorder, (c.newestAckedAt-e.at)*9/8), max(c.RTT(), 50*time.Millisecond))
 	}
+	if e.ect {
+		c.ecn.onAcked(pn)
+	}
 	if e.at > c.newestAckedAt || pn > c.newestAcked {
 		c.newestAcked, c.newestAckedAt = max(pn, c.newestAcked), max(e.at, c.newestAckedAt)
 	}
@@ -418,6 +425,9 @@ func (c *Conn) findLost(now time.Duration) {
 		c.lostBytes += uint64(e.size)
 		c.lossLost++
 		c.Stats.Lost++
+		if e.ect {
+			c.ecn.onLost(pn)
+		}
 		c.burst.note(&c.led, pn)
 		switch e.kind {
 		case kindMessage:

@@ -27,6 +27,8 @@ type Packet struct {
 	// Frame packets: the frames, valid until the next call of Next, and where to.
 	Frames []byte
 	Path   int
+	// ECT asks for ECT(0) in the IP header (section 8.6).
+	ECT bool
 }
 
 // IPBytes returns the packet's size as rates count it, with the given IP overhead.
@@ -192,6 +194,9 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	}
 	n := p.IPBytes(c.cfg.IPOverhead)
 	s.at, s.size, s.through = now, uint16(min(n, math.MaxUint16)), uint32(c.Stats.BytesOut)+uint32(n)
+	if s.kind > kindSkipped && !c.breaker.open && c.ecn.mark() {
+		p.ECT, s.ect = true, true
+	}
 	p.PN = c.led.push(s)
 	p.Echo = uint16(c.lastReportIn)
 	c.echoSent = c.lastReportIn
@@ -327,6 +332,9 @@ func (c *Conn) heardReport(now time.Duration) {
 	c.breaker.since = now
 	if c.breaker.open {
 		c.breaker.open = false
+		if c.ecn.state == ECNCapable {
+			c.ecn.begin(c.led.next) // a path that drops what is marked looks like none at all
+		}
 		c.law.Restart(now, float64(c.breaker.rate)/2)
 		c.applyRates(now)
 	}

@@ -82,6 +82,7 @@ type Adaptive struct {
 	drain drain
 
 	compete compete
+	aqm     aqm
 }
 
 // NewAdaptive returns a controller for a path.
@@ -134,7 +135,7 @@ func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
 	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
 	a.marks.clear()
-	a.best, a.lid, a.cut = recent[float64]{}, lid{}, cut{}
+	a.best, a.lid, a.cut, a.aqm = recent[float64]{}, lid{}, cut{}, aqm{told: a.aqm.told}
 	a.guard.after = now
 }
 
@@ -145,7 +146,7 @@ func (a *Adaptive) Train(now time.Duration) int {
 	}
 	if a.phase == steady {
 		// Trains of sessions that run add to the queue: no longer than the queue they keep. Where that is not four packets, what was measured last has to do.
-		n := int(a.capacity * trainTime.Seconds() / float64(8*a.set.Packet))
+		n := int(a.capacity * trainTime.Seconds() * a.aqm.share() / float64(8*a.set.Packet))
 		switch {
 		case a.capacity == 0:
 			return 10
@@ -205,7 +206,7 @@ func (a *Adaptive) median() float64 {
 // own returns the queue, in bits, that this session keeps.
 func (a *Adaptive) own(delivered float64) float64 {
 	c := max(a.capacity, delivered)
-	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet))
+	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet)) * a.aqm.share()
 	if a.queue > bendQueue {
 		n *= float64(bendQueue) / float64(a.queue)
 	}
@@ -222,6 +223,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 	a.guard.lowRate(s, a.phase == blind && a.r <= a.first || a.phase == half && s.Sent < a.hold || a.drain.watched && s.Sent >= a.drain.begun)
 	congested := a.guard.onSample(s)
 	drained := a.drain.onSample(s)
+	a.aqm.onSample(s, a.set.Packet)
 	if drained >= 0 {
 		a.drain.again(s.Now, drained, a.set.Wall, a.rtt, a.compete.on)
 	}
@@ -237,7 +239,10 @@ func (a *Adaptive) OnSample(s *Sample) {
 	}
 	a.watch(s, drained)
 	if a.compete.on {
-		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, a.weight), Min), 2*a.ceiling)
+		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, asMany*a.weight), Min), 2*a.ceiling)
+		return
+	}
+	if a.marked(s) {
 		return
 	}
 	if a.cut.at > 0 {
@@ -255,6 +260,13 @@ func (a *Adaptive) OnSample(s *Sample) {
 		a.halfSample(s)
 	case steady:
 		a.steadySample(s)
+	}
+	if a.aqm.sharing {
+		most := a.aqm.most(s, a.set.Packet, a.weight)
+		if a.queue > bendQueue {
+			a.r = most // the marks come late, and whoever waits for them keeps a queue beside which the law takes little
+		}
+		a.r = max(min(a.r, most), Min)
 	}
 	a.r = min(a.r, 2*a.ceiling)
 }
@@ -407,5 +419,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v own %.2f sharing %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on, a.aqm.share(), a.aqm.sharing)
 }

@@ -208,7 +208,7 @@ func TestCompetesOnlyWithAQueue(t *testing.T) {
 	p.run(110 * ms)
 	p.a.OnCapacity(p.now, 100e6, false)
 	p.run(3 * time.Second)
-	p.a.compete = compete{on: true, window: 2, most: 2, reno: 2, epoch: p.now, high: p.now, acked: uint64(p.arrived / 8), lost: uint64(p.gone / 8)}
+	p.a.compete = compete{on: true, cubic: cubic{window: 2, most: 2, reno: 2, epoch: p.now}, high: p.now, acked: uint64(p.arrived / 8), lost: uint64(p.gone / 8)}
 	p.a.r = Min
 	p.run(12 * time.Second)
 	require.False(t, p.a.compete.on)
