@@ -106,7 +106,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
 			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
-			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, Rates: coreRates(e.cfg.Rates),
+			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, ECN: e.features&h.peer.Features&wire.FeatureECN != 0, Rates: coreRates(e.cfg.Rates),
 			Wall:      time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
 			KnownRate: int64(knownRate), KnownRTT: knownRTT,
 		}),

@@ -62,11 +62,11 @@ func TestAloneMarked(t *testing.T) {
 // Policy fixed was told what to do: it answers no mark.
 func TestFixedIgnoresMarks(t *testing.T) {
 	w := New(1, link(10e6, 20*ms, 100*ms), link(10e6, 20*ms, 100*ms))
-	w.AQM = Step(0)
-	s := w.AddSession(Options{Seed: 1, ECN: true, Rates: core.Rates{Policy: core.Fixed, Target: 9.9e6}})
+	w.AQM = Step(5 * ms)
+	s := w.AddSession(Options{Seed: 1, ECN: true, Rates: core.Rates{Policy: core.Fixed, Target: 10.5e6}})
 	require.NoError(t, w.Run(w.Now+5*time.Second, nil))
 	require.NotZero(t, s.Sender.Stats.Marked)
-	require.EqualValues(t, 9_900_000, s.Sender.Rate())
+	require.EqualValues(t, 10_500_000, s.Sender.Rate())
 }
 
 // Paths that do not carry marks are found out, and the session goes on without, at the rate it would have had.
