@@ -302,7 +302,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
 		ECN: ECNState(l.core.ECN()), Marked: k.Marked, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
-		DataSent: k.DataOut, Resent: k.Resent, StragglerCopies: k.Stragglers, TailCopies: k.Tail,
+		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
 		Dropped: k.Dropped + k.ParityDropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,

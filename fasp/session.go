@@ -68,7 +68,7 @@ type Stats struct {
 	BytesSent, BytesReceived     uint64 // IP bytes
 	DataSent                     uint64 // data packets, copies included
 	Resent                       uint64 // data packets that repeat a symbol declared lost
-	StragglerCopies, TailCopies  uint64 // data packets sent beside that
+	TailCopies                   uint64 // data packets sent beside that
 	ParitySent                   uint64 // parity packets sent, not part of DataSent
 	BlocksDecoded                uint64 // of BlocksReceived, those that were completed by parity
 	Lost                         uint64 // our packets declared lost

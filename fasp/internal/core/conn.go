@@ -55,7 +55,7 @@ type Config struct {
 // Stats are plain counters, read by the driver between calls.
 type Stats struct {
 	PacketsOut, PacketsIn, BytesOut, BytesIn             uint64
-	DataOut, Resent, Stragglers, Tail                    uint64
+	DataOut, Resent, Tail                                uint64
 	Lost, Spurious, Symbols, SymbolBytes, Duplicates     uint64
 	BlocksOut, BlocksIn, BlockBytesOut, BlockBytesIn     uint64
 	Dropped, Breaker, ReportsIn, ReportsOut, CreditWaits uint64
@@ -95,9 +95,7 @@ type Conn struct {
 	credit, issued  uint64
 	extents         uint64
 	grant           int64
-	drain           int64     // content bit/s that the peer's storage takes away, 0 = it does not limit
-	copyOf          *OutBlock // a straggler whose second copy goes next
-	copySym         int
+	drain           int64 // content bit/s that the peer's storage takes away, 0 = it does not limit
 	tail            tail
 	plan            parityPlan
 	burst           bursts
@@ -160,6 +158,8 @@ type Conn struct {
 	crowded        bool // the last report had no room for all that was due
 	eliciting      int
 	firstEliciting time.Duration
+	lastElicited   time.Duration
+	urgent         bool // a message or a PING waits to be reported
 	lastReport     time.Duration
 	highestAt      time.Duration
 	lastArrival    time.Duration

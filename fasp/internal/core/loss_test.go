@@ -202,65 +202,6 @@ func TestLyingReceiverCaughtSoon(t *testing.T) {
 	require.InDelta(t, 10, n, 8, "about one number in 1,000 is left out later on, more at first: %d of %d", n, s.c.led.next)
 }
 
-// A symbol on its fifth and later transmission goes in two copies if its block is the oldest (section 8.2).
-func TestStragglers(t *testing.T) {
-	s := sending(t, nil)
-	s.wait(30 * ms)
-	pn := s.pns()
-	want, young := s.carried(pn[3]), carried{}
-	unlucky := map[carried]bool{want: true}
-	copies := []int{}
-	for range 8 {
-		require.NoError(t, s.report(s.highest(), func(n uint64) bool {
-			p := s.sent[n]
-			return !p.Data || !unlucky[carried{p.Block.ID, p.Symbol}]
-		}))
-		s.wait(30 * ms)
-		n := 0
-		for _, p := range s.takeData() {
-			if p.Block.ID == want.block && p.Symbol == want.sym {
-				n++
-			}
-		}
-		copies = append(copies, n)
-	}
-	require.Equal(t, []int{1, 1, 1, 2, 2, 2, 2, 2}, copies, "of the oldest block")
-	require.Equal(t, uint64(5), s.c.Stats.Stragglers)
-
-	s.step("a symbol of a younger block has to wait")
-	for s.c.out.nextNew().ID < 2 {
-		s.wait(10 * ms)
-		_ = s.report(s.highest(), func(n uint64) bool {
-			p := s.sent[n]
-			return !p.Data || !unlucky[carried{p.Block.ID, p.Symbol}]
-		})
-		for _, q := range s.takeData() {
-			if q.Block.ID == 2 {
-				young = carried{2, q.Symbol}
-			}
-		}
-	}
-	unlucky[young] = true
-	before := s.c.Stats.Stragglers
-	copies = copies[:0]
-	for range 8 {
-		require.NoError(t, s.report(s.highest(), func(n uint64) bool {
-			p := s.sent[n]
-			return !p.Data || !unlucky[carried{p.Block.ID, p.Symbol}]
-		}))
-		s.wait(30 * ms)
-		n := 0
-		for _, p := range s.takeData() {
-			if p.Block.ID == young.block && p.Symbol == young.sym {
-				n++
-			}
-		}
-		copies = append(copies, n)
-	}
-	require.NotContains(t, copies, 2)
-	require.Equal(t, before+8, s.c.Stats.Stragglers, "only those of the oldest")
-}
-
 // With nothing new to send, unsettled symbols are repeated while the link would idle, within the bound of section 8.3.
 func TestTailCopies(t *testing.T) {
 	for _, c := range []struct {

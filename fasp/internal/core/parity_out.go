@@ -181,9 +181,6 @@ func (c *Conn) recheck(b *OutBlock, i int) {
 
 // settle takes a block that the peer has off the queue.
 func (c *Conn) settle(b *OutBlock) {
-	if c.copyOf == b {
-		c.copyOf = nil
-	}
 	c.out.settle(b)
 	c.Stats.BlocksOut++
 	c.Stats.BlockBytesOut += uint64(b.Size)

@@ -61,3 +61,13 @@ func (s *pnSet) grow() {
 		s.words[w%uint64(len(s.words))] = old[w%uint64(len(old))]
 	}
 }
+
+// all tells whether every number from lo up to hi, exclusive, is in the set.
+func (s *pnSet) all(lo, hi uint64) bool {
+	for ; lo < hi; lo++ {
+		if !s.has(lo) {
+			return false
+		}
+	}
+	return true
+}

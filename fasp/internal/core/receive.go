@@ -180,6 +180,7 @@ func (c *Conn) elicited(now time.Duration) {
 		c.firstEliciting = now
 	}
 	c.eliciting++
+	c.lastElicited = now
 }
 
 // work notes that the peer sent something of use.
@@ -215,6 +216,7 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 	c.arrived(now, pn, echo, ipBytes)
 	if elicits {
 		c.elicited(now)
+		c.urgent = true
 	}
 	for r := wire.NewReader(frames); r.Len() > 0; {
 		if err := wire.ReadFrame(&r, f); err != nil {

@@ -15,10 +15,19 @@ type stretch struct {
 	reports uint64 // bit i: report first+i carried it
 	lastAt  time.Duration
 	settled bool
+	// quiet means that all of it arrived and none of it asked for a report: it is spoken of once, or two sides that only report would
+	// keep one another going. What is missing may have asked.
+	quiet bool
 }
 
-// maxInterval bounds the time of 20 full packets between two reports.
-const maxInterval = 250 * time.Millisecond
+// reportEach is how many packets a report stands for, if that takes longer than its usual interval: of 80 to 90 bytes for 22 packets of
+// 1,500 the way back carries 0.28 %. Below 10 Mbit/s, where that takes longer than slowReports, the interval grows with the root of the time of
+// a packet only, since a rate law that hears that late lets the queue swing. maxInterval bounds it.
+const (
+	reportEach  = 22
+	slowReports = 26 * time.Millisecond
+	maxInterval = 250 * time.Millisecond
+)
 
 const (
 	maxStretch  = 8192
@@ -35,7 +44,7 @@ func (c *Conn) track(pn uint64) {
 	}
 	for i := len(c.stretches) - 1; i >= 0; i-- {
 		if s := &c.stretches[i]; pn >= s.lo && pn < s.hi {
-			s.sent, s.reports, s.settled = 0, 0, false
+			s.sent, s.reports, s.settled, s.quiet = 0, 0, false, false
 			c.reportWanted = true
 			return
 		}
@@ -77,8 +86,12 @@ func (c *Conn) reportInterval() time.Duration {
 		return time.Millisecond
 	}
 	d := min(10*time.Millisecond, max(time.Millisecond, c.receiverRTT()/4))
-	if c.packetGap > 0 && c.eliciting < 20 { // with twenty, their time is over, whatever it was before
-		d = max(d, min(20*c.packetGap, maxInterval))
+	if c.packetGap > 0 && c.eliciting < reportEach { // with so many, their time is over, whatever it was before
+		many := reportEach * c.packetGap
+		if many > slowReports {
+			many = time.Duration(math.Sqrt(float64(slowReports) * float64(many)))
+		}
+		d = max(d, min(many, maxInterval))
 	}
 	return d
 }
@@ -88,9 +101,14 @@ func (c *Conn) reportDue() time.Duration {
 	due := never
 	if c.reportWanted {
 		due = c.lastReport + c.reportInterval()
-		// A lone packet after a pause (a message, the last of a transfer) should not wait for twenty more.
-		if c.eliciting > 0 && c.eliciting < 20 {
-			due = min(due, max(c.lastReport+min(10*time.Millisecond, c.receiverRTT()/4), c.firstEliciting+max(time.Millisecond, c.reportInterval()/4)))
+		if c.eliciting > 0 && c.eliciting < reportEach {
+			// A message should not wait for many packets more, nor a packet after which none comes: when three should have come and did not,
+			// none is on its way.
+			at := c.lastElicited + max(time.Millisecond, 3*c.packetGap)
+			if c.urgent {
+				at = min(at, c.firstEliciting+max(time.Millisecond, c.reportInterval()/4))
+			}
+			due = min(due, max(c.lastReport+min(10*time.Millisecond, c.receiverRTT()/4), at))
 		}
 	}
 	wait := c.receiverRTT() * 5 / 4
@@ -120,8 +138,8 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 		if c.eliciting > 1 {
 			since = max(since, c.firstEliciting)
 		}
-		gap := min((now-since)/time.Duration(c.eliciting), maxInterval/20)
-		if c.packetGap == 0 || c.eliciting >= 20 && gap < c.packetGap {
+		gap := min((now-since)/time.Duration(c.eliciting), maxInterval/reportEach)
+		if c.packetGap == 0 || c.eliciting >= reportEach && gap < c.packetGap {
 			c.packetGap = gap
 		}
 		c.packetGap += (gap - c.packetGap) / 4
@@ -129,7 +147,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	// A peer may jump ahead by any number; what the window has forgotten by that is not spoken of.
 	for lo := max(c.reportedTo, c.seen.floor()); lo < c.seen.next; {
 		hi := min(c.seen.next, lo+maxStretch)
-		c.stretches = append(c.stretches, stretch{lo: lo, hi: hi})
+		c.stretches = append(c.stretches, stretch{lo: lo, hi: hi, quiet: c.eliciting == 0 && c.seen.all(lo, hi)})
 		lo = hi
 	}
 	c.reportedTo = c.seen.next
@@ -196,7 +214,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.trimStretches()
 	c.creditReported = c.creditGiven
 	c.reportWanted, c.crowded = more, crowded
-	c.eliciting = 0
+	c.eliciting, c.urgent = 0, false
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
@@ -220,6 +238,7 @@ func (s *stretch) carried(report uint64, now time.Duration) {
 	s.reports |= 1 << (report - s.first)
 	s.sent++
 	s.lastAt = now
+	s.settled = s.settled || s.quiet
 }
 
 func (c *Conn) trimStretches() {

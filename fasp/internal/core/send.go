@@ -55,22 +55,11 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 	if c.breaker.open {
 		return c.nextProbe(now, p)
 	}
-	if b := c.copyOf; b != nil {
-		c.copyOf = nil
-		if !b.acked.has(c.copySym) && c.out.get(b.ID) == b {
-			c.Stats.Stragglers++
-			c.data(now, p, b, c.copySym)
-			return true
-		}
-	}
 	if c.msgOut.pending() {
 		c.message(now, p, c.msgOut.take(c.room()-20))
 		return true
 	}
 	if b, sym := c.out.nextLost(); b != nil {
-		if b.tx[sym] >= 4 && b == c.out.oldest() {
-			c.copyOf, c.copySym = b, sym
-		}
 		c.Stats.Resent++
 		c.beginTrain(now)
 		c.plan.stale = true
@@ -386,7 +375,7 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		return at
 	}
 	switch {
-	case c.copyOf != nil, c.msgOut.pending(), c.out.nLost > 0, c.out.nextNew() != nil:
+	case c.msgOut.pending(), c.out.nLost > 0, c.out.nextNew() != nil:
 		at = min(at, c.pace.next)
 		if c.trains.left > 0 {
 			at = now

@@ -243,7 +243,7 @@ func (c cell) steady(seed uint64, policy Policy) (result, error) {
 	return result{
 		goodput: float64(b1.SymbolBytes-b0.SymbolBytes) * 8 / secs,
 		limit:   c.rate * 1440 / 1500 * arrived,
-		excess:  float64(a1.Tail+a1.Stragglers+a1.Spurious-a0.Tail-a0.Stragglers-a0.Spurious) / symbols,
+		excess:  float64(a1.Tail+a1.Spurious-a0.Tail-a0.Spurious) / symbols,
 		reverse: float64(b1.BytesOut-b0.BytesOut) / float64(a1.BytesOut-a0.BytesOut),
 		packets: a1.PacketsOut,
 	}, nil

@@ -20,6 +20,7 @@ const (
 	drainRest  = 20 * time.Millisecond  // longer than reports are apart
 	drainBusy  = 120 * time.Millisecond // where others share the link: they, their clocks and their paths differ, and may see a longer queue
 	drainFirst = 300 * time.Millisecond // the same for the first one, when what was measured at the start may be far from the truth
+	drainSlack = 30 * time.Millisecond  // by which clocks may differ
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
@@ -80,6 +81,7 @@ type Adaptive struct {
 	cut   cut
 	lid   lid
 	drain drain
+	even  even
 
 	compete compete
 	aqm     aqm
@@ -206,7 +208,8 @@ func (a *Adaptive) median() float64 {
 // own returns the queue, in bits, that this session keeps.
 func (a *Adaptive) own(delivered float64) float64 {
 	c := max(a.capacity, delivered)
-	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet)) * a.aqm.share()
+	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet))
+	n *= a.aqm.share()
 	if a.queue > bendQueue {
 		n *= float64(bendQueue) / float64(a.queue)
 	}
@@ -223,7 +226,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 	a.guard.lowRate(s, a.phase == blind && a.r <= a.first || a.phase == half && s.Sent < a.hold || a.drain.watched && s.Sent >= a.drain.begun)
 	congested := a.guard.onSample(s)
 	drained := a.drain.onSample(s)
-	a.aqm.onSample(s, a.set.Packet)
+	a.aqm.onSample(s, a.r, a.set.Packet, a.weight)
 	if drained >= 0 {
 		a.drain.again(s.Now, drained, a.set.Wall, a.rtt, a.compete.on)
 	}
@@ -263,7 +266,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 	}
 	if a.aqm.sharing {
 		most := a.aqm.most(s, a.set.Packet, a.weight)
-		if a.queue > bendQueue {
+		if a.queue > bendQueue && !a.low {
 			a.r = most // the marks come late, and whoever waits for them keeps a queue beside which the law takes little
 		}
 		a.r = max(min(a.r, most), Min)
@@ -358,7 +361,7 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
 	t := max(1.5*loop, span.Seconds()/2)
-	if d*a.queue.Seconds() < own/2 {
+	if d*a.queue.Seconds() < own/2 && s.Now > a.drain.resumed+3*a.loop() {
 		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
 	} else {
 		a.boost = 1
@@ -370,6 +373,10 @@ func (a *Adaptive) steadySample(s *Sample) {
 		// no more than twice of that.
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
+	}
+	if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
+		r = to
+		a.hold = s.Now
 	}
 	a.r = a.lid.apply(s.Now, r, a.loop())
 }
@@ -419,5 +426,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v drain least %v lid %.2f gap %v hold %v drain %v own %.2f sharing %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on, a.aqm.share(), a.aqm.sharing)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v w %.0f drain least %v lid %.2f gap %v hold %v drain %v own %.2f sharing %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.compete.window, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on, a.aqm.share(), a.aqm.sharing)
 }

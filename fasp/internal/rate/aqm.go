@@ -30,7 +30,7 @@ const (
 func (q *aqm) share() float64 { return 1 - q.less }
 
 // onSample takes note of marks, whatever the law does with the sample.
-func (q *aqm) onSample(s *Sample, packet int) {
+func (q *aqm) onSample(s *Sample, rate float64, packet int, weight float64) {
 	q.fresh = s.Marked > q.told && s.Sent >= q.hold
 	if s.Marked > q.told {
 		q.told, q.last = s.Marked, s.Now
@@ -42,7 +42,8 @@ func (q *aqm) onSample(s *Sample, packet int) {
 	if s.Now-q.last > markMemory {
 		q.sharing = false
 	}
-	if q.sharing {
+	// As RFC 9438 section 4.2: a window that does not limit does not grow.
+	if q.sharing && rate >= 0.95*q.window.rate(s.Smooth, packet, weight) {
 		q.window.grow(s.Now, float64(s.Acked-q.acked)/float64(packet), s.Smooth)
 	}
 	q.acked = s.Acked
@@ -78,9 +79,11 @@ func (a *Adaptive) marked(s *Sample) bool {
 	}
 	// A report speaks of what was sent before its newest packet, too.
 	q.hold, a.hold, a.boost = s.Now+a.loop()/2, s.Now, 1
-	if best, least := a.best.get(), min(leastOwn/a.weight, markQueue); a.capacity > 0 && best >= aloneShare*a.capacity && q.share() > 1.1*least {
+	// Low keeps as little as can be measured already.
+	if best, least := a.best.get(), min(leastOwn/a.weight, 1); a.capacity > 0 && best >= aloneShare*a.capacity && (a.low || q.share() > 1.1*least) {
 		q.less = max(q.less, 1-max(q.share()*markQueue, least))
 		q.resume = max(q.resume, best)
+		a.lid.set(s.Now, q.resume, a.loop())
 		a.r = max(a.r*markBeta, Min)
 		return true
 	}

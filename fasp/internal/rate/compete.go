@@ -12,6 +12,7 @@ type compete struct {
 	hold                time.Duration // losses of what was sent before belong to the last reduction
 	lost, acked, marked uint64
 	top                 recent[time.Duration] // longest queue
+	empty               int                   // drains in a row that emptied the queue
 }
 
 const (
@@ -36,16 +37,27 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 		// There is no queue to compete in, and no time to lose.
 		k.on = false
 		a.Restart(s.Now, a.r)
-	case k.on && drained >= 0 && drained <= emptyQueue:
+	case k.on && drained >= 0 && k.alone(drained, &a.drain):
 		k.on = false
 		a.hold, a.boost = s.Now, 1
-	case !k.on && drained > 2*emptyQueue && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
-		k.on = true
+	case !k.on && drained > min(2*emptyQueue, max(emptyQueue, a.drain.full/2)) && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
+		k.on, k.empty = true, 0
 		k.begin(s.Now, windowOf(max(d, a.capacity/4), a.rtt, a.set.Packet, 1))
 		k.hold, k.lost, k.acked, k.marked = s.Now, s.Lost, s.Acked, s.Marked
 	case k.on:
 		k.learn(s, top, a.rtt, a.set.Packet)
 	}
+}
+
+// alone tells whether two drains in a row emptied the queue as fast as they do if all drain: a CUBIC that has just given way may leave less
+// than a newcomer takes for none, and BBR empties the queue each ten seconds, too, but neither does so for long.
+func (k *compete) alone(drained time.Duration, d *drain) bool {
+	if drained > emptyQueue || d.soon > d.full/2 {
+		k.empty = 0
+		return false
+	}
+	k.empty++
+	return k.empty >= 2
 }
 
 // learn moves the window. A mark of a queue is a loss that was spared.

@@ -13,6 +13,8 @@ type drain struct {
 	queue   time.Duration // the largest seen in the last round trips
 	seen    time.Duration
 	begun   time.Duration
+	full    time.Duration // queue at the beginning of the last drain
+	soon    time.Duration // least queue of what was sent in it up to the time in which senders that all drain empty that
 	least   time.Duration // queue of what was sent in the last drain and right after it
 	watched bool
 	done    bool // there was one before
@@ -52,6 +54,9 @@ func (d *drain) onSample(s *Sample) (drained time.Duration) {
 	case !d.watched || s.Sent < d.begun:
 	case d.on || s.Sent < d.resumed+20*time.Millisecond:
 		d.least = min(d.least, s.Queue)
+		if s.Sent < d.begun+time.Duration(float64(d.full)/(1-drainShare))+drainSlack {
+			d.soon = min(d.soon, s.Queue)
+		}
 	default:
 		d.watched = false
 		return d.least
@@ -82,7 +87,8 @@ func (a *Adaptive) Tick(now time.Duration) {
 			return
 		}
 		d.done = true
-		d.on, d.begun, d.watched, d.least = true, now, true, time.Hour
+		d.on, d.begun, d.watched = true, now, true
+		d.full, d.soon, d.least = a.queue, time.Hour, time.Hour
 		rest := drainRest
 		if a.capacity == 0 || a.best.get() < shared*a.capacity {
 			rest = drainBusy

@@ -64,7 +64,7 @@ func (g *guard) onSample(s *Sample) bool {
 		return false
 	}
 	n := (acked + lost) / float64(g.packet)
-	p, upper := g.round(s)
+	p, upper := g.round(s.Acked, s.Lost)
 	most := g.lossy*2 >= g.samples
 	g.begin(s)
 	if s.Now-g.window > guardWindow {
@@ -82,16 +82,17 @@ func (g *guard) lowRate(s *Sample, on bool) {
 	if on == g.low {
 		return
 	}
-	if g.low = on; !on && s.Acked+s.Lost > g.acked+g.lost {
-		_, upper := g.round(s)
+	// The sample that ends it tells of packets of the other rate, too.
+	if g.low = on; !on && g.lastAcked+g.lastLost > g.acked+g.lost {
+		_, upper := g.round(g.lastAcked, g.lastLost)
 		g.least = min(g.least, upper)
 	}
 	g.begin(s)
 }
 
-// round returns the loss of the round so far, and an upper estimate of it: a short round without loss does not mean that there is none.
-func (g *guard) round(s *Sample) (p, upper float64) {
-	acked, lost := float64(s.Acked-g.acked), float64(s.Lost-g.lost)
+// round returns the loss of the round up to these counts, and an upper estimate of it: a short round without loss does not mean that there is none.
+func (g *guard) round(nowAcked, nowLost uint64) (p, upper float64) {
+	acked, lost := float64(nowAcked-g.acked), float64(nowLost-g.lost)
 	n := (acked + lost) / float64(g.packet)
 	p = lost / max(acked+lost, 1)
 	few := (p*n + 2) / (n + 4)
@@ -102,13 +103,13 @@ func (g *guard) round(s *Sample) (p, upper float64) {
 func (g *guard) exceeds(s *Sample) bool {
 	base := min(g.least, g.prev)
 	n := float64(s.Acked-g.acked+s.Lost-g.lost) / float64(g.packet)
-	p, _ := g.round(s)
+	p, _ := g.round(s.Acked, s.Lost)
 	return base < 1 && n >= 32 && p > base+0.05+4*math.Sqrt(base*(1-base)/n)
 }
 
 // mistaken takes the loss of the round so far for what is lost at any rate.
 func (g *guard) mistaken(s *Sample) {
-	_, upper := g.round(s)
+	_, upper := g.round(s.Acked, s.Lost)
 	g.least, g.prev, g.window = max(upper, g.base()), 1, s.Now
 	g.begin(s)
 }

@@ -62,7 +62,7 @@ func (c Cell) flow(w *World) (read func() counts, first func() time.Duration) {
 	s := w.AddSession(Options{Rates: rates, Seed: c.Seed})
 	return func() counts {
 		a, b := &s.Sender.Stats, &s.Receiver.Stats
-		return counts{s.Goodput(), b.Symbols, a.Tail + a.Stragglers + a.Spurious, a.PacketsOut, a.BytesOut, b.BytesOut}
+		return counts{s.Goodput(), b.Symbols, a.Tail + a.Spurious, a.PacketsOut, a.BytesOut, b.BytesOut}
 	}, func() time.Duration { return s.Receiver.FirstData - s.Started }
 }
 

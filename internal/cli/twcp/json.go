@@ -135,7 +135,7 @@ func (d *jsonDisplay) event(e transfer.Event) {
 func transportToJSON(t fasp.Stats) *transportJSON {
 	return &transportJSON{
 		RTT: t.RTT.Seconds() * 1000, Rate: int64(t.Rate), Granted: int64(t.Granted), Loss: t.Loss, PacketsSent: t.PacketsSent, PacketsReceived: t.PacketsReceived,
-		BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Resent: t.Resent, Copies: t.StragglerCopies + t.TailCopies,
+		BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Resent: t.Resent, Copies: t.TailCopies,
 		Lost: t.Lost, SpuriousLoss: t.SpuriousLoss, Duplicates: t.Duplicates,
 	}
 }
