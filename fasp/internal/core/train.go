@@ -30,6 +30,7 @@ type trainOut struct {
 	pns      []uint64
 	through  []uint32
 	measured int // packets of the longest measurement so far
+	short    bool
 }
 
 // beginTrain starts a train if the law wants one and there is enough to send.
@@ -46,7 +47,7 @@ func (c *Conn) beginTrain(now time.Duration) {
 	t.left = min(n, maxTrain)
 	k := &t.sent[t.count%len(t.sent)]
 	t.count++
-	k.pns, k.through, k.measured = k.pns[:0], k.through[:0], 0
+	k.pns, k.through, k.measured, k.short = k.pns[:0], k.through[:0], 0, false
 }
 
 // trainPacket marks a data packet that belongs to the train.
@@ -84,6 +85,10 @@ func (c *Conn) onDispersion(now time.Duration, body []byte) error {
 		}
 		took := time.Duration(m.Micros) * time.Microsecond
 		if took < minDispersion {
+			if !k.short {
+				k.short = true
+				c.law.OnShortTrain(now)
+			}
 			return nil
 		}
 		again := k.measured > 0

@@ -24,6 +24,7 @@ const (
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
+	maxTrain   = 256 // packets
 )
 
 // Settings of an Adaptive controller.
@@ -151,11 +152,11 @@ func (a *Adaptive) Train(now time.Duration) int {
 		n := int(a.capacity * trainTime.Seconds() * a.aqm.share() / float64(8*a.set.Packet))
 		switch {
 		case a.capacity == 0:
-			return 10
+			return a.trainLen
 		case n < 4:
 			return 0
 		}
-		return min(n, 256)
+		return min(n, maxTrain)
 	}
 	return a.trainLen
 }
@@ -189,9 +190,17 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 	}
 }
 
+// OnShortTrain implements Controller.
+func (a *Adaptive) OnShortTrain(now time.Duration) {
+	if a.nTrains == 0 && a.trainLen < maxTrain {
+		a.trainLen = min(4*a.trainLen, maxTrain)
+		a.trainAt = now
+	}
+}
+
 // packets returns how many full packets the bottleneck takes in d, within what a train may have.
 func (a *Adaptive) packets(d time.Duration) int {
-	return int(min(max(a.capacity*d.Seconds()/float64(8*a.set.Packet), 10), 256))
+	return int(min(max(a.capacity*d.Seconds()/float64(8*a.set.Packet), 10), maxTrain))
 }
 
 func (a *Adaptive) median() float64 {

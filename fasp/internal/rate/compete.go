@@ -12,12 +12,15 @@ type compete struct {
 	hold                time.Duration // losses of what was sent before belong to the last reduction
 	lost, acked, marked uint64
 	top                 recent[time.Duration] // longest queue
+	part                float64               // of packets lost, over the last cutPackets or a window
 	empty               int                   // drains in a row that emptied the queue
 }
 
 const (
 	emptyQueue = 6 * time.Millisecond // in a drain: nobody else fills it
 	asMany     = 1.5                  // connections: a paced sender meets more of the losses of a full queue than one that sends in bursts
+	fullCut    = 0.15                 // share of packets lost from which on a loss is answered in full; by less it is in proportion, since BBR, which does not answer loss, loses some all the time
+	cutPackets = 200                  // over which that share is taken, at least
 	topShare   = 0.7                  // of the longest queue; loss above it is the queue's, below it is random
 )
 
@@ -49,26 +52,34 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 	}
 }
 
-// alone tells whether two drains in a row emptied the queue as fast as they do if all drain: a CUBIC that has just given way may leave less
-// than a newcomer takes for none, and BBR empties the queue each ten seconds, too, but neither does so for long.
+// alone tells whether nobody else fills the queue: a drain emptied it as fast as senders do that all drain, or two in a row emptied it in time. A
+// CUBIC that has just given way may leave for a moment less than what a newcomer takes for none.
 func (k *compete) alone(drained time.Duration, d *drain) bool {
 	if drained > emptyQueue || d.soon > d.full/2 {
 		k.empty = 0
 		return false
 	}
 	k.empty++
-	return k.empty >= 2
+	return k.empty >= 2 || d.soon <= emptyQueue
 }
 
 // learn moves the window. A mark of a queue is a loss that was spared.
 func (k *compete) learn(s *Sample, top, rtt time.Duration, packet int) {
-	lost := s.Lost > k.lost && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top)))
+	lost := float64(s.Lost - k.lost)
 	acked := float64(s.Acked-k.acked) / float64(packet)
 	marked := s.Marked > k.marked
 	k.lost, k.acked, k.marked = s.Lost, s.Acked, s.Marked
-	if (lost || marked) && s.Sent >= k.hold {
-		k.cubic.reduce(s.Now, cubicBeta)
-		k.hold = s.Now
+	if n := acked + lost/float64(packet); n > 0 {
+		k.part += (lost/float64(packet)/n - k.part) * min(1, n/max(k.window, cutPackets))
+	}
+	full := lost > 0 && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top)))
+	if (full || marked) && s.Sent >= k.hold {
+		part := min(1, k.part/fullCut)
+		if marked {
+			part = 1 // BBR has no part in it
+		}
+		k.reduce(s.Now, 1-(1-cubicBeta)*part)
+		k.turn, k.hold = turn(k.most*(1-cubicBeta)), s.Now
 		return
 	}
 	k.cubic.grow(s.Now, acked, rtt)

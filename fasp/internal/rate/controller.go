@@ -41,6 +41,8 @@ type Controller interface {
 	// OnCapacity learns what a train measured: the rate of the bottleneck, bit/s. It says nothing of other traffic. Again tells that
 	// this is a better value from the same train.
 	OnCapacity(now time.Duration, rate float64, again bool)
+	// OnShortTrain learns that a train arrived in less time than can be measured: the bottleneck is too fast for its length.
+	OnShortTrain(now time.Duration)
 	// SetCeiling tells what target, grant and the receiver's storage allow, bit/s.
 	SetCeiling(rate float64)
 	// Rate returns the rate wanted, before the ceiling.
@@ -82,6 +84,9 @@ func (s *Steady) Known() float64 { return s.known }
 
 // OnCapacity implements Controller.
 func (s *Steady) OnCapacity(time.Duration, float64, bool) {}
+
+// OnShortTrain implements Controller.
+func (s *Steady) OnShortTrain(time.Duration) {}
 
 // SetCeiling implements Controller.
 func (s *Steady) SetCeiling(r float64) { s.ceiling = r }

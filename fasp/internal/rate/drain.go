@@ -86,7 +86,6 @@ func (a *Adaptive) Tick(now time.Duration) {
 			d.plan(now, a.set.Wall, a.rtt)
 			return
 		}
-		d.done = true
 		d.on, d.begun, d.watched = true, now, true
 		d.full, d.soon, d.least = a.queue, time.Hour, time.Hour
 		rest := drainRest
@@ -96,6 +95,7 @@ func (a *Adaptive) Tick(now time.Duration) {
 				rest = drainFirst
 			}
 		}
+		d.done = true
 		d.until = now + time.Duration(float64(min(d.queue, 200*time.Millisecond))/(1-drainShare)) + rest
 	}
 }

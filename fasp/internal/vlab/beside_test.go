@@ -34,31 +34,36 @@ func beside(t *testing.T, kind Control, policy core.Policy, rtt, queue time.Dura
 	return float64(s.Goodput()-a) * 8 / 40, float64(tcp.Goodput()-b) * 8 / 40
 }
 
-// Beside one TCP a fair session is not starved and does not starve, whoever came first, and low leaves the link to it. Half to twice of
-// its half is wanted; docs/decisions/0006-rate-law.md has what it gets, which is less in some of these.
+// Beside one TCP a fair session has half to twice of its half, whoever came first, and low leaves the link to the TCP. Where the queue is no
+// longer than the round trip BBR, which does not answer loss, leaves less to whoever does (docs/decisions/0006-rate-law.md).
 func TestBesideTCP(t *testing.T) {
 	for _, c := range []struct {
 		kind       Control
 		rtt, queue time.Duration
+		least      float64
 	}{
-		{Cubic, 20 * time.Millisecond, 50 * time.Millisecond},
-		{Cubic, 20 * time.Millisecond, 250 * time.Millisecond},
-		{Cubic, 100 * time.Millisecond, 100 * time.Millisecond},
-		{Cubic, 100 * time.Millisecond, 250 * time.Millisecond},
-		{BBR, 20 * time.Millisecond, 100 * time.Millisecond},
-		{BBR, 100 * time.Millisecond, 250 * time.Millisecond},
+		{Cubic, 10 * ms, 20 * ms, 0.25},
+		{Cubic, 20 * ms, 50 * ms, 0.25},
+		{Cubic, 20 * ms, 250 * ms, 0.25},
+		{Cubic, 100 * ms, 100 * ms, 0.25},
+		{Cubic, 100 * ms, 250 * ms, 0.25},
+		{Cubic, 200 * ms, 100 * ms, 0.25},
+		{BBR, 20 * ms, 100 * ms, 0.15},
+		{BBR, 50 * ms, 50 * ms, 0.25},
+		{BBR, 100 * ms, 250 * ms, 0.25},
+		{BBR, 100 * ms, 100 * ms, 0.15},
 	} {
 		for _, tcpFirst := range []bool{false, true} {
 			t.Run(fmt.Sprintf("fair/%v %v %v %v", c.kind, c.rtt, c.queue, tcpFirst), func(t *testing.T) {
 				t.Parallel()
 				ours, theirs := beside(t, c.kind, core.Fair, c.rtt, c.queue, tcpFirst)
 				t.Logf("%.3g beside %.3g", ours, theirs)
-				require.GreaterOrEqual(t, ours, 0.14*(ours+theirs))
-				require.LessOrEqual(t, ours, 0.75*(ours+theirs))
+				require.GreaterOrEqual(t, ours, c.least*(ours+theirs))
+				require.GreaterOrEqual(t, theirs, 0.25*(ours+theirs))
 				require.GreaterOrEqual(t, ours+theirs, 0.9*50e6*0.96)
 			})
 		}
-		if c.kind == Cubic {
+		if c.kind == Cubic && c.rtt > 10*ms {
 			t.Run(fmt.Sprintf("low/%v %v %v", c.kind, c.rtt, c.queue), func(t *testing.T) {
 				t.Parallel()
 				ours, theirs := beside(t, c.kind, core.Low, c.rtt, c.queue, true)
