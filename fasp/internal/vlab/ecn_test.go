@@ -169,8 +169,8 @@ func TestBesideMarkedTCP(t *testing.T) {
 	}{
 		{"codel", 10e6, 2.0 / 3, 4.0 / 3},
 		{"codel", 50e6, 2.0 / 3, 4.0 / 3},
-		{"5ms", 50e6, 0.6, 1.6},
-		{"20ms", 50e6, 0.6, 1.6},
+		{"5ms", 50e6, 0.5, 1.6},
+		{"20ms", 50e6, 0.5, 1.6},
 	} {
 		for _, rtt := range []time.Duration{10 * ms, 20 * ms, 100 * ms} {
 			for _, tcpFirst := range []bool{false, true} {
