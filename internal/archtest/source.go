@@ -83,6 +83,9 @@ func walk(root fs.FS, f func(name string) error) error {
 			if !d.Type().IsRegular() {
 				return nil
 			}
+			if name == ".git" { // of a worktree: says where the repository is
+				return nil
+			}
 			if err := f(name); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
