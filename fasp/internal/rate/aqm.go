@@ -2,14 +2,14 @@ package rate
 
 import "time"
 
-// aqm is what a session knows of a queue that marks packets (ECN, RFC 3168): a mark says that the queue is as long as it should be, or has been for a while. It
-// stands for a loss, of a queue that is short; so the answer is that of RFC 8511.
+// aqm is what a session knows of a queue that marks packets (ECN, RFC 3168; docs/protocol.md section 9). A mark says that the queue is as long as it
+// should be, or has been for a while. It stands for a loss, of a queue that is short; so the answer is that of RFC 8511.
 type aqm struct {
 	told    uint64        // marks of which the law knows
 	fresh   bool          // the latest sample brought some
 	hold    time.Duration // marks of what was sent before belong to the last answer
 	less    float64       // how much less than usual is kept queued, 0..1
-	at      time.Duration // when that was last lowered
+	at      time.Duration // of the latest sample, since which it regained
 	resume  float64       // the rate to come back to, once the queue is empty, 0 = by the law
 	last    time.Duration // when a mark came last
 	sharing bool          // the window below holds
@@ -22,6 +22,8 @@ const (
 	markQueue = 0.7  // of the own queue, where nobody else could have made it
 	leastOwn  = 0.25 // of what weight 1 keeps: less is not measurable
 	moreOwn   = 0.02 // a second
+	// Who takes so much of the capacity made the queue itself.
+	aloneShare = 0.9
 	// A queue from which no mark came for so long does not mark, or nobody else fills it.
 	markMemory = 10 * time.Second
 )
@@ -87,15 +89,11 @@ func (a *Adaptive) marked(s *Sample) bool {
 		a.r = max(a.r*markBeta, Min)
 		return true
 	}
-	r := a.r
 	if !q.sharing || a.r < q.most(s, a.set.Packet, a.weight) {
-		q.window.begin(s.Now, windowOf(r, s.Smooth, a.set.Packet, a.weight))
+		q.window.begin(s.Now, windowOf(a.r, s.Smooth, a.set.Packet, a.weight))
 		q.sharing, q.resume = true, 0
 	}
 	q.window.reduce(s.Now, markBeta)
 	a.r = max(q.most(s, a.set.Packet, a.weight), Min)
 	return true
 }
-
-// aloneShare of the capacity is more than is left beside somebody who makes the queue.
-const aloneShare = 0.9
