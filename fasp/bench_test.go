@@ -37,11 +37,11 @@ func benchmarkLoopback(b *testing.B, hash bool) {
 	// A session that stalls must fail the benchmark, not hang it.
 	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer cancel()
-	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, Window: 64 << 20, WindowMax: 256 << 20, Datagram: 1472})
+	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, Window: 64 << 20, WindowMax: 256 << 20, Datagram: 1472, MaxDatagram: 1472})
 	require.NoError(b, err)
 	defer e.Close()
 	cfg := testConfig()
-	cfg.Datagram, cfg.SendBuffer, cfg.Ciphers = 1472, 256<<20, []Cipher{AES128}
+	cfg.Datagram, cfg.MaxDatagram, cfg.SendBuffer, cfg.Ciphers = 1472, 1472, 256<<20, []Cipher{AES128}
 	cfg.Rates = Rates{Policy: High}
 	if *loopbackRate > 0 {
 		cfg.Rates = Rates{Policy: Fixed, Target: Rate(*loopbackRate) * Mbps}

@@ -30,9 +30,13 @@ type Config struct {
 	// AES128, AES256, AES192 for a client and, for a server, every cipher.
 	Ciphers []Cipher
 
-	// Datagram is the largest UDP payload to send and receive, 1,200 to 65,507 bytes. 0 means what fits an MTU of
-	// 1,500: 1,472 bytes on IPv4, 1,452 on IPv6.
+	// Datagram is the largest UDP payload to send and receive from the start, 1,200 to 65,507 bytes. 0 means what fits an MTU of
+	// 1,500: 1,472 bytes on IPv4, 1,452 on IPv6. Where that does not pass, a session goes on with 1,200 bytes by itself.
 	Datagram int
+
+	// MaxDatagram is the largest UDP payload that a session finds out by itself, in either direction, where path and peer take it; 0 means
+	// what fits an MTU of 9,000: 8,972 bytes on IPv4, 8,952 on IPv6. No more than Datagram means that no larger size is searched.
+	MaxDatagram int
 
 	// Window is the credit each session gives its peer from the start, in bytes of blocks that the layer above has not released; 0 means
 	// 32 MiB. It grows with what the network holds half-arrived and with what the layer above takes in two round trips, up to WindowMax; 0 means 1 GiB.
@@ -89,12 +93,7 @@ func (c Config) withDefaults(ipv6 bool) Config {
 	c.WindowMax = max(c.WindowMax, c.Window)
 	def(&c.SendBuffer, 1<<30)
 	c.SendBuffer = max(c.SendBuffer, 4*MaxBlock)
-	if c.Datagram == 0 {
-		c.Datagram = 1472
-		if ipv6 {
-			c.Datagram = 1452
-		}
-	}
+	c = c.withSizes(ipv6)
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 60 * time.Second
 	}
@@ -113,6 +112,21 @@ func (c Config) withDefaults(ipv6 bool) Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// withSizes fills in the sizes of datagrams.
+func (c Config) withSizes(ipv6 bool) Config {
+	headers := 28
+	if ipv6 {
+		headers = 48
+	}
+	if c.Datagram == 0 {
+		c.Datagram = 1500 - headers
+	}
+	if c.MaxDatagram == 0 {
+		c.MaxDatagram = 9000 - headers
 	}
 	return c
 }

@@ -90,6 +90,10 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 	}
 	c.peer.Store(&peer)
 	datagram := min(e.datagram, int(min(h.peer.Datagram, wire.MaxDatagram)))
+	largest := 0 // no size but that one
+	if e.features&h.peer.Features&wire.FeatureSearch != 0 {
+		largest = max(datagram, min(e.largest, int(min(h.peer.Largest, wire.MaxDatagram)))) - wire.DataOverhead
+	}
 	idle := e.cfg.IdleTimeout
 	if h.peer.IdleMS != 0 {
 		idle = min(idle, max(time.Second, time.Duration(min(h.peer.IdleMS, 1<<32))*time.Millisecond))
@@ -100,9 +104,9 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 		overhead = 48
 	}
 	c.loop = connLoop{
-		c: c, tx: tx, rx: rx, peerCID: h.peerCID, overhead: overhead, datagram: datagram,
+		c: c, tx: tx, rx: rx, peerCID: h.peerCID, overhead: overhead,
 		core: core.New(core.Config{
-			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, IPOverhead: overhead,
+			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, Largest: largest, IPOverhead: overhead,
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
 			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
@@ -110,7 +114,7 @@ func newConn(e *Endpoint, h *handshake, cipher Cipher, peer netip.AddrPort, rtt 
 			Wall:      time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
 			KnownRate: int64(knownRate), KnownRTT: knownRTT,
 		}),
-		parity:  newParityState(&e.codes, datagram-wire.DataOverhead),
+		parity:  newParityState(&e.codes),
 		scratch: make([]byte, 0, wire.MaxDatagram),
 	}
 	return c, nil

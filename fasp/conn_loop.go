@@ -1,6 +1,7 @@
 package fasp
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -16,7 +17,6 @@ type connLoop struct {
 	tx, rx   *trafficKeys
 	peerCID  wire.CID
 	overhead int // IP and UDP headers
-	datagram int
 	path     pathState
 	finish   *flightSender // client: Finished, until the server shows that it has it
 
@@ -299,7 +299,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	k := &l.core.Stats
 	rtt := l.core.RTT()
 	return Stats{
-		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
+		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
 		ECN: ECNState(l.core.ECN()), Marked: k.Marked, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
@@ -357,13 +357,13 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		return l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
 	}
 	n := len(p.Data) - wire.DataOverhead
-	size := l.core.SymbolSize()
+	size := l.core.SymbolSize(h.Class)
 	off := int(h.Symbol) * size
 	// A symbol that is not there yet is opened straight into its place; if it does not authenticate the place is still empty.
 	dst := l.scratch[:0]
 	in := l.core.Lookup(h.Block)
 	placed := false
-	if in != nil && h.Class == 0 && !in.Has(int(h.Symbol)) && n <= size {
+	if in != nil && h.Class != wire.ClassParity && in.Symbol == size && !in.Has(int(h.Symbol)) && n <= size {
 		if buf, _ := in.Ref.(*buffer); buf != nil && off+n <= len(buf.data) {
 			dst, placed = buf.data[off:off:off+n], true
 		}
@@ -375,6 +375,9 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	}
 	l.authentic(now, p.Addr, newest, len(p.Data))
 	r, err := l.core.OnData(now, pn, &h, n)
+	if r.Restarted != nil {
+		l.dropParity(r.Restarted)
+	}
 	if err != nil || r.Duplicate {
 		return err
 	}
@@ -468,8 +471,9 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 	}
 	main := *l.c.peer.Load()
 	l.sendBuf, l.trains = l.sendBuf[:0], l.trains[:0]
-	if cap(l.sendBuf) < turnPackets*l.datagram {
-		l.sendBuf = make([]byte, 0, turnPackets*l.datagram)
+	// One of the packets may be a probe of the largest size there is.
+	if need := (turnPackets-1)*l.core.Datagram() + l.core.LargestDatagram(); cap(l.sendBuf) < need {
+		l.sendBuf = make([]byte, 0, need)
 	}
 	n := 0
 	for ; n < limit && l.core.Next(now, &l.packet); n++ {
@@ -482,7 +486,7 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		payload := p.Frames
 		to := main
 		if p.Data {
-			h.Data, h.Block, h.Symbol, h.Last, h.Train = true, p.Block.ID, p.Symbol, p.Last, p.Train
+			h.Data, h.Class, h.Block, h.Symbol, h.Last, h.Train = true, p.Block.Class, p.Block.ID, p.Symbol, p.Last, p.Train
 			data := p.Block.Ref.(*Block).Data
 			if p.Parity {
 				h.Class = wire.ClassParity
@@ -498,7 +502,12 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		l.append(to, start, p.ECT)
 	}
 	if len(l.trains) > 0 {
-		l.c.e.write(l.trains)
+		if err := l.c.e.write(l.trains); err != nil {
+			var tooLarge *udp.SizeError
+			if errors.As(err, &tooLarge) {
+				l.core.Refused(now, tooLarge.Size)
+			}
+		}
 	}
 	return n == limit && l.closing == nil
 }

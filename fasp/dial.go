@@ -49,7 +49,7 @@ func (e *Endpoint) handshake(ctx context.Context, addr netip.AddrPort, cid wire.
 		return nil, err
 	}
 	first := e.now()
-	flight := newFlight(h.flight(e.datagram, wire.MinDatagram), first, e.cfg.HandshakeTimeout)
+	flight := newFlight(h.flight(wire.MinDatagram, wire.MinDatagram), first, e.cfg.HandshakeTimeout)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	retried := false
@@ -64,7 +64,7 @@ func (e *Endpoint) handshake(ctx context.Context, addr netip.AddrPort, cid wire.
 				return nil, err
 			}
 			if again {
-				flight = newFlight(h.flight(e.datagram, wire.MinDatagram), e.now(), e.cfg.HandshakeTimeout)
+				flight = newFlight(h.flight(wire.MinDatagram, wire.MinDatagram), e.now(), e.cfg.HandshakeTimeout)
 				timer.Reset(0)
 			}
 		case <-timer.C:
@@ -94,7 +94,7 @@ func (e *Endpoint) handshake(ctx context.Context, addr netip.AddrPort, cid wire.
 	if err != nil {
 		return nil, err
 	}
-	c.loop.finish = newFlight(h.flight(e.datagram, 0), now, e.cfg.HandshakeTimeout)
+	c.loop.finish = newFlight(h.flight(wire.MinDatagram, 0), now, e.cfg.HandshakeTimeout)
 	if err := e.adopt(c); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@
 //
 // # Limits
 //
-// Path MTU is not searched: a path that does not carry Config.Datagram fails with [ErrPathMTU]. The adaptive policies follow a first, safe law.
+// Datagrams are between 1,200 bytes and Config.MaxDatagram large, as the path takes them; one that takes not even the least fails with
+// [ErrPathMTU]. The adaptive policies follow a first, safe law.
 // There is no forward error correction, 0-RTT, relay or multi-session job yet; the wire reserves them.
 package fasp

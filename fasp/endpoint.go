@@ -22,6 +22,7 @@ type Endpoint struct {
 	cfg        Config
 	sock       *udp.Socket
 	datagram   int
+	largest    int // that the search may find
 	epoch      time.Time
 	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
 	buffers    bufferPool
@@ -70,12 +71,13 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 	ip := sock.LocalAddr().Addr()
 	e := &Endpoint{
 		cfg:  cfg.withDefaults(ip.Is6() && !ip.IsUnspecified()),
-		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery, features: wire.FeatureParity,
+		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery, features: wire.FeatureParity | wire.FeatureSearch,
 		batches: make(chan *udp.Batch, 4),
 		closed:  make(chan struct{}),
 		conns:   map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
 	}
 	e.datagram = min(max(e.cfg.Datagram, wire.MinDatagram), wire.MaxDatagram)
+	e.largest = min(e.cfg.MaxDatagram, wire.MaxDatagram)
 	for range cap(e.batches) {
 		e.batches <- sock.NewBatch()
 	}
@@ -141,9 +143,7 @@ func dialOwn(ctx context.Context, to netip.AddrPort, cfg Config) (*Conn, error) 
 	local := "0.0.0.0:0"
 	if to.Addr().Is6() {
 		local = "[::]:0"
-		if cfg.Datagram == 0 {
-			cfg.Datagram = 1452
-		}
+		cfg = cfg.withSizes(true)
 	}
 	cfg.Identity = nil
 	e, err := Listen(local, cfg)
@@ -346,10 +346,13 @@ func (e *Endpoint) send(datagrams [][]byte, to netip.AddrPort) {
 }
 
 // write sends; what cannot be sent is lost, and the transport deals with that as with any loss.
-func (e *Endpoint) write(trains []udp.Train) {
-	if err := e.sock.WriteTrains(trains); err != nil && !errors.Is(err, net.ErrClosed) {
+// The error is only told so that sizes which do not fit the interface can be given up at once.
+func (e *Endpoint) write(trains []udp.Train) error {
+	err := e.sock.WriteTrains(trains)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		e.cfg.Logger.Debug("sending failed", "error", err)
 	}
+	return err
 }
 
 // reserve takes a connection id.
@@ -425,7 +428,7 @@ func (e *Endpoint) params(ciphers, reset []byte) []byte {
 		Reset:    reset,
 		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: InitialExtents, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
-		Features: e.features,
+		Features: e.features, Largest: uint64(e.largest),
 	}
 	return p.Append(nil)
 }

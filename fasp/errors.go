@@ -16,8 +16,8 @@ var (
 	ErrIdleTimeout = errors.New("fasp: connection lost: nothing arrived from the peer")
 	// ErrReset: the server has forgotten the session, because it was started anew.
 	ErrReset = errors.New("fasp: the server has lost the session")
-	// ErrPathMTU: small packets pass but full-size data packets do not; use a smaller datagram size.
-	ErrPathMTU = errors.New("fasp: the path does not carry datagrams of this size")
+	// ErrPathMTU: small packets pass but data packets of 1,200 bytes do not.
+	ErrPathMTU = errors.New("fasp: the path does not carry datagrams of 1,200 bytes")
 	// ErrIdentity: the server's key is not the one that was expected.
 	ErrIdentity = errors.New("fasp: server identity not accepted")
 	// ErrTooLarge: a message or block exceeds its limit.

@@ -76,7 +76,7 @@ func TestBadPackets(t *testing.T) {
 				exchange(t, s, c, 1<<20, 50_000)
 				w.net.Tap(nil)
 				time.Sleep(time.Second) // what is under way arrives
-				require.Greater(t, injected, uint64(500))
+				require.Greater(t, injected, uint64(400))
 				dropped := w.refused(c, s) - before
 				t.Logf("%d injected, %d dropped", injected, dropped)
 				require.InDelta(t, injected, dropped, float64(injected)/100+2)
@@ -210,13 +210,14 @@ func TestRebindingAtRandom(t *testing.T) {
 	}
 }
 
-// A path that drops full-size packets is found out, whichever side sends, and does not pass for a dead peer.
+// A path that drops even packets of 1,200 bytes is found out, whichever side sends, and does not pass for a dead peer.
 func TestPathMTU(t *testing.T) {
 	for _, upload := range []bool{true, false} {
 		t.Run(fmt.Sprintf("upload=%v", upload), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, simnet.Impair{Delay: 50 * time.Millisecond, MTU: 1400}, Config{Rates: testConfig().Rates}, testConfig())
+				w := newWorld(t, simnet.Impair{Delay: 50 * time.Millisecond}, Config{Rates: testConfig().Rates}, testConfig())
 				c, s := w.connect()
+				w.net.Tap(func(_, _ netip.AddrPort, data []byte) simnet.Verdict { return simnet.Verdict{Drop: len(data) > 1100} })
 				from, to := c, s
 				if !upload {
 					from, to = s, c
@@ -235,16 +236,6 @@ func TestPathMTU(t *testing.T) {
 			})
 		})
 	}
-	t.Run("smaller datagrams", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			cfg := testConfig()
-			cfg.Datagram = 1372
-			w := newWorld(t, simnet.Impair{Delay: 50 * time.Millisecond, MTU: 1400}, Config{}, cfg)
-			c, s := w.connect()
-			exchange(t, c, s, 1<<20, 100_000)
-			w.close()
-		})
-	})
 	t.Run("an outage is no small MTU", func(t *testing.T) {
 		for at := range 6 {
 			synctest.Test(t, func(t *testing.T) {

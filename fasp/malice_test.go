@@ -33,7 +33,7 @@ func dialRawWith(t *testing.T, w *world, from netip.AddrPort, features uint64) *
 	require.NoError(t, err)
 	cfg := testConfig().withDefaults(false)
 	c := &rawClient{t: t, pc: pc, to: w.at, h: newHandshake(&cfg, true, randomUint64(), 77)}
-	p := wire.Params{Datagram: 1472, Credit: 1 << 20, Extents: 1 << 62, IdleMS: 60_000, Ciphers: []byte{1}, Features: features}
+	p := wire.Params{Datagram: 1472, Credit: 1 << 20, Extents: 1 << 62, IdleMS: 60_000, Ciphers: []byte{1}, Features: features, Largest: 8972}
 	require.NoError(t, c.h.start(t.Context(), p.Append(nil)))
 	c.write(c.h.flight(1472, wire.MinDatagram)...)
 	for !c.h.complete {

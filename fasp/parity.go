@@ -82,7 +82,6 @@ func (c *codes) encoder(k, first int) (e reedsolomon.Encoder, n int) {
 // parityState makes parity and uses it, for one session.
 type parityState struct {
 	codes  *codes
-	size   int // P
 	sets   []parityRows
 	turn   uint64
 	shards [][]byte
@@ -93,25 +92,26 @@ type parityState struct {
 type parityRows struct {
 	block    uint32
 	group    int
+	size     int // of a symbol: another one means that the block has been cut anew
 	first, n int
 	used     uint64 // the turn
 	rows     [chunkRows][]byte
 }
 
-func newParityState(c *codes, size int) parityState { return parityState{codes: c, size: size} }
+func newParityState(c *codes) parityState { return parityState{codes: c} }
 
 // row returns the payload of a parity packet. It is valid until the next call.
 func (s *parityState) row(p *core.Packet, data []byte) []byte {
 	s.turn++
 	var set *parityRows
 	for i := range s.sets {
-		if t := &s.sets[i]; t.n > 0 && t.block == p.Block.ID && t.group == p.Group {
+		if t := &s.sets[i]; t.n > 0 && t.block == p.Block.ID && t.group == p.Group && t.size == p.Block.Symbol {
 			set = t
 		}
 	}
 	if set == nil {
 		set = s.oldest()
-		set.block, set.group, set.n = p.Block.ID, p.Group, 0
+		set.block, set.group, set.size, set.n = p.Block.ID, p.Group, p.Block.Symbol, 0
 	}
 	set.used = s.turn
 	if p.Row < set.first || p.Row >= set.first+set.n {
@@ -137,31 +137,35 @@ func (s *parityState) oldest() *parityRows {
 
 // encode computes the rows of a group around p.Row.
 func (s *parityState) encode(set *parityRows, p *core.Packet, data []byte) {
-	symbols := (len(data) + s.size - 1) / s.size
-	k := s.group(data, symbols, p.Group, nil)
+	k := s.group(data, set.size, p.Group, nil)
 	set.first = p.Row - p.Row%chunkRows
 	e, n := s.codes.encoder(k, set.first)
 	set.n = n
 	for i := range n {
-		if set.rows[i] == nil {
-			set.rows[i] = make([]byte, s.size)
+		if cap(set.rows[i]) < set.size {
+			set.rows[i] = make([]byte, set.size)
 		}
+		set.rows[i] = set.rows[i][:set.size]
 		s.shards[k+i] = set.rows[i]
 	}
 	must(e.Encode(s.shards[:k+n]))
 	clear(s.shards)
 }
 
-// group points shards at the data symbols of a group, in place, and returns how many it has. What is not there has length 0 and
+// group points shards at the data symbols of a group, size bytes each, in place, and returns how many it has. What is not there has length 0 and
 // room for a symbol, except that the last symbol stands in pad.
-func (s *parityState) group(data []byte, symbols, group int, has func(sym int) bool) (k int) {
+func (s *parityState) group(data []byte, size, group int, has func(sym int) bool) (k int) {
 	if s.shards == nil {
 		s.shards = make([][]byte, core.GroupRows)
-		s.pad = make([]byte, s.size)
 	}
+	if cap(s.pad) < size {
+		s.pad = make([]byte, size)
+	}
+	s.pad = s.pad[:size]
 	clear(s.shards)
+	symbols := (len(data) + size - 1) / size
 	for sym := group; sym < symbols; sym += core.Groups(symbols) {
-		off := sym * s.size
+		off := sym * size
 		there := has == nil || has(sym)
 		switch {
 		case sym == symbols-1 && there:
@@ -170,9 +174,9 @@ func (s *parityState) group(data []byte, symbols, group int, has func(sym int) b
 		case sym == symbols-1:
 			s.shards[k] = s.pad[:0]
 		case there:
-			s.shards[k] = data[off : off+s.size]
+			s.shards[k] = data[off : off+size]
 		default:
-			s.shards[k] = data[off : off : off+s.size]
+			s.shards[k] = data[off : off : off+size]
 		}
 		k++
 	}
@@ -208,7 +212,16 @@ func (l *connLoop) decode(b *core.InBlock, missing bool) {
 	}
 	if missing {
 		l.place(b, b.Size, nil) // nothing of it may have arrived but parity
-		l.parity.restore(b.Ref.(*buffer).data[:b.Size], b.Has, *held)
+		l.parity.restore(b.Ref.(*buffer).data[:b.Size], b.Symbol, b.Has, *held)
+	}
+	l.dropParity(b)
+}
+
+// dropParity gives back the memory of a block's parity.
+func (l *connLoop) dropParity(b *core.InBlock) {
+	held, _ := b.Parity.(*[]heldParity)
+	if held == nil {
+		return
 	}
 	for _, h := range *held {
 		l.c.e.buffers.put(h.buf)
@@ -216,12 +229,12 @@ func (l *connLoop) decode(b *core.InBlock, missing bool) {
 	b.Parity = nil
 }
 
-// restore computes the symbols of a block that are not there.
-func (s *parityState) restore(data []byte, has func(sym int) bool, held []heldParity) {
-	symbols := (len(data) + s.size - 1) / s.size
+// restore computes the symbols of a block, size bytes each, that are not there.
+func (s *parityState) restore(data []byte, size int, has func(sym int) bool, held []heldParity) {
+	symbols := (len(data) + size - 1) / size
 	groups := core.Groups(symbols)
 	for g := range groups {
-		k := s.group(data, symbols, g, has)
+		k := s.group(data, size, g, has)
 		last := -1 // where the last symbol is computed
 		lacks := false
 		for i := range k {
@@ -237,12 +250,12 @@ func (s *parityState) restore(data []byte, has func(sym int) bool, held []heldPa
 		}
 		for _, h := range held {
 			if h.number%groups == g {
-				s.shards[k+h.number/groups] = h.buf.data[:s.size]
+				s.shards[k+h.number/groups] = h.buf.data[:size]
 			}
 		}
 		must(s.codes.decoder(k).ReconstructData(s.shards))
 		if last >= 0 {
-			copy(data[(symbols-1)*s.size:], s.shards[last])
+			copy(data[(symbols-1)*size:], s.shards[last])
 		}
 	}
 	clear(s.shards)

@@ -61,7 +61,7 @@ func TestParityRestores(t *testing.T) {
 	const seed = 5
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var c codes
-	out, in := newParityState(&c, 1438), newParityState(&c, 1438)
+	out, in := newParityState(&c), newParityState(&c)
 	for _, size := range []int{1, 2, 1437, 1438, 1439, 20_000, 96 * 1438, 96*1438 + 1, 200_001, MaxBlock} {
 		data := make([]byte, size)
 		for i := range data {
@@ -87,13 +87,13 @@ func TestParityRestores(t *testing.T) {
 					}
 				}
 				for _, row := range rng.Perm(core.GroupRows - k)[:len(lost)] {
-					p := core.Packet{Parity: true, Block: &core.OutBlock{ID: uint32(size)}, Group: g, Row: row}
+					p := core.Packet{Parity: true, Block: &core.OutBlock{ID: uint32(size), Symbol: 1438}, Group: g, Row: row}
 					buf := &buffer{data: append([]byte(nil), out.row(&p, data)...)}
 					held = append(held, heldParity{row*groups + g, buf})
 				}
 			}
 			rng.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
-			in.restore(got, func(sym int) bool { return has[sym] }, held)
+			in.restore(got, 1438, func(sym int) bool { return has[sym] }, held)
 			require.True(t, bytes.Equal(data, got), "seed %d, %d bytes", seed, size)
 		}
 		require.LessOrEqual(t, len(out.sets), core.ParityTogether)
@@ -195,12 +195,12 @@ func TestParityViolations(t *testing.T) {
 			s, err := w.server.Accept(t.Context())
 			require.NoError(t, err)
 			var k codes
-			st := newParityState(&k, 1438)
+			st := newParityState(&k)
 			data := bytes.Repeat([]byte("parity alone"), 400)
 			parity(c, 0, 7, symbol) // of no use yet
 			size(c, 0, len(data))
 			for row := range 4 {
-				p := core.Packet{Parity: true, Block: &core.OutBlock{}, Row: row}
+				p := core.Packet{Parity: true, Block: &core.OutBlock{Symbol: 1438}, Row: row}
 				parity(c, 0, uint16(row), st.row(&p, data))
 			}
 			b, err := s.ReceiveBlock(t.Context())
@@ -218,25 +218,25 @@ func BenchmarkParity(b *testing.B) {
 	data := make([]byte, 128<<10)
 	rand.NewChaCha8([32]byte{1}).Read(data)
 	var c codes
-	out := newParityState(&c, 1438)
+	out := newParityState(&c)
 	b.Run("encode", func(b *testing.B) {
 		b.SetBytes(1438)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			out.row(&core.Packet{Parity: true, Block: &core.OutBlock{ID: uint32(i / 24)}, Row: i % 24}, data)
+			out.row(&core.Packet{Parity: true, Block: &core.OutBlock{ID: uint32(i / 24), Symbol: 1438}, Row: i % 24}, data)
 		}
 	})
 	b.Run("restore", func(b *testing.B) {
 		var held []heldParity
 		for row := range 24 {
-			p := core.Packet{Parity: true, Block: &core.OutBlock{ID: 1 << 31}, Row: row}
+			p := core.Packet{Parity: true, Block: &core.OutBlock{ID: 1 << 31, Symbol: 1438}, Row: row}
 			held = append(held, heldParity{row, &buffer{data: append([]byte(nil), out.row(&p, data)...)}})
 		}
 		got := append([]byte(nil), data...)
 		b.SetBytes(int64(len(data)))
 		b.ReportAllocs()
 		for b.Loop() {
-			out.restore(got, func(sym int) bool { return sym%10 != 0 }, held[:10])
+			out.restore(got, 1438, func(sym int) bool { return sym%10 != 0 }, held[:10])
 		}
 		require.True(b, bytes.Equal(data, got))
 	})

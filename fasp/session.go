@@ -54,15 +54,16 @@ type Rates struct {
 
 // Stats is a snapshot of a session. Rates and counts are since the session began unless said otherwise.
 type Stats struct {
-	Since   time.Duration // age of the session
-	RTT     time.Duration // smoothed round trip, 0 until measured
-	MinRTT  time.Duration
-	Rate    Rate    // current sending rate
-	Granted Rate    // the peer's grant to this side, 0 = none
-	Drain   Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
-	Loss    float64 // share of this side's packets lost, last few seconds, 0..1
-	ECN     ECNState
-	Marked  uint64 // our packets that a queue on the way marked with CE instead of dropping them, as the peer tells
+	Since    time.Duration // age of the session
+	RTT      time.Duration // smoothed round trip, 0 until measured
+	MinRTT   time.Duration
+	Rate     Rate    // current sending rate
+	Granted  Rate    // the peer's grant to this side, 0 = none
+	Drain    Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
+	Datagram int     // size of full data packets, bytes of UDP payload; a search, or a path that changes, moves it
+	Loss     float64 // share of this side's packets lost, last few seconds, 0..1
+	ECN      ECNState
+	Marked   uint64 // our packets that a queue on the way marked with CE instead of dropping them, as the peer tells
 
 	PacketsSent, PacketsReceived uint64
 	BytesSent, BytesReceived     uint64 // IP bytes

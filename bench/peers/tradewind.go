@@ -14,7 +14,7 @@ func tradewindReceive(ctx context.Context, m *meter) error {
 	if err != nil {
 		return err
 	}
-	e, err := fasp.Listen(":"+port, fasp.Config{Identity: identity})
+	e, err := fasp.Listen(":"+port, fasp.Config{Identity: identity, MaxDatagram: 1472}) // packets of 1,500 bytes, as the others have
 	if err != nil {
 		return err
 	}

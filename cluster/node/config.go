@@ -59,7 +59,8 @@ type Config struct {
 	// that are cut resume later by themselves.
 	DrainTimeout time.Duration
 
-	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500.
+	// Datagram is the largest UDP payload, 1,200 to 65,507 bytes; 0 means what fits an MTU of 1,500, and of up to 9,000 where a session
+	// finds that path and peer take it.
 	Datagram int
 	// Logger gets a line for each session, at debug level one for each file. nil is silent.
 	Logger *slog.Logger

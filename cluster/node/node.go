@@ -129,7 +129,7 @@ var errShutdown = errors.New("the node shuts down")
 
 func (n *Node) listen() (*fasp.Endpoint, error) {
 	cfg := fasp.Config{
-		Identity: n.identity, Datagram: n.cfg.Datagram, Grant: n.cfg.MaxRate, MaxSessions: n.cfg.MaxSessions + n.cfg.MaxUnauthenticated,
+		Identity: n.identity, Datagram: n.cfg.Datagram, MaxDatagram: n.cfg.Datagram, Grant: n.cfg.MaxRate, MaxSessions: n.cfg.MaxSessions + n.cfg.MaxUnauthenticated,
 		// Before the proof, the window must not grow; afterwards it is raised with SetWindow.
 		Window: n.cfg.InitialWindow, WindowMax: n.cfg.InitialWindow,
 		Logger: n.cfg.Logger,

@@ -47,7 +47,7 @@ type Spec struct {
 	// BlockSize is the payload of a block in bytes, a multiple of 4,096 from 16 KiB to 1,044,480; 0 means
 	// 128 KiB. Memory in flight on a lossy link grows with it. Very large files get larger blocks.
 	BlockSize int
-	// DatagramSize is the size of IP datagrams in bytes; 0 finds it. Used by Config.Dial only.
+	// DatagramSize is the size of IP datagrams in bytes, which a path that does not take it still lowers; 0 finds it. Used by Config.Dial only.
 	DatagramSize int
 	// Cipher is none, aes-128, aes-192 or aes-256, with or without -gcm; empty means aes-128. Used by
 	// Config.Dial only.

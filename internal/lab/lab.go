@@ -59,7 +59,8 @@ func (l *Lab) StartNode(ctx context.Context, docroot string, args ...string) (*N
 
 // Restart starts the node again, on the same address, after Stop or Kill.
 func (l *Lab) Restart(ctx context.Context, n *Node, args ...string) error {
-	args = append([]string{"serve", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
+	// Packets of 1,500 bytes, although loopback takes larger ones: that is what a path is emulated for.
+	args = append([]string{"serve", "--datagram-size", "1472", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twnode"), args...)
 	cmd.Env = append(append(cmd.Environ(), l.Env...), "TWNODE_BOOTSTRAP_KEY="+n.key)
 	p, line, err := start(cmd)

@@ -30,11 +30,33 @@ func (s *symSet) first(i int) int {
 	return -1
 }
 
-// OutBlock is a block on its way out. ID, Size and Ref may be read by the driver.
+// recut returns which of the symbols of size to are covered by those of size from that are in s, and how many. The block is size bytes
+// long; 0 = not known, so that its last symbol is not in s.
+func (s *symSet) recut(from, to, size int) (out symSet, n int) {
+	if size == 0 {
+		size = maxBlock
+	}
+	for sym := 0; sym*to < size && sym < maxSymbols; sym++ {
+		end := min(sym*to+to, size)
+		i := sym * to / from
+		for i*from < end && s.has(i) {
+			i++
+		}
+		if i*from >= end {
+			out.set(sym)
+			n++
+		}
+	}
+	return out, n
+}
+
+// OutBlock is a block on its way out. What is exported may be read by the driver.
 type OutBlock struct {
 	ID     uint32
 	Size   int
 	Ref    any // the driver's own: where the bytes are
+	Symbol int // P: bytes of a symbol but the last
+	Class  uint8
 	extent uint64
 
 	symbols int // K
@@ -50,9 +72,21 @@ type OutBlock struct {
 }
 
 // symbolLen returns the offset and length of symbol i.
-func (b *OutBlock) symbolLen(i, size int) (off, n int) {
-	off = i * size
-	return off, min(size, b.Size-off)
+func (b *OutBlock) symbolLen(i int) (off, n int) {
+	off = i * b.Symbol
+	return off, min(b.Symbol, b.Size-off)
+}
+
+// cut divides the block into symbols, of which none was sent.
+func (b *OutBlock) cut(symbol int) {
+	k := (b.Size + symbol - 1) / symbol
+	if cap(b.last) < k {
+		b.last, b.tx = make([]uint64, k), make([]uint8, k)
+	}
+	b.last, b.tx = b.last[:k], b.tx[:k]
+	clear(b.last)
+	clear(b.tx)
+	b.Symbol, b.symbols = symbol, k
 }
 
 // outQueue holds the blocks that are not settled, by number, oldest first.
@@ -77,17 +111,29 @@ func (q *outQueue) add(size, symbol int, extent uint64, ref any) *OutBlock {
 	} else {
 		b = &OutBlock{}
 	}
-	k := (size + symbol - 1) / symbol
-	if cap(b.last) < k {
-		b.last, b.tx = make([]uint64, k), make([]uint8, k)
-	}
-	b.last, b.tx = b.last[:k], b.tx[:k]
-	clear(b.tx)
-	b.ID, b.Size, b.Ref, b.extent, b.symbols = q.base+uint32(len(q.blocks)), size, ref, extent, k
+	b.ID, b.Size, b.Ref, b.extent = q.base+uint32(len(q.blocks)), size, ref, extent
+	b.cut(symbol)
 	q.blocks = append(q.blocks, b)
 	q.unsent += int64(size)
 	q.open++
 	return b
+}
+
+// recut divides a block into smaller symbols. What the peer has of it stays, as far as it fills such symbols; the rest of what was sent
+// counts as lost.
+func (q *outQueue) recut(b *OutBlock, class uint8, symbol int) {
+	sent := b.next * b.Symbol
+	q.nLost -= b.nLost
+	b.nLost, b.lost, b.parity = 0, symSet{}, nil
+	b.acked, b.nAcked = b.acked.recut(b.Symbol, symbol, b.Size)
+	b.Class = class
+	b.cut(symbol)
+	b.next = min((sent+symbol-1)/symbol, b.symbols)
+	for sym := range b.next {
+		if !b.acked.has(sym) {
+			q.markLost(b, sym)
+		}
+	}
 }
 
 func (q *outQueue) get(id uint32) *OutBlock {
@@ -174,18 +220,19 @@ func (q *outQueue) nextNew() *OutBlock {
 	return nil
 }
 
-// InBlock is a block on its way in. ID, Size and Ref may be read by the driver; it sets Ref.
+// InBlock is a block on its way in. What is exported may be read by the driver; it sets Ref and Parity.
 type InBlock struct {
-	ID   uint32
-	Size int // 0 until the last symbol or a BLOCK_SIZE has been seen
-	Ref  any
+	ID     uint32
+	Size   int // 0 until the last symbol or a BLOCK_SIZE has been seen
+	Symbol int // P: bytes of a symbol but the last, 0 until one has been seen
+	Ref    any
 	// Parity is the driver's own, too: where the parity is.
 	Parity any
 
 	done  bool
 	got   symSet
 	nGot  int
-	total int // K, 0 = not known yet
+	total int // K, 0 until Size and Symbol are known
 	reach int // bytes up to the end of the highest symbol seen, or Size if that is known
 
 	parity *inParity // once parity has been seen

@@ -27,7 +27,7 @@ func TestOutQueueOrder(t *testing.T) {
 	var q outQueue
 	a, b := q.add(3500, 1000, 0, "a"), q.add(1, 1000, 0, "b")
 	require.Equal(t, 4, a.symbols)
-	off, n := a.symbolLen(3, 1000)
+	off, n := a.symbolLen(3)
 	require.Equal(t, []int{3000, 500}, []int{off, n})
 	require.Equal(t, 1, b.symbols)
 	require.Equal(t, int64(3501), q.unsent)

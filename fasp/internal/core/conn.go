@@ -12,8 +12,8 @@ import (
 const (
 	maxBlock = 1 << 20
 	never    = time.Duration(1<<63 - 1)
-	// maxOutstanding bounds the ledger: 12 s of 1,500-byte packets at 4 Gbit/s.
-	maxOutstanding = 1 << 22
+	// maxOutstanding bounds the ledger, below what the replay window tells apart: 9 s of 1,500-byte packets at 10 Gbit/s.
+	maxOutstanding = 7 << 20
 	// maxAhead bounds the blocks from the oldest unsettled one up (section 7).
 	maxAhead = 1 << 20
 )
@@ -24,11 +24,12 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but MaxLag, Grant, PeerGrant, WindowMax, Parity, ECN, KnownRate, KnownRTT and Wall must be set.
+// Config sets up a Conn. All fields but Largest, MaxLag, Grant, PeerGrant, WindowMax, Parity, ECN, KnownRate, KnownRTT and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
-	Symbol     int           // P: payload bytes of a full data packet
+	Symbol     int           // P of class 0: payload bytes of a full data packet
+	Largest    int           // P of class 1; 0 = the peer does not know classes 1, 2 and 4 to 6
 	IPOverhead int           // 28 on IPv4, 48 on IPv6
 	MaxLag     time.Duration // how much lateness the pacer makes up for
 	InitialRTT time.Duration // as the handshake measured it
@@ -62,6 +63,8 @@ type Stats struct {
 	// Parity symbols sent; received; of those, needed; not kept, so that the sender takes them for lost; blocks that needed some.
 	ParityOut, ParityIn, ParityUsed, ParityDropped, BlocksDecoded uint64
 	Marked                                                        uint64 // our packets that the peer got with CE
+	// Probes of the search for larger datagrams; times that a size was given up.
+	Probes, Falls uint64
 }
 
 // Conn is one side of a session. It is not safe for concurrent use.
@@ -105,13 +108,14 @@ type Conn struct {
 	idleSince       time.Duration // when the queue of new data ran empty
 	control         []controlPacket
 	wantPing        bool
+	sizes           wire.Sizes
+	class           uint8 // of new blocks
+	hole            hole
+	search          search
+	probeBytes      uint64        // of the search, IP bytes
 	lastEliciting   time.Duration // sent
 	echoSent        uint64
 	blocked         bool
-	dataAcked       bool
-	dataLost        int           // data packets declared lost since one was acknowledged
-	lossRounds      int           // reports that declared data lost since then
-	lossBegan       time.Duration // when the first of those was declared lost
 	breaker         breaker
 	rateNow         int64 // bit/s, never 0
 	ceiling         int64 // what target, grant and the peer's storage allow, bit/s
@@ -191,7 +195,7 @@ func New(cfg Config) *Conn {
 		credit: cfg.PeerCredit, extents: cfg.PeerExtents, grant: cfg.PeerGrant,
 		window: cfg.Window, creditGiven: uint64(cfg.Window), creditReported: uint64(cfg.Window),
 		extentsGiven: cfg.Extents, grantGiven: cfg.Grant,
-		reportLoss: 0.3, skipGap: 64,
+		reportLoss: 0.3, skipGap: 64, sizes: wire.NewSizes(cfg.Symbol, cfg.Largest),
 		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, lossAt: cfg.Now, reportAt: cfg.Now,
 		lastReport: cfg.Now,
 	}
@@ -257,7 +261,9 @@ func (c *Conn) MayAdd(size int, extent uint64) bool {
 func (c *Conn) AddBlock(now time.Duration, size int, extent uint64, ref any) *OutBlock {
 	c.issued += charge(size)
 	c.flush = false
-	return c.out.add(size, c.cfg.Symbol, extent, ref)
+	b := c.out.add(size, c.sizes[c.class], extent, ref)
+	b.Class = c.class
+	return b
 }
 
 // Blocked tells that a block waits for credit, so that the peer is asked for it now and then.

@@ -105,7 +105,7 @@ func FuzzConn(f *testing.F) {
 			return
 		}
 		link := simnet.Impair{Rate: 8e6, Delay: 5 * ms, Loss: 0.05}
-		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour, Parity: true, ECN: true}, link, link)
+		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour, Parity: true, ECN: true, Largest: 8972 - wire.DataOverhead}, link, link)
 		in := &input{data}
 		given := 0
 		alive := func(err error) bool {
@@ -120,17 +120,19 @@ func FuzzConn(f *testing.F) {
 				e = s.b
 			}
 			var err error
-			switch op & 0x7f % 9 {
+			switch op & 0x7f % 10 {
 			case 0: // the session goes on
 				err = s.run(s.now+time.Duration(in.number()%200)*ms, nil)
 			case 1:
 				h := wire.Short{Data: true, Last: in.byte()%4 == 0, Echo: uint16(in.number()), Block: e.inBase + uint32(in.number()), Symbol: uint16(in.number())}
-				if in.byte()%4 == 3 {
-					h.Class = wire.ClassParity
+				v := in.byte()
+				h.Class = v % wire.Classes
+				n := e.sizes[h.Class]
+				if h.Class == wire.ClassParity {
+					n = e.sizes[v>>3%wire.Classes]
 				}
-				n := e.cfg.Symbol
 				if h.Last || in.byte()%8 == 0 {
-					n = int(in.number() % 2000)
+					n = int(in.number() % 10_000)
 				}
 				pn := e.seen.next + in.number()
 				if pn < 1<<62 {
@@ -161,6 +163,14 @@ func FuzzConn(f *testing.F) {
 				e.SetExtents(in.number())
 				e.SetWindow(int64(in.number()%(1<<21)), 0)
 				e.Blocked(in.byte()%2 == 0)
+			case 9: // the path changes, or a datagram does not fit the interface
+				if v := int(in.number()); v < 1<<14 {
+					link.MTU = 100 + v
+					s.a.link.Set(s.now, link)
+					s.b.link.Set(s.now, link)
+				} else {
+					e.Refused(s.now, v)
+				}
 			case 8:
 				s.now += time.Duration(in.number()%100_000) * ms
 			}

@@ -10,6 +10,7 @@ const (
 	kindMessage
 	kindPing   // elicits a report, is not repeated
 	kindParity // sym is the parity number; never sent again under another packet number
+	kindProbe  // a PING as large as packets of that class would be
 )
 
 // States of a ledger entry.
@@ -27,12 +28,13 @@ const (
 type sent struct {
 	at      time.Duration
 	block   uint32 // data: block; message: chunk number
-	through uint32 // IP bytes of the session up to this packet, modulo 2^32
+	through uint32 // IP bytes of the session up to this packet, probes of the search left out, modulo 2^32
 	sym     uint16
 	size    uint16 // IP bytes, at most 65,535
 	kind    uint8
 	state   uint8
-	ect     bool // sent with ECT(0)
+	ect     bool  // sent with ECT(0)
+	class   uint8 // data, parity, probe: size class
 }
 
 // ledger maps packet numbers to what they carried, from the oldest unsettled one up (section 8.2).

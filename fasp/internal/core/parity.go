@@ -64,9 +64,9 @@ func (q *inParity) add(total, g int) {
 // onParity records an authentic parity packet. A packet that cannot be kept is left out of what is reported, so that the
 // sender takes it for lost: it settles a block by counting parity that was reported (section 8.3).
 func (c *Conn) onParity(now time.Duration, pn uint64, h *wire.Short, n int) (DataResult, error) {
-	p := c.cfg.Symbol
 	j := int(h.Symbol)
-	if n != p || h.Last || j >= maxParity {
+	class := c.sizes.Of(n) // all symbols of parity are full, so that their length says how the block is cut
+	if class < 0 || h.Last || j >= maxParity {
 		return DataResult{}, protocolError("parity symbol of a wrong size or number")
 	}
 	i := h.Block - c.inBase
@@ -75,7 +75,7 @@ func (c *Conn) onParity(now time.Duration, pn uint64, h *wire.Short, n int) (Dat
 		if err := c.mayBegin(i); err != nil {
 			return DataResult{}, err
 		}
-		if int(i) >= len(c.in) || c.in[i] == nil || c.in[i].total == 0 && !c.in[i].done {
+		if int(i) >= len(c.in) || c.in[i] == nil || c.in[i].Size == 0 && !c.in[i].done {
 			// Which group it belongs to follows from the block's length, which is not known.
 			c.Stats.ParityDropped++
 			return DataResult{Duplicate: true}, nil
@@ -88,8 +88,14 @@ func (c *Conn) onParity(now time.Duration, pn uint64, h *wire.Short, n int) (Dat
 		c.Stats.ParityIn++
 		return DataResult{Duplicate: true}, nil
 	}
-	if b == nil || b.done {
+	if b == nil || b.done || b.Symbol != 0 && n > b.Symbol {
 		return unused()
+	}
+	var r DataResult
+	if b.Symbol != n {
+		if err := c.cutIn(b, class, &r); err != nil {
+			return DataResult{}, err
+		}
 	}
 	groups := Groups(b.total)
 	g, row := j%groups, j/groups
@@ -103,22 +109,25 @@ func (c *Conn) onParity(now time.Duration, pn uint64, h *wire.Short, n int) (Dat
 		b.parity = q
 	}
 	if q.has(j) || q.have[g] >= need {
-		return unused()
+		u, err := unused()
+		u.Restarted = r.Restarted
+		return u, err
 	}
-	if c.parityHeld+int64(p) > c.window/4 {
+	if c.parityHeld+int64(n) > c.window/4 {
 		c.Stats.ParityDropped++
-		return DataResult{Duplicate: true}, nil
+		r.Duplicate = true
+		return r, nil
 	}
 	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
 	c.elicited(now)
 	c.work(now)
 	c.Stats.ParityIn++
-	c.parityHeld += int64(p)
+	c.parityHeld += int64(n)
 	q.kept++
 	q.set(j)
 	q.add(b.total, g)
 	c.LastNew = now
-	r := DataResult{Block: b, Parity: true}
+	r.Block, r.Parity = b, true
 	c.wholeBy(i, &r)
 	return r, nil
 }
@@ -131,7 +140,7 @@ func (c *Conn) wholeBy(i uint32, r *DataResult) {
 		return
 	}
 	if q != nil {
-		c.parityHeld -= int64(q.kept) * int64(c.cfg.Symbol)
+		c.parityHeld -= int64(q.kept) * int64(b.Symbol)
 		if b.nGot < b.total {
 			r.Decode = true
 			c.Stats.BlocksDecoded++
@@ -194,17 +203,20 @@ func (c *Conn) onBlockSize(block uint32, size int) error {
 	if err != nil {
 		return err
 	}
-	if b.total != 0 {
+	if b.Size != 0 {
 		if b.Size != size {
 			return protocolError("BLOCK_SIZE disagrees on the length of a block")
 		}
 		return nil
 	}
-	total := (size + c.cfg.Symbol - 1) / c.cfg.Symbol
-	if b.reach > (total-1)*c.cfg.Symbol || total > maxSymbols {
+	// What has been seen was not the last symbol, so there is more.
+	if b.reach >= size {
 		return protocolError("BLOCK_SIZE disagrees on the length of a block")
 	}
-	b.total, b.Size = total, size
+	b.Size = size
+	if b.Symbol != 0 {
+		b.total = (size + b.Symbol - 1) / b.Symbol
+	}
 	c.inHeld += charge(size) - charge(b.reach)
 	b.reach = size
 	if c.freed+c.inHeld > c.creditGiven {

@@ -126,9 +126,8 @@ func (b *OutBlock) ackData(sym int) (group int) {
 // onParityAcked counts a parity symbol that arrived. A receiver reports none that it did not keep, unless it has the group anyway, so
 // the count says what it can compute.
 func (c *Conn) onParityAcked(e *sent, was uint8) {
-	c.dataAcked, c.dataLost, c.lossRounds = true, 0, 0
 	b := c.out.get(e.block)
-	if b == nil {
+	if b == nil || b.Class != e.class {
 		return
 	}
 	i := int(e.sym) % len(b.parity.groups)
@@ -145,7 +144,7 @@ func (c *Conn) onParityAcked(e *sent, was uint8) {
 // onParityLost takes back what a parity symbol stood for.
 func (c *Conn) onParityLost(e *sent) {
 	b := c.out.get(e.block)
-	if b == nil {
+	if b == nil || b.Class != e.class {
 		return
 	}
 	i := int(e.sym) % len(b.parity.groups)
@@ -271,7 +270,7 @@ func (c *Conn) planParity() {
 		symbols += b.symbols - b.nAcked
 	}
 	pl.covers = true
-	packet := c.cfg.Symbol + wire.DataOverhead + c.cfg.IPOverhead
+	packet := c.fullPacket()
 	point, p := c.lossRange()
 	if c.rates.Policy == Low {
 		p = point
@@ -388,7 +387,7 @@ func (c *Conn) nextParity(now time.Duration, p *Packet) bool {
 		// Half of the frames go ahead of the parity, as it is of no use before, the others between, in case of a burst.
 		told := b.parity.told
 		if !again && b.tellSize() && (told < (pl.copies+1)/2 || told < pl.copies && pl.since >= 16) {
-			c.sizes(now, p, pl.wants[pl.lo:])
+			c.tellSizes(now, p, pl.wants[pl.lo:])
 			return true
 		}
 		pl.any = true
@@ -412,7 +411,7 @@ func (c *Conn) nextParity(now time.Duration, p *Packet) bool {
 	for i := range pl.wants {
 		b := pl.wants[i].b
 		if b.tellSize() && b.parity.told > 0 && b.parity.told < pl.copies {
-			c.sizes(now, p, pl.wants[i:])
+			c.tellSizes(now, p, pl.wants[i:])
 			return true
 		}
 	}
@@ -442,16 +441,16 @@ func (c *Conn) parity(now time.Duration, p *Packet, b *OutBlock, group int) {
 		c.Stats.Tail++
 		c.Stats.DataOut++
 	} else {
-		*p = Packet{Data: true, Parity: true, Block: b, Symbol: j, Group: group, Row: row, Len: c.cfg.Symbol}
+		*p = Packet{Data: true, Parity: true, Block: b, Symbol: j, Group: group, Row: row, Len: b.Symbol}
 		c.Stats.ParityOut++
 	}
-	c.number(now, p, sent{kind: kindParity, block: b.ID, sym: j})
+	c.number(now, p, sent{kind: kindParity, block: b.ID, sym: j, class: b.Class})
 }
 
-// sizes describes a packet with a BLOCK_SIZE frame for as many of the blocks as fit and have not been named often enough.
-func (c *Conn) sizes(now time.Duration, p *Packet, wants []parityWant) {
+// tellSizes describes a packet with a BLOCK_SIZE frame for as many of the blocks as fit and have not been named often enough.
+func (c *Conn) tellSizes(now time.Duration, p *Packet, wants []parityWant) {
 	body := c.sizeBuf[:0]
-	room := c.room() - 4
+	room := room - 4
 	c.sizeFrames++
 	for i := range wants {
 		b := wants[i].b
@@ -468,7 +467,7 @@ func (c *Conn) sizes(now time.Duration, p *Packet, wants []parityWant) {
 	c.sizeBuf = body
 	c.plan.since = 0
 	c.outBuf = wire.AppendFrame(c.outBuf[:0], &wire.Frame{Type: wire.FrameBlockSize, Data: body})
-	c.frames(now, p, c.outBuf, kindNone, 0)
+	c.frames(now, p, c.outBuf, sent{})
 }
 
 // newestWanted returns where the last n symbols begin that the peer has use for.

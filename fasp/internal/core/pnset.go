@@ -10,7 +10,7 @@ type pnSet struct {
 
 const (
 	pnSetMin = 1 << 16
-	pnSetMax = 1 << 22
+	pnSetMax = 1 << 23
 )
 
 func newPNSet() pnSet { return pnSet{words: make([]uint64, pnSetMin/64)} }

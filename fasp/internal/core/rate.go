@@ -45,7 +45,7 @@ func (c *Conn) SetRates(now time.Duration, r Rates) {
 }
 
 // fullPacket is the IP bytes of a full data packet.
-func (c *Conn) fullPacket() int { return c.cfg.Symbol + wire.DataOverhead + c.cfg.IPOverhead }
+func (c *Conn) fullPacket() int { return c.sizes[c.class] + wire.DataOverhead + c.cfg.IPOverhead }
 
 // applyRates sets the pacing rate from law, target, minimum and grant.
 func (c *Conn) applyRates(now time.Duration) {
@@ -61,7 +61,7 @@ func (c *Conn) applyRates(now time.Duration) {
 	}
 	if c.drain > 0 {
 		// Two limits, one rate (docs/protocol.md section 9): what storage takes away is content, the rate counts packets.
-		wanted := float64(c.drain) * float64(c.fullPacket()) / float64(c.cfg.Symbol) / max(1-c.Loss(), 0.1)
+		wanted := float64(c.drain) * float64(c.fullPacket()) / float64(c.sizes[c.class]) / max(1-c.Loss(), 0.1)
 		ceiling = min(ceiling, max(int64(wanted), rate.Min))
 	}
 	c.ceiling = ceiling
@@ -110,10 +110,10 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 	if e == nil {
 		return
 	}
-	after := uint32(c.Stats.BytesOut) - e.through
+	after := uint32(c.through()) - e.through
 	c.law.OnSample(&rate.Sample{
 		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
-		Through: c.Stats.BytesOut - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
+		Through: c.through() - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
 		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never,
 	})
 	c.applyRates(now)

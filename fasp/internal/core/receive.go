@@ -34,8 +34,8 @@ func (c *Conn) Lookup(id uint32) *InBlock {
 	return nil
 }
 
-// SymbolSize returns P, the payload size of all symbols of a block but the last.
-func (c *Conn) SymbolSize() int { return c.cfg.Symbol }
+// SymbolSize returns P of a class of data packets, 0 = the class is not used.
+func (c *Conn) SymbolSize(class uint8) int { return c.sizes[class] }
 
 // DataResult says what a data packet brought.
 type DataResult struct {
@@ -45,6 +45,8 @@ type DataResult struct {
 	Whole     bool // the block is complete: it is the layer above's until Freed
 	Parity    bool // a parity symbol whose payload the driver has to keep until the block is whole
 	Decode    bool // with Whole: data symbols that Block.Has not have to be computed from parity
+	// Restarted is a block that has been cut anew: its parity is of no use any more. It may be set for a duplicate, too.
+	Restarted *InBlock
 }
 
 // OnData records an authentic data packet with n bytes of payload. The only error is *ProtocolError.
@@ -56,15 +58,15 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	if h.Class == wire.ClassParity && c.cfg.Parity {
 		return c.onParity(now, pn, h, n)
 	}
-	if h.Class != 0 {
-		return DataResult{}, protocolError("symbol size class not announced")
+	p := c.sizes[h.Class]
+	if p == 0 {
+		return DataResult{}, protocolError("symbol of a size class that was not agreed on")
 	}
 	c.arrived(now, pn, h.Echo, n+wire.DataOverhead+c.cfg.IPOverhead)
 	c.elicited(now)
 	c.work(now)
 	c.draw(now)
 	c.train.arrived(now, pn, h.Train)
-	p := c.cfg.Symbol
 	off := int(h.Symbol) * p
 	if n > p || !h.Last && n != p || n == 0 || off+n > maxBlock {
 		return DataResult{}, protocolError("symbol of a wrong size")
@@ -74,19 +76,32 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		c.Stats.Duplicates++
 		return DataResult{Duplicate: true}, nil
 	}
-	if int(i) < len(c.in) && c.in[i] != nil && (c.in[i].done || c.in[i].Has(int(h.Symbol))) {
-		c.Stats.Duplicates++
-		return DataResult{Duplicate: true}, nil
+	sym := int(h.Symbol)
+	if int(i) < len(c.in) && c.in[i] != nil {
+		// What is left of a larger cut has been given up by the sender.
+		if b := c.in[i]; b.done || b.Symbol == p && b.Has(sym) || b.Symbol != 0 && p > b.Symbol {
+			c.Stats.Duplicates++
+			return DataResult{Duplicate: true}, nil
+		}
 	}
 	b, err := c.begin(i)
 	if err != nil {
 		return DataResult{}, err
 	}
-	sym := int(h.Symbol)
+	var r DataResult
+	if b.Symbol != p {
+		if err := c.cutIn(b, int(h.Class), &r); err != nil {
+			return DataResult{}, err
+		}
+	}
 	switch {
 	case b.total != 0 && (sym >= b.total || h.Last != (sym == b.total-1) || h.Last && off+n != b.Size),
-		b.total == 0 && h.Last && sym*p < b.reach-p:
+		b.total == 0 && h.Last && off+n < b.reach:
 		return DataResult{}, protocolError("symbols disagree on the length of a block")
+	case b.Has(sym):
+		c.Stats.Duplicates++
+		r.Duplicate = true
+		return r, nil
 	case h.Last && b.total == 0:
 		b.total, b.Size = sym+1, off+n
 	}
@@ -105,7 +120,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 		c.FirstData = now
 	}
 	c.LastNew = now
-	r := DataResult{Block: b, Offset: off}
+	r.Block, r.Offset = b, off
 	if q := b.parity; q != nil {
 		q.add(b.total, sym%Groups(b.total))
 	}

@@ -160,7 +160,7 @@ func TestReportsAddUp(t *testing.T) {
 				}
 				s.wait(50 * time.Microsecond)
 				for _, p := range s.fresh {
-					require.LessOrEqual(t, len(p.Frames), s.c.room(), "a report fits a packet")
+					require.LessOrEqual(t, len(p.Frames), room, "a report fits a packet")
 					frames++
 				}
 				for _, r := range s.takeReports() {

@@ -218,9 +218,10 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
-	b = c.ecn.frame(b, r.Number, c.echoed)
-	b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
-	return c.train.report(b)
+	// Capacity and marks go first: a sender that knows them takes the train for what it is, and not its queue for a full link, and marks with the
+	// report that tells of their packets.
+	b = c.ecn.frame(c.train.report(b), r.Number, c.echoed)
+	return wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
 }
 
 // LastReport returns a REPORT frame to go with a CLOSE, or nil if nothing has arrived.
@@ -228,7 +229,7 @@ func (c *Conn) LastReport(now time.Duration) []byte {
 	if c.seen.next == 0 {
 		return nil
 	}
-	return c.buildReport(now, nil, c.room()-wire.MaxReason-16)
+	return c.buildReport(now, nil, room-wire.MaxReason-16)
 }
 
 func (s *stretch) carried(report uint64, now time.Duration) {
@@ -318,17 +319,21 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 			c.rttSample(now, newestSent, r)
 		}
 	}
-	dataLost := c.dataLost
+	large := c.hole.lost
 	c.findLost(now)
-	if c.dataLost > dataLost {
-		c.lossRounds++
+	if c.hole.lost > large {
+		c.hole.rounds++
+	}
+	if class, ok := c.smaller(); ok && c.holeShown(now) {
+		c.fall(now, class)
 	}
 	if newest {
 		c.ecn.validate(now, c.led.next)
 	}
 	c.sampleRate(now, newestSent)
+	c.retreat(now)
 	c.plan.stale = true
-	c.led.trim(now - 4*c.RTT() - time.Second)
+	c.led.trim(now - 5*c.RTT()/2 - 200*time.Millisecond)
 	return nil
 }
 
@@ -401,15 +406,19 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 	if was == lost {
 		c.elicitingOut++
 	}
+	if e.kind == kindProbe {
+		c.onProbeAcked(now, pn, e)
+		return
+	}
 	c.ackedBytes += uint64(e.size)
 	c.lossAcked++
+	c.passed(pn, e)
 	switch e.kind {
 	case kindMessage:
 		c.msgOut.onAcked(e.block)
 	case kindData:
-		c.dataAcked, c.dataLost, c.lossRounds = true, 0, 0
 		b := c.out.get(e.block)
-		if b == nil || b.acked.has(int(e.sym)) {
+		if b == nil || b.Class != e.class || b.acked.has(int(e.sym)) {
 			return
 		}
 		sym := int(e.sym)
@@ -441,6 +450,14 @@ func (c *Conn) findLost(now time.Duration) {
 		}
 		e.state = lost
 		c.elicitingOut--
+		if e.kind == kindProbe {
+			c.onProbeLost(now, pn)
+			continue
+		}
+		if c.tooLarge(e) {
+			continue // a loss that says nothing of the path but what is known
+		}
+		c.vanished(now, pn, e)
 		c.lostBytes += uint64(e.size)
 		c.lossLost++
 		c.Stats.Lost++
@@ -452,10 +469,7 @@ func (c *Conn) findLost(now time.Duration) {
 		case kindMessage:
 			c.msgOut.onLost(e.block, pn)
 		case kindData:
-			if c.dataLost++; c.dataLost == 1 {
-				c.lossBegan = now
-			}
-			if b := c.out.get(e.block); b != nil && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
+			if b := c.out.get(e.block); b != nil && b.Class == e.class && !b.acked.has(int(e.sym)) && b.last[e.sym] == pn {
 				c.onDataLost(b, int(e.sym))
 			}
 		case kindParity:

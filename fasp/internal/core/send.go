@@ -39,8 +39,8 @@ func (p *Packet) IPBytes(overhead int) int {
 	return len(p.Frames) + wire.FrameOverhead + overhead
 }
 
-// room is the space for frames in one packet.
-func (c *Conn) room() int { return c.cfg.Symbol + wire.DataOverhead - wire.FrameOverhead }
+// room is the space for frames in one packet. Frames never need more than the least datagram, so that they pass wherever anything does.
+const room = wire.MinDatagram - wire.FrameOverhead
 
 // Next fills p with the packet to send now, or returns false if there is none.
 func (c *Conn) Next(now time.Duration, p *Packet) bool {
@@ -56,7 +56,7 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 		return c.nextProbe(now, p)
 	}
 	if c.msgOut.pending() {
-		c.message(now, p, c.msgOut.take(c.room()-20))
+		c.message(now, p, c.msgOut.take(room-20))
 		return true
 	}
 	if b, sym := c.out.nextLost(); b != nil {
@@ -67,6 +67,9 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 		return true
 	}
 	if b := c.out.nextNew(); b != nil {
+		if c.nextSize(now, p) {
+			return true
+		}
 		c.beginTrain(now)
 		c.idleSince = never
 		c.plan.stale, c.plan.spent = true, 0
@@ -88,22 +91,23 @@ func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
 	if len(c.control) > 0 {
 		k := c.control[0]
 		c.control = c.control[1:]
-		c.frames(now, p, k.frames, kindNone, 0)
+		c.frames(now, p, k.frames, sent{})
 		p.Path = k.path
 		return true
 	}
 	if now >= c.reportDue() && c.seen.next > 0 {
-		c.outBuf = c.buildReport(now, c.outBuf[:0], c.room())
-		c.frames(now, p, c.outBuf, kindNone, 0)
+		c.outBuf = c.buildReport(now, c.outBuf[:0], room)
+		c.frames(now, p, c.outBuf, sent{})
 		return true
 	}
 	if c.wantPing || now >= c.pingDue() {
 		c.wantPing = false
+		c.hole.pinged = now
 		if now >= c.worked+c.silence {
 			c.silence *= 2
 		}
 		c.outBuf = append(c.outBuf[:0], ping[:]...)
-		c.frames(now, p, c.outBuf, kindPing, 0)
+		c.frames(now, p, c.outBuf, sent{kind: kindPing})
 		return true
 	}
 	if id, at, ok := c.msgOut.repeat(c.RTT()); ok && now >= at {
@@ -112,7 +116,7 @@ func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
 	}
 	if now >= c.echoDue() {
 		c.outBuf = append(c.outBuf[:0], wire.FramePadding)
-		c.frames(now, p, c.outBuf, kindNone, 0)
+		c.frames(now, p, c.outBuf, sent{})
 		return true
 	}
 	return false
@@ -131,6 +135,10 @@ func (c *Conn) pingDue() time.Duration {
 	if c.blocked || c.elicitingOut > 0 && c.out.open == 0 && c.msgOut.unsettled() == 0 {
 		at = min(at, max(c.lastEliciting, c.reportAt)+max(100*time.Millisecond, c.RTT()))
 	}
+	if c.holeSuspected() && !c.breaker.open {
+		// What is small shows whether it is the size; a full queue, or an outage, would keep it back, too.
+		at = min(at, c.hole.pinged+max(c.RTT()/2, 50*time.Millisecond))
+	}
 	return at
 }
 
@@ -147,9 +155,9 @@ func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
 	if b.nLost > 0 && b.lost.has(sym) {
 		c.out.unmarkLost(b, sym) // a copy goes while the packet before it was found lost
 	}
-	off, n := b.symbolLen(sym, c.cfg.Symbol)
+	off, n := b.symbolLen(sym)
 	*p = Packet{Data: true, Block: b, Symbol: uint16(sym), Last: sym == b.symbols-1, Offset: off, Len: n}
-	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym)})
+	c.number(now, p, sent{kind: kindData, block: b.ID, sym: uint16(sym), class: b.Class})
 	c.trainPacket(p)
 	b.last[sym] = p.PN
 	b.sentAgain(sym)
@@ -163,35 +171,37 @@ func (c *Conn) data(now time.Duration, p *Packet, b *OutBlock, sym int) {
 func (c *Conn) message(now time.Duration, p *Packet, id uint32) {
 	k := c.msgOut.get(id)
 	c.outBuf = wire.AppendFrame(c.outBuf[:0], &wire.Frame{Type: wire.FrameMessage, Offset: uint64(k.off), Data: c.msgOut.data(k)})
-	c.frames(now, p, c.outBuf, kindMessage, id)
+	c.frames(now, p, c.outBuf, sent{kind: kindMessage, block: id})
 	c.msgOut.onSent(k, p.PN, now)
 }
 
-func (c *Conn) frames(now time.Duration, p *Packet, frames []byte, kind uint8, id uint32) {
+func (c *Conn) frames(now time.Duration, p *Packet, frames []byte, s sent) {
 	*p = Packet{Frames: frames}
-	c.number(now, p, sent{kind: kind, block: id})
+	c.number(now, p, s)
 }
 
 // number gives the packet its number and accounts for it.
 func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	if c.led.next >= c.nextSkip {
-		c.led.push(sent{at: now, kind: kindSkipped, through: uint32(c.Stats.BytesOut)})
+		c.led.push(sent{at: now, kind: kindSkipped, through: uint32(c.through())})
 		if c.skipGap < 1024 {
 			c.skipGap *= 2
 		}
 		c.nextSkip = c.led.next + c.skipGap/2 + c.rng.Uint64N(c.skipGap)
 	}
 	n := p.IPBytes(c.cfg.IPOverhead)
-	s.at, s.size, s.through = now, uint16(min(n, math.MaxUint16)), uint32(c.Stats.BytesOut)+uint32(n)
-	if s.kind > kindSkipped && !c.breaker.open && c.ecn.mark() {
+	if s.kind == kindProbe {
+		c.probeBytes += uint64(n)
+	} else if s.kind > kindSkipped && !c.breaker.open && c.ecn.mark() {
 		p.ECT, s.ect = true, true
 	}
+	c.Stats.BytesOut += uint64(n)
+	s.at, s.size, s.through = now, uint16(min(n, math.MaxUint16)), uint32(c.through())
 	p.PN = c.led.push(s)
 	p.Echo = uint16(c.lastReportIn)
 	c.echoSent = c.lastReportIn
 	c.pace.sent(now, n, c.rateNow)
 	c.Stats.PacketsOut++
-	c.Stats.BytesOut += uint64(n)
 	if s.kind > kindSkipped {
 		if c.elicitingOut == 0 {
 			c.breaker.since = now
@@ -200,6 +210,9 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 		c.lastEliciting = now
 	}
 }
+
+// through is the IP bytes sent but for probes of the search, of which the path may throw away what it would not of others.
+func (c *Conn) through() uint64 { return c.Stats.BytesOut - c.probeBytes }
 
 // tail repeats unsettled symbols while the link would idle, where parity does not do better (section 8.3).
 type tail struct {
@@ -307,7 +320,7 @@ func (c *Conn) checkBreaker(now time.Duration) {
 		c.Stats.Breaker++
 	}
 	for now >= b.next {
-		floor := airtimeRate(c.cfg.Symbol+wire.DataOverhead+c.cfg.IPOverhead, max(c.RTT(), 250*time.Millisecond))
+		floor := airtimeRate(c.fullPacket(), max(c.RTT(), 250*time.Millisecond))
 		b.next = now + max(c.RTT(), 50*time.Millisecond)
 		c.setRate(now, max(c.rateNow/2, min(floor, b.rate)))
 	}
@@ -348,7 +361,7 @@ func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
 		}
 	}
 	c.outBuf = append(c.outBuf[:0], ping[:]...)
-	c.frames(now, p, c.outBuf, kindPing, 0)
+	c.frames(now, p, c.outBuf, sent{kind: kindPing})
 	return true
 }
 
@@ -398,14 +411,7 @@ func (c *Conn) Check(now time.Duration) error {
 	if now >= c.lastHeard+c.cfg.Idle {
 		return ErrIdle
 	}
-	// Reports come, so small packets pass, but of all data packets none arrives. One report is no proof, as after an outage a
-	// small packet may be the first to get through; if data did pass before, it takes more of them.
-	rounds, wait := 3, 2*time.Second
-	if c.dataAcked {
-		rounds, wait = 8, 6*time.Second
-	}
-	// A full queue, too, may take small packets and drop large ones for a while.
-	if c.dataLost >= 32 && c.lossRounds >= rounds && now >= c.lossBegan+wait {
+	if _, ok := c.smaller(); !ok && c.holeShown(now) {
 		return ErrMTU
 	}
 	return nil

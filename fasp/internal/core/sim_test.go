@@ -22,6 +22,7 @@ type simPacket struct {
 	last   bool
 	train  bool
 	parity bool
+	class  uint8
 }
 
 // end is one side of a simulated session with what drives it.
@@ -107,7 +108,7 @@ func (s *sim) pump(e *end) {
 		}
 		q := simPacket{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, parity: p.Parity}
 		if p.Data {
-			q.block = p.Block.ID
+			q.block, q.class = p.Block.ID, p.Block.Class
 		} else {
 			q.frames = slices.Clone(p.Frames)
 		}
@@ -136,7 +137,7 @@ func (s *sim) deliver(e *end, q *simPacket) {
 		}
 		return
 	}
-	h := wire.Short{Data: true, Last: q.last, Train: q.train, Block: q.block, Symbol: q.sym, Echo: q.echo}
+	h := wire.Short{Data: true, Last: q.last, Train: q.train, Block: q.block, Symbol: q.sym, Echo: q.echo, Class: q.class}
 	if q.parity {
 		h.Class = wire.ClassParity
 	}

@@ -40,7 +40,7 @@ func (c *Conn) beginTrain(now time.Duration) {
 		return
 	}
 	n := c.law.Train(now)
-	if n < 2 || c.out.unsent+int64(c.out.nLost*c.cfg.Symbol) < int64(n*c.cfg.Symbol) {
+	if n < 2 || c.out.unsent+int64(c.out.nLost*c.sizes[c.class]) < int64(n*c.sizes[c.class]) {
 		return
 	}
 	c.law.TrainSent(now)
@@ -60,7 +60,7 @@ func (c *Conn) trainPacket(p *Packet) {
 	p.Train = true
 	k := &t.sent[(t.count-1)%len(t.sent)]
 	k.pns = append(k.pns, p.PN)
-	k.through = append(k.through, uint32(c.Stats.BytesOut))
+	k.through = append(k.through, uint32(c.through()))
 }
 
 // onDispersion learns how long a part of a train took.

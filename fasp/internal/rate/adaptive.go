@@ -132,6 +132,18 @@ func (a *Adaptive) Known() float64 {
 // SetCeiling implements Controller.
 func (a *Adaptive) SetCeiling(r float64) { a.ceiling = r }
 
+// SetPacket implements Controller.
+func (a *Adaptive) SetPacket(bytes int) {
+	// Trains take as long, and the windows hold as many bytes, as before.
+	f := float64(a.set.Packet) / float64(bytes)
+	a.compete.scale(f)
+	a.aqm.window.scale(f)
+	a.set.Packet, a.guard.packet = bytes, bytes
+	if a.capacity > 0 {
+		a.trainLen = a.packets(trainTime)
+	}
+}
+
 // Restart implements Controller.
 func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	// The path may be another one now.

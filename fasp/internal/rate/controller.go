@@ -56,6 +56,8 @@ type Controller interface {
 	Next() time.Duration
 	// Tick does what is due by now.
 	Tick(now time.Duration)
+	// SetPacket tells the IP bytes of a full packet from now on.
+	SetPacket(bytes int)
 	// Restart is called when reports come again after a silence, with the rate to go on at.
 	Restart(now time.Duration, rate float64)
 }
@@ -105,6 +107,9 @@ func (s *Steady) Next() time.Duration { return -1 }
 
 // Tick implements Controller.
 func (s *Steady) Tick(time.Duration) {}
+
+// SetPacket implements Controller.
+func (s *Steady) SetPacket(int) {}
 
 // Restart implements Controller.
 func (s *Steady) Restart(time.Duration, float64) {}

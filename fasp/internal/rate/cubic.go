@@ -41,6 +41,9 @@ func (c *cubic) grow(now time.Duration, acked float64, rtt time.Duration) {
 	c.window = min(max(target, c.reno, c.window), c.window+acked/2)
 }
 
+// scale turns the packets into such of another size, of which there are f as many.
+func (c *cubic) scale(f float64) { c.window, c.most, c.reno = c.window*f, c.most*f, c.reno*f }
+
 // rate returns what n such windows stand for, bit/s.
 func (c *cubic) rate(rtt time.Duration, packet int, n float64) float64 {
 	return n * c.window * float64(8*packet) / rtt.Seconds()

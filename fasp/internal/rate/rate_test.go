@@ -305,3 +305,17 @@ func TestCubicTurn(t *testing.T) {
 	}
 	require.InDelta(t, 6.3, back.Seconds(), 1.5) // cbrt(100 / 0.4)
 }
+
+// Larger packets make trains of fewer, which take as long, and change neither the window nor the queue but by a packet.
+func TestSetPacket(t *testing.T) {
+	a := NewAdaptive(Settings{Packet: 1500, RTT: 50 * ms})
+	a.OnCapacity(0, 960e6, false)
+	a.compete.window, a.compete.most = 600, 1200
+	require.Equal(t, 200, a.Train(0))
+	own, rate := a.own(960e6), a.compete.rate(50*ms, a.set.Packet, 1)
+	a.SetPacket(9000)
+	require.Equal(t, 33, a.Train(0))
+	require.InDelta(t, own+7500*8, a.own(960e6), 1)
+	require.InDelta(t, rate, a.compete.rate(50*ms, a.set.Packet, 1), 1)
+	require.InDelta(t, 200, a.compete.most, 0.01)
+}

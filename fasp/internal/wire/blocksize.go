@@ -9,9 +9,6 @@ const MaxBlock = 1 << 20
 // FeatureParity is the bit of transport parameter 7 for parity symbols (section 4.5).
 const FeatureParity = 1 << 0
 
-// ClassParity is the size class of parity symbols (section 6).
-const ClassParity = 3
-
 // AppendBlockSize appends one pair to the body of a BLOCK_SIZE frame.
 func AppendBlockSize(b []byte, block uint32, size int) []byte {
 	return AppendUvarint(AppendUvarint(b, uint64(block)), uint64(size))

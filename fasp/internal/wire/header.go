@@ -78,10 +78,10 @@ func (h *Short) Append(b []byte) []byte {
 		if h.Last {
 			f |= 0x10
 		}
-		f |= h.Class & 3 << 2
 		if h.Train {
-			f |= 0x02
+			f |= 0x08
 		}
+		f |= h.Class & 7
 	}
 	n := len(b)
 	b = append(b, f, 0, 0, 0, 0, 0)
@@ -103,7 +103,7 @@ func ParseShort(b []byte) (h Short, err error) {
 	f := b[0]
 	h.Phase = f&0x40 != 0
 	h.Data = f&0x20 != 0
-	if f&0x01 != 0 || !h.Data && f&0x1e != 0 {
+	if h.Data && f&7 >= Classes || !h.Data && f&0x1f != 0 {
 		return h, ErrMalformed
 	}
 	h.CID = getCID(b[1:])
@@ -114,8 +114,8 @@ func ParseShort(b []byte) (h Short, err error) {
 			return h, ErrMalformed
 		}
 		h.Last = f&0x10 != 0
-		h.Class = f >> 2 & 3
-		h.Train = f&0x02 != 0
+		h.Train = f&0x08 != 0
+		h.Class = f & 7
 		h.Block = binary.BigEndian.Uint32(b[12:])
 		h.Symbol = binary.BigEndian.Uint16(b[16:])
 	}

@@ -10,6 +10,7 @@ type Params struct {
 	Ciphers  []byte
 	Features uint64
 	Reset    []byte // 16 bytes, or none
+	Largest  uint64
 }
 
 // Append appends the parameters in wire form.
@@ -33,6 +34,7 @@ func (p *Params) Append(b []byte) []byte {
 	if len(p.Reset) > 0 {
 		b = AppendBlock(AppendUvarint(b, 10), p.Reset)
 	}
+	num(11, p.Largest)
 	return b
 }
 
@@ -75,6 +77,8 @@ func ParseParams(b []byte) (p Params, err error) {
 			}
 			p.Reset = v
 			vr = Reader{}
+		case 11:
+			p.Largest = vr.Uvarint()
 		default:
 			vr = Reader{}
 		}

@@ -91,6 +91,8 @@ func TestSpanForms(t *testing.T) {
 func FuzzShort(f *testing.F) {
 	h := Short{Data: true, Last: true, CID: 5, PN: 6, Block: 7, Symbol: 8}
 	f.Add(append(h.Append(nil), make([]byte, 40)...))
+	h.Train, h.Class = true, ClassOf1952
+	f.Add(append(h.Append(nil), make([]byte, 40)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ParseShort(b)
 		if err != nil {
@@ -176,7 +178,7 @@ func FuzzFrames(f *testing.F) {
 }
 
 func FuzzParams(f *testing.F) {
-	p := Params{Datagram: 1472, Credit: 1 << 20, Extents: 1, Grant: 5, IdleMS: 30000, Ciphers: []byte{1, 2}, Features: 1}
+	p := Params{Datagram: 1472, Credit: 1 << 20, Extents: 1, Grant: 5, IdleMS: 30000, Ciphers: []byte{1, 2}, Features: 1, Largest: 8972}
 	f.Add(p.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParseParams(b)
@@ -184,7 +186,7 @@ func FuzzParams(f *testing.F) {
 			return
 		}
 		q, err := ParseParams(p.Append(nil))
-		if err != nil || q.Datagram != p.Datagram || q.Credit != p.Credit || !bytes.Equal(q.Ciphers, p.Ciphers) {
+		if err != nil || q.Datagram != p.Datagram || q.Credit != p.Credit || q.Largest != p.Largest || !bytes.Equal(q.Ciphers, p.Ciphers) {
 			t.Fatalf("%+v came back as %+v, %v", p, q, err)
 		}
 	})

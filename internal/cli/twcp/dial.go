@@ -46,6 +46,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	}
 	if spec.DatagramSize != 0 {
 		cfg.Datagram = spec.DatagramSize - overhead(ctx, spec.Host)
+		cfg.MaxDatagram = cfg.Datagram
 	}
 	conn, err := fasp.Dial(ctx, addr, cfg)
 	if err != nil {

@@ -124,7 +124,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.partMemory, "part-memory", "", "most `bytes` of parts in memory at a time (default 9 parts)")
 	f.BoolVarP(&o.noEncryption, "no-encryption", "T", false, "do not encrypt file content on the wire; it is authenticated all the same")
 	f.StringVarP(&o.cipher, "cipher", "c", "aes128", "`cipher` aes128, aes192, aes256, none")
-	f.IntVarP(&o.datagram, "datagram-size", "Z", 0, "`bytes` of an IP datagram, 1228 to 65535 (default 1500, then 1260 where that does not pass)")
+	f.IntVarP(&o.datagram, "datagram-size", "Z", 0, "`bytes` of an IP datagram, 1228 to 65535 (default 1500, and up to 9000 where the path takes it)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress display and no summary")
 	f.BoolVar(&o.json, "json", false, "print a JSON object for every event, and a last one with the result")
 	f.StringVar(&o.progress, "progress", "auto", "`when` the progress line is shown: auto (standard output is a terminal), always, never")

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/objstore"
@@ -148,31 +147,11 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		return nil, err
 	}
 	book.start(spec, cfg)
-	res, err = runFitting(ctx, cfg, spec, warn)
+	res, err = transfer.Run(ctx, cfg, spec)
 	if err == nil && len(spec.Filters) > 0 && res.FilesDone+res.FilesSkipped == 0 {
 		warn("no file was transferred: the -N and -E filters left none")
 	}
 	return res, err
-}
-
-// smallDatagram is the IP datagram that a path should carry which does not carry the usual one: a UDP payload of 1,232 bytes over IPv4, and
-// little less over IPv6, whose least MTU is 1,280.
-const smallDatagram = 1260
-
-// runFitting runs the transfer, and once more with smaller datagrams if the path does not carry the usual ones and the user named no size.
-func runFitting(ctx context.Context, cfg transfer.Config, spec transfer.Spec, warn func(string, ...any)) (*transfer.Result, error) {
-	res, err := transfer.Run(ctx, cfg, spec)
-	if !errors.Is(err, fasp.ErrPathMTU) || spec.DatagramSize != 0 {
-		return res, err
-	}
-	warn("the path does not carry datagrams of 1500 bytes; going on with %d", smallDatagram)
-	spec.DatagramSize = smallDatagram
-	again, err := transfer.Run(ctx, cfg, spec)
-	again.Attempts += res.Attempts
-	again.BytesSent += res.BytesSent
-	again.Unwanted += res.Unwanted
-	again.Elapsed += res.Elapsed
-	return again, err
 }
 
 // checkFirst refuses before the network is used what is bound to fail.

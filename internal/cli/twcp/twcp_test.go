@@ -2,7 +2,6 @@ package twcp
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -310,23 +309,4 @@ func FuzzCommandLine(f *testing.F) {
 		require.NotEmpty(t, s.Host)
 		require.NotEmpty(t, s.Paths)
 	})
-}
-
-func TestSmallerDatagramsWhereThePathNeedsThem(t *testing.T) {
-	var sizes []int
-	cfg := transfer.Config{Dial: func(_ context.Context, spec *transfer.Spec) (fasp.Session, error) {
-		sizes = append(sizes, spec.DatagramSize)
-		return nil, fmt.Errorf("dial: %w", fasp.ErrPathMTU)
-	}}
-	spec := transfer.Spec{Paths: []transfer.Path{{Source: t.TempDir()}}, Destination: "x"}
-	var warned int
-	warn := func(string, ...any) { warned++ }
-	_, err := runFitting(t.Context(), cfg, spec, warn)
-	require.Equal(t, transfer.CodePMTU, codeOf(err))
-	require.Equal(t, []int{0, smallDatagram}, sizes)
-	require.Equal(t, 1, warned)
-	spec.DatagramSize = 1400
-	_, err = runFitting(t.Context(), cfg, spec, warn)
-	require.Error(t, err)
-	require.Equal(t, []int{0, smallDatagram, 1400}, sizes, "a size that the user named is kept")
 }

@@ -46,7 +46,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Int("max-sessions", 256, "most sessions at a time, at least 1")
 	f.String("part-size", "64M", "`bytes` of the parts in which objects in a store are written; they grow where an object needs it")
 	f.String("part-memory", "0", "most `bytes` of parts in memory, of all sessions together; 0 is 32 parts")
-	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500")
+	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500, or up to 9000 where the path takes it")
 	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
