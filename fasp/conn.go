@@ -120,7 +120,7 @@ func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
 			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
-			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, Rates: coreRates(e.cfg.Rates),
+			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, ECN: e.features&h.peer.Features&wire.FeatureECN != 0, Rates: coreRates(e.cfg.Rates),
 			Wall:      time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
 			KnownRate: int64(knownRate), KnownRTT: knownRTT,
 		}),

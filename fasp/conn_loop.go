@@ -348,7 +348,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	return Stats{
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
-		ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
+		ECN: ECNState(l.core.ECN()), Marked: k.Marked, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
@@ -404,6 +404,7 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		return nil
 	}
 	newest := pn >= l.core.HighestReceived()
+	l.core.Mark(p.ECN)
 	if !h.Data {
 		frames, err := l.rx.open(l.scratch[:0], &h, pn, p.Data)
 		if err != nil {
@@ -566,7 +567,7 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		}
 		start := len(l.sendBuf)
 		l.sendBuf = l.tx.seal(l.sendBuf, &h, p.PN, payload)
-		l.append(to, start)
+		l.append(to, start, p.ECT)
 		if !l.confirmed {
 			l.beforehand += len(l.sendBuf) - start + l.overhead
 		}
@@ -588,16 +589,20 @@ func (l *connLoop) muted() bool {
 }
 
 // append adds the packet at the end of sendBuf to the last train, if it fits there, or to a new one.
-func (l *connLoop) append(to netip.AddrPort, start int) {
+func (l *connLoop) append(to netip.AddrPort, start int, ect bool) {
 	n := len(l.sendBuf) - start
+	mark := uint8(wire.NotECT)
+	if ect {
+		mark = wire.ECT0
+	}
 	if k := len(l.trains) - 1; k >= 0 {
 		t := &l.trains[k]
-		if t.Addr == to && n <= t.Seg && len(t.Buf)%t.Seg == 0 {
+		if t.Addr == to && t.ECN == mark && n <= t.Seg && len(t.Buf)%t.Seg == 0 {
 			t.Buf = t.Buf[:len(t.Buf)+n]
 			return
 		}
 	}
-	l.trains = append(l.trains, udp.Train{Addr: to, Buf: l.sendBuf[start:len(l.sendBuf):cap(l.sendBuf)], Seg: n})
+	l.trains = append(l.trains, udp.Train{Addr: to, Buf: l.sendBuf[start:len(l.sendBuf):cap(l.sendBuf)], Seg: n, ECN: mark})
 }
 
 // rekeyEvery is the number of packets a key seals (docs/protocol.md section 5.3).

@@ -3,8 +3,6 @@ package fasp
 import (
 	"context"
 	"fmt"
-
-	"github.com/tradewind-io/tradewind/fasp/internal/udp"
 )
 
 // dialEarly makes c a session at once, whose goroutine does the handshake (docs/protocol.md section 4.7). With an error, d is still the caller's.
@@ -77,7 +75,8 @@ func (c *Conn) closeRequest() *closeRequest {
 func (c *Conn) keep(d delivery) {
 	for _, p := range d.packets {
 		if c.loop.beforehand += len(p.Data); c.loop.beforehand <= maxUnconfirmed {
-			c.loop.kept = append(c.loop.kept, udp.Packet{Addr: p.Addr, Data: append([]byte(nil), p.Data...)})
+			p.Data = append([]byte(nil), p.Data...)
+			c.loop.kept = append(c.loop.kept, p)
 		}
 	}
 	d.release()

@@ -27,7 +27,7 @@ type Endpoint struct {
 	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
 	buffers    bufferPool
 	codes      codes
-	features   uint64 // of transport parameter 7; what this build knows but in tests
+	features   uint64 // of transport parameter 7; what this build and socket can do but in tests
 	batches    chan *udp.Batch
 	greet      chan greeting // nil if this endpoint only dials
 	accepted   chan *Conn
@@ -83,6 +83,9 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 	e.largest = min(e.cfg.MaxDatagram, wire.MaxDatagram)
 	for range cap(e.batches) {
 		e.batches <- sock.NewBatch()
+	}
+	if sock.ECN() {
+		e.features |= wire.FeatureECN
 	}
 	if e.cfg.Identity != nil {
 		e.greet = make(chan greeting, 1024)

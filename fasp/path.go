@@ -74,6 +74,7 @@ func (p *pathState) answered(l *connLoop, from netip.AddrPort, data []byte) {
 	}
 	p.until = 0
 	l.c.peer.Store(&from)
+	l.core.PathChanged()
 	l.c.log.Info("peer moved", "to", from)
 }
 

@@ -66,6 +66,8 @@ type Stats struct {
 	Drain    Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
 	Datagram int     // size of full data packets, bytes of UDP payload; a search, or a path that changes, moves it
 	Loss     float64 // share of this side's packets lost, last few seconds, 0..1
+	ECN      ECNState
+	Marked   uint64 // our packets that a queue on the way marked with CE instead of dropping them, as the peer tells
 
 	PacketsSent, PacketsReceived uint64
 	BytesSent, BytesReceived     uint64 // IP bytes

@@ -24,7 +24,7 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but Largest, MaxLag, Grant, PeerGrant, WindowMax, Parity, KnownRate, KnownRTT and Wall must be set.
+// Config sets up a Conn. All fields but Largest, MaxLag, Grant, PeerGrant, WindowMax, Parity, ECN, KnownRate, KnownRTT and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
@@ -45,6 +45,7 @@ type Config struct {
 	PeerGrant   int64
 
 	Parity bool // both sides know parity symbols
+	ECN    bool // both sides mark and count marks (section 8.6)
 
 	Rates     Rates
 	KnownRate int64         // what an earlier session reached on this path, bit/s, 0 = unknown
@@ -61,6 +62,7 @@ type Stats struct {
 	Dropped, Breaker, ReportsIn, ReportsOut, CreditWaits uint64
 	// Parity symbols sent; received; of those, needed; not kept, so that the sender takes them for lost; blocks that needed some.
 	ParityOut, ParityIn, ParityUsed, ParityDropped, BlocksDecoded uint64
+	Marked                                                        uint64 // our packets that the peer got with CE
 	// Probes of the search for larger datagrams; times that a size was given up.
 	Probes, Falls uint64
 }
@@ -128,6 +130,7 @@ type Conn struct {
 	queue                 time.Duration // how long the newest packet reported waited
 	arrival               time.Duration // of that packet on the peer's clock
 	trains                trainsOut
+	ecn                   ecn // of both directions
 
 	// Receiving.
 	seen           pnSet
@@ -202,6 +205,10 @@ func New(cfg Config) *Conn {
 		c.rtt.min.add(cfg.Now, cfg.KnownRTT)
 	}
 	c.work(cfg.Now)
+	if cfg.ECN {
+		c.ecn.state = ECNTesting
+		c.ecn.begin(0)
+	}
 	c.nextSkip = 16 + c.rng.Uint64N(c.skipGap)
 	c.SetRates(cfg.Now, cfg.Rates)
 	return c

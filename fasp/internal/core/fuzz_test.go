@@ -49,7 +49,7 @@ func (f *input) bytes() []byte {
 func (f *input) frames(e *end) []byte {
 	var b []byte
 	for range f.byte()%4 + 1 {
-		switch f.byte() % 8 {
+		switch f.byte() % 9 {
 		case 0:
 			b = append(b, f.bytes()...)
 		case 1:
@@ -84,6 +84,9 @@ func (f *input) frames(e *end) []byte {
 			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameBlockSize, Data: body})
 		case 7:
 			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameClose, Code: f.number(), Data: f.bytes()})
+		case 8:
+			n := wire.ECN{ECT0: f.number(), ECT1: f.number() % 2, CE: f.number()}
+			b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameECN, Data: n.Append(nil)})
 		}
 	}
 	return b
@@ -102,7 +105,7 @@ func FuzzConn(f *testing.F) {
 			return
 		}
 		link := simnet.Impair{Rate: 8e6, Delay: 5 * ms, Loss: 0.05}
-		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour, Parity: true, Largest: 8972 - wire.DataOverhead}, link, link)
+		s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 8e6}, MaxLag: 10 * ms, Window: 1 << 20, WindowMax: 2 << 20, Idle: time.Hour, Parity: true, ECN: true, Largest: 8972 - wire.DataOverhead}, link, link)
 		in := &input{data}
 		given := 0
 		alive := func(err error) bool {

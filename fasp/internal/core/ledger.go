@@ -33,6 +33,7 @@ type sent struct {
 	size    uint16 // IP bytes, at most 65,535
 	kind    uint8
 	state   uint8
+	ect     bool  // sent with ECT(0)
 	class   uint8 // data, parity, probe: size class
 }
 

@@ -114,7 +114,7 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 	c.law.OnSample(&rate.Sample{
 		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
 		Through: c.through() - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
-		Limited: c.blocked || c.idleSince != never,
+		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never,
 	})
 	c.applyRates(now)
 }

@@ -181,6 +181,7 @@ func (c *Conn) arrived(now time.Duration, pn uint64, echo uint16, ipBytes int) {
 		c.lastArrival = now
 	}
 	c.track(pn)
+	c.ecn.arrived()
 	c.lastHeard = now
 	c.Stats.PacketsIn++
 	c.Stats.BytesIn += uint64(ipBytes)
@@ -243,6 +244,10 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 			err = c.onReport(now, &f.Report)
 		case wire.FrameDispersion:
 			err = c.onDispersion(now, f.Data)
+		case wire.FrameECN:
+			if c.cfg.ECN {
+				err = c.onECN(f.Data)
+			}
 		case wire.FrameMessage:
 			c.work(now)
 			err = c.msgIn.add(f.Offset, f.Data)

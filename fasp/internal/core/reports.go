@@ -165,7 +165,7 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	}
 	k := c.repeats()
 	wait := c.receiverRTT() * 5 / 4
-	room -= 64 + dispersionSize // the fixed fields, and what may follow
+	room -= 64 + dispersionSize + ecnSize // the fixed fields, and what may follow or precede
 	// New stretches have precedence over repetitions.
 	chosen := c.chosen[:0]
 	for range c.stretches {
@@ -218,8 +218,10 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 	c.lastReport = now
 	c.sentReports[r.Number%uint64(len(c.sentReports))] = now
 	c.Stats.ReportsOut++
-	// The capacity goes first: a sender that knows it takes the train for what it is, and not its queue for a full link.
-	return wire.AppendFrame(c.train.report(b), &wire.Frame{Type: wire.FrameReport, Report: r})
+	// Capacity and marks go first: a sender that knows them takes the train for what it is, and not its queue for a full link, and marks with the
+	// report that tells of their packets.
+	b = c.ecn.frame(c.train.report(b), r.Number, c.echoed)
+	return wire.AppendFrame(b, &wire.Frame{Type: wire.FrameReport, Report: r})
 }
 
 // LastReport returns a REPORT frame to go with a CLOSE, or nil if nothing has arrived.
@@ -325,6 +327,9 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	if class, ok := c.smaller(); ok && c.holeShown(now) {
 		c.fall(now, class)
 	}
+	if newest {
+		c.ecn.validate(now, c.led.next)
+	}
 	c.sampleRate(now, newestSent)
 	c.retreat(now)
 	c.plan.stale = true
@@ -387,6 +392,9 @@ func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {
 		c.Stats.Spurious++
 		// The newest packet known to have arrived overtook this one by that much.
 		c.reorder = min(max(c.reorder, (c.newestAckedAt-e.at)*9/8), max(c.RTT(), 50*time.Millisecond))
+	}
+	if e.ect {
+		c.ecn.onAcked(pn)
 	}
 	if e.at > c.newestAckedAt || pn > c.newestAcked {
 		c.newestAcked, c.newestAckedAt = max(pn, c.newestAcked), max(e.at, c.newestAckedAt)
@@ -453,6 +461,9 @@ func (c *Conn) findLost(now time.Duration) {
 		c.lostBytes += uint64(e.size)
 		c.lossLost++
 		c.Stats.Lost++
+		if e.ect {
+			c.ecn.onLost(pn)
+		}
 		c.burst.note(&c.led, pn)
 		switch e.kind {
 		case kindMessage:

@@ -27,6 +27,8 @@ type Packet struct {
 	// Frame packets: the frames, valid until the next call of Next, and where to.
 	Frames []byte
 	Path   int
+	// ECT asks for ECT(0) in the IP header (section 8.6).
+	ECT bool
 }
 
 // IPBytes returns the packet's size as rates count it, with the given IP overhead.
@@ -190,6 +192,8 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	n := p.IPBytes(c.cfg.IPOverhead)
 	if s.kind == kindProbe {
 		c.probeBytes += uint64(n)
+	} else if s.kind > kindSkipped && !c.breaker.open && c.ecn.mark() {
+		p.ECT, s.ect = true, true
 	}
 	c.Stats.BytesOut += uint64(n)
 	s.at, s.size, s.through = now, uint16(min(n, math.MaxUint16)), uint32(c.through())
@@ -330,6 +334,9 @@ func (c *Conn) heardReport(now time.Duration) {
 	c.breaker.since = now
 	if c.breaker.open {
 		c.breaker.open = false
+		if c.ecn.state == ECNCapable {
+			c.ecn.begin(c.led.next) // a path that drops what is marked looks like none at all
+		}
 		c.law.Restart(now, float64(c.breaker.rate)/2)
 		c.applyRates(now)
 	}

@@ -85,6 +85,7 @@ type Adaptive struct {
 	even  even
 
 	compete compete
+	aqm     aqm
 }
 
 // NewAdaptive returns a controller for a path.
@@ -133,10 +134,10 @@ func (a *Adaptive) SetCeiling(r float64) { a.ceiling = r }
 
 // SetPacket implements Controller.
 func (a *Adaptive) SetPacket(bytes int) {
-	// Trains take as long, and the window holds as many bytes, as before.
+	// Trains take as long, and the windows hold as many bytes, as before.
 	f := float64(a.set.Packet) / float64(bytes)
-	k := &a.compete
-	k.window, k.most, k.reno = k.window*f, k.most*f, k.reno*f
+	a.compete.scale(f)
+	a.aqm.window.scale(f)
 	a.set.Packet, a.guard.packet = bytes, bytes
 	if a.capacity > 0 {
 		a.trainLen = a.packets(trainTime)
@@ -149,7 +150,7 @@ func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
 	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
 	a.marks.clear()
-	a.best, a.lid, a.cut = recent[float64]{}, lid{}, cut{}
+	a.best, a.lid, a.cut, a.aqm = recent[float64]{}, lid{}, cut{}, aqm{told: a.aqm.told}
 	a.guard.after = now
 }
 
@@ -160,7 +161,7 @@ func (a *Adaptive) Train(now time.Duration) int {
 	}
 	if a.phase == steady {
 		// Trains of sessions that run add to the queue: no longer than the queue they keep. Where that is not four packets, what was measured last has to do.
-		n := int(a.capacity * trainTime.Seconds() / float64(8*a.set.Packet))
+		n := int(a.capacity * trainTime.Seconds() * a.aqm.share() / float64(8*a.set.Packet))
 		switch {
 		case a.capacity == 0:
 			return a.trainLen
@@ -229,6 +230,7 @@ func (a *Adaptive) median() float64 {
 func (a *Adaptive) own(delivered float64) float64 {
 	c := max(a.capacity, delivered)
 	n := a.weight * (c*ownQueue.Seconds() + float64(8*a.set.Packet))
+	n *= a.aqm.share()
 	if a.queue > bendQueue {
 		n *= float64(bendQueue) / float64(a.queue)
 	}
@@ -245,6 +247,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 	a.guard.lowRate(s, a.phase == blind && a.r <= a.first || a.phase == half && s.Sent < a.hold || a.drain.watched && s.Sent >= a.drain.begun)
 	congested := a.guard.onSample(s)
 	drained := a.drain.onSample(s)
+	a.aqm.onSample(s, a.r, a.set.Packet, a.weight)
 	if drained >= 0 {
 		a.drain.again(s.Now, drained, a.set.Wall, a.rtt, a.compete.on)
 	}
@@ -260,7 +263,10 @@ func (a *Adaptive) OnSample(s *Sample) {
 	}
 	a.watch(s, drained)
 	if a.compete.on {
-		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, a.weight), Min), 2*a.ceiling)
+		a.r = min(max(a.compete.rate(s.Smooth, a.set.Packet, asMany*a.weight), Min), 2*a.ceiling)
+		return
+	}
+	if a.marked(s) {
 		return
 	}
 	if a.cut.at > 0 {
@@ -278,6 +284,13 @@ func (a *Adaptive) OnSample(s *Sample) {
 		a.halfSample(s)
 	case steady:
 		a.steadySample(s)
+	}
+	if a.aqm.sharing {
+		most := a.aqm.most(s, a.set.Packet, a.weight)
+		if a.queue > bendQueue && !a.low {
+			a.r = most // the marks come late, and whoever waits for them keeps a queue beside which the law takes little
+		}
+		a.r = max(min(a.r, most), Min)
 	}
 	a.r = min(a.r, 2*a.ceiling)
 }
@@ -434,5 +447,5 @@ func (a *Adaptive) congested(s *Sample) {
 // String tells the state, for traces and tests.
 func (a *Adaptive) String() string {
 	d, span := a.marks.rate(a.loop()/2, a.hold)
-	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v w %.0f drain least %v lid %.2f gap %v hold %v drain %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.compete.window, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on)
+	return fmt.Sprintf("phase %d r %.2f d %.2f/%v cap %.2f q %v boost %.1f compete %v w %.0f drain least %v lid %.2f gap %v hold %v drain %v own %.2f sharing %v", a.phase, a.r/1e6, d/1e6, span, a.capacity/1e6, a.queue, a.boost, a.compete.on, a.compete.window, a.drain.least, a.lid.rate/1e6, a.gap, a.hold, a.drain.on, a.aqm.share(), a.aqm.sharing)
 }

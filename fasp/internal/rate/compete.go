@@ -1,9 +1,6 @@
 package rate
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // compete is what a session does beside senders that fill the queue whatever the delay (loss-based TCP, and BBR, which keeps a queue of
 // its own): it holds its place as a CUBIC (RFC 9438) would, since whoever keeps a small queue beside them is left nothing. Such
@@ -11,20 +8,15 @@ import (
 type compete struct {
 	on   bool
 	high time.Duration // when the queue was last seen to be kept
-	// The window, in packets, and what RFC 9438 remembers of the last reduction.
-	window, most, reno float64
-	epoch              time.Duration
-	hold               time.Duration // losses of what was sent before belong to the last reduction
-	lost               uint64
-	acked              uint64
-	top                recent[time.Duration] // longest queue
-	part               float64               // of packets lost, over the last cutPackets or a window
-	empty              int                   // drains in a row that emptied the queue
+	cubic
+	hold                time.Duration // losses of what was sent before belong to the last reduction
+	lost, acked, marked uint64
+	top                 recent[time.Duration] // longest queue
+	part                float64               // of packets lost, over the last cutPackets or a window
+	empty               int                   // drains in a row that emptied the queue
 }
 
 const (
-	cubicC     = 0.4
-	cubicBeta  = 0.7
 	emptyQueue = 6 * time.Millisecond // in a drain: nobody else fills it
 	asMany     = 1.5                  // connections: a paced sender meets more of the losses of a full queue than one that sends in bursts
 	fullCut    = 0.15                 // share of packets lost from which on a loss is answered in full; by less it is in proportion, since BBR, which does not answer loss, loses some all the time
@@ -53,9 +45,8 @@ func (a *Adaptive) watch(s *Sample, drained time.Duration) {
 		a.hold, a.boost = s.Now, 1
 	case !k.on && drained > min(2*emptyQueue, max(emptyQueue, a.drain.full/2)) && a.drain.quick == 0 && a.capacity > 0 && d < shared*a.capacity:
 		k.on, k.empty = true, 0
-		k.window = max(d, a.capacity/4) * a.rtt.Seconds() / float64(8*a.set.Packet)
-		k.most, k.reno, k.epoch = k.window, k.window, s.Now
-		k.hold, k.lost, k.acked = s.Now, s.Lost, s.Acked
+		k.begin(s.Now, windowOf(max(d, a.capacity/4), a.rtt, a.set.Packet, 1))
+		k.hold, k.lost, k.acked, k.marked = s.Now, s.Lost, s.Acked, s.Marked
 	case k.on:
 		k.learn(s, top, a.rtt, a.set.Packet)
 	}
@@ -72,29 +63,24 @@ func (k *compete) alone(drained time.Duration, d *drain) bool {
 	return k.empty >= 2 || d.soon <= emptyQueue
 }
 
-// learn moves the window as RFC 9438 does.
+// learn moves the window. A mark of a queue is a loss that was spared.
 func (k *compete) learn(s *Sample, top, rtt time.Duration, packet int) {
 	lost := float64(s.Lost - k.lost)
 	acked := float64(s.Acked-k.acked) / float64(packet)
-	k.lost, k.acked = s.Lost, s.Acked
+	marked := s.Marked > k.marked
+	k.lost, k.acked, k.marked = s.Lost, s.Acked, s.Marked
 	if n := acked + lost/float64(packet); n > 0 {
 		k.part += (lost/float64(packet)/n - k.part) * min(1, n/max(k.window, cutPackets))
 	}
-	if lost > 0 && s.Sent >= k.hold && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top))) {
-		k.most = k.window
-		k.window = max(k.window*(1-(1-cubicBeta)*min(1, k.part/fullCut)), 2)
-		k.reno, k.epoch, k.hold = k.window, s.Now, s.Now
+	full := lost > 0 && s.Queue >= max(emptyQueue, time.Duration(topShare*float64(top)))
+	if (full || marked) && s.Sent >= k.hold {
+		part := min(1, k.part/fullCut)
+		if marked {
+			part = 1 // BBR has no part in it
+		}
+		k.reduce(s.Now, 1-(1-cubicBeta)*part)
+		k.turn, k.hold = turn(k.most*(1-cubicBeta)), s.Now
 		return
 	}
-	t := (s.Now - k.epoch).Seconds() + rtt.Seconds()
-	turn := math.Cbrt(k.most * (1 - cubicBeta) / cubicC)
-	k.reno += 3 * (1 - cubicBeta) / (1 + cubicBeta) * acked / max(k.window, 1)
-	target := cubicC*math.Pow(t-turn, 3) + k.most
-	// Half as fast again as arrives is the most, as in RFC 9438 section 4.4.
-	k.window = min(max(target, k.reno, k.window), k.window+acked/2)
-}
-
-// rate returns what the window stands for.
-func (k *compete) rate(rtt time.Duration, packet int, weight float64) float64 {
-	return asMany * weight * k.window * float64(8*packet) / rtt.Seconds()
+	k.cubic.grow(s.Now, acked, rtt)
 }

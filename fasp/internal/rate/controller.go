@@ -30,6 +30,7 @@ type Sample struct {
 	After   int64         // bytes sent behind it
 	Acked   uint64        // bytes known to have arrived
 	Lost    uint64        // bytes declared lost
+	Marked  uint64        // packets that a queue on the way marked instead of dropping them
 	Limited bool          // the application or the receiver held the sender back
 }
 

@@ -28,6 +28,7 @@ type path struct {
 	arrived float64
 	gone    float64
 	limited bool
+	marked  uint64
 }
 
 func newPath(policy Policy, rate float64, rtt time.Duration) *path {
@@ -60,7 +61,7 @@ func (p *path) step() {
 		if back := p.at[i] + p.rtt + p.queue[i]; back <= p.now {
 			p.a.OnSample(&Sample{
 				Now: p.now, Sent: p.at[i], Arrived: p.arrive[i], Smooth: p.rtt, Queue: p.queue[i],
-				Through: uint64(p.sent[i] / 8), After: int64((p.total - p.sent[i]) / 8), Acked: uint64(p.got[i] / 8), Lost: uint64(p.lost[i] / 8), Limited: p.limited,
+				Through: uint64(p.sent[i] / 8), After: int64((p.total - p.sent[i]) / 8), Acked: uint64(p.got[i] / 8), Lost: uint64(p.lost[i] / 8), Limited: p.limited, Marked: p.marked,
 			})
 			return
 		}
@@ -208,7 +209,7 @@ func TestCompetesOnlyWithAQueue(t *testing.T) {
 	p.run(110 * ms)
 	p.a.OnCapacity(p.now, 100e6, false)
 	p.run(3 * time.Second)
-	p.a.compete = compete{on: true, window: 2, most: 2, reno: 2, epoch: p.now, high: p.now, acked: uint64(p.arrived / 8), lost: uint64(p.gone / 8)}
+	p.a.compete = compete{on: true, cubic: cubic{window: 2, most: 2, reno: 2, epoch: p.now}, high: p.now, acked: uint64(p.arrived / 8), lost: uint64(p.gone / 8)}
 	p.a.r = Min
 	p.run(12 * time.Second)
 	require.False(t, p.a.compete.on)
@@ -235,6 +236,74 @@ func TestRestartForgetsCut(t *testing.T) {
 		p.step()
 		require.Less(t, p.a.Rate(), 200e6)
 	}
+}
+
+// Alone a mark is answered by a shorter queue of one's own; the rate comes back after a loop, and marks of the same loop are one.
+func TestMarkAlone(t *testing.T) {
+	p := newPath(Fair, 50e6, 100*ms)
+	p.run(120 * ms)
+	p.a.OnCapacity(p.now, 50e6, false)
+	p.run(3 * time.Second)
+	require.InDelta(t, 50e6, p.a.r, 1e6)
+	p.marked += 3
+	p.step()
+	require.InDelta(t, 40e6, p.a.r, 1e6)
+	for range 5 {
+		p.marked++
+		p.step()
+	}
+	require.InDelta(t, 40e6, p.a.r, 1e6, "once a loop")
+	require.InDelta(t, markQueue, p.a.aqm.share(), 0.01)
+	p.run(2 * time.Second)
+	require.InDelta(t, 49e6, p.a.r, 2e6)
+	p.run(30 * time.Second)
+	require.Equal(t, 1.0, p.a.aqm.share(), "and forgotten in the end")
+}
+
+// Beside others a mark sets a CUBIC's window as the limit, which is let go of 10 s after the last.
+func TestMarkShared(t *testing.T) {
+	p := newPath(Fair, 50e6, 100*ms)
+	p.run(120 * ms)
+	p.a.OnCapacity(p.now, 50e6, false)
+	p.run(3 * time.Second)
+	p.a.capacity = 100e6 // of which others take half
+	p.marked++
+	p.step()
+	require.InDelta(t, 40e6, p.a.r, 1e6)
+	p.run(time.Second)
+	require.Less(t, p.a.r, 46e6, "it grows as a CUBIC does")
+	require.True(t, p.a.aqm.sharing)
+	require.Equal(t, 1.0, p.a.aqm.share())
+	p.run(11 * time.Second)
+	require.False(t, p.a.aqm.sharing)
+	require.InDelta(t, 50e6, p.a.r, 2e6)
+}
+
+// In competition a mark is a loss, and answered in full.
+func TestMarkCompeting(t *testing.T) {
+	k := compete{on: true, cubic: cubic{window: 100, most: 100, reno: 100}}
+	s := Sample{Now: time.Second, Sent: time.Second, Marked: 1, Acked: 1500, Smooth: 100 * ms}
+	k.learn(&s, time.Second, 100*ms, 1500)
+	require.InDelta(t, 100*cubicBeta, k.window, 0.1)
+	s.Now, s.Sent, s.Marked = s.Now+50*ms, s.Sent-50*ms, 2
+	k.learn(&s, time.Second, 100*ms, 1500)
+	require.GreaterOrEqual(t, k.window, 70.0, "what was sent before belongs to the last cut")
+}
+
+// A CUBIC comes back to where it was in the time that RFC 9438 has for what it lost.
+func TestCubicTurn(t *testing.T) {
+	var c cubic
+	c.begin(0, 500)
+	c.reduce(0, markBeta)
+	require.Equal(t, 400.0, c.window)
+	back := time.Duration(0)
+	for now := 100 * ms; now < 20*time.Second && back == 0; now += 100 * ms {
+		c.grow(now, c.window, 100*ms)
+		if c.window >= 499 {
+			back = now
+		}
+	}
+	require.InDelta(t, 6.3, back.Seconds(), 1.5) // cbrt(100 / 0.4)
 }
 
 // Larger packets make trains of fewer, which take as long, and change neither the window nor the queue but by a packet.

@@ -27,6 +27,14 @@
 // probes the path itself. A datagram that does not fit the outgoing interface
 // is reported as a [*SizeError].
 //
+// # ECN
+//
+// On Linux the ECN field of the IP header is set train by train, and told with
+// every datagram received, over IPv4, IPv6 and IPv4 on IPv6 sockets; DSCP stays
+// what the socket had. [Socket.ECN] is false elsewhere. GRO joins datagrams of
+// one ECN field only, but kernels before 6.9 joined others, too, and tell the
+// first one's for all.
+//
 // # Limits
 //
 // The source address of an outgoing datagram is the kernel's choice, so on a

@@ -24,6 +24,7 @@ type linuxDriver struct {
 	gsoOn   atomic.Bool
 	batchOn atomic.Bool // sendmmsg and recvmmsg, as opposed to sendmsg and recvmsg
 	groOn   bool
+	marks   markOptions
 
 	lastOverflow atomic.Uint32 // newest drop counter seen in a control message
 	zones        zoneCache
@@ -56,6 +57,7 @@ func newFastDriver(uc *net.UDPConn, o Options, c *counters) (driver, error) {
 		d.v6 = family == unix.AF_INET6
 		d.gsoOn.Store(!o.NoGSO && probeGSO(int(fd)))
 		d.groOn = !o.NoGRO && enableGRO(int(fd))
+		d.marks = enableMarks(int(fd), d.v6)
 		// Counting the kernel's drops is a diagnosis; the socket works without.
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 	})
@@ -92,6 +94,8 @@ func enableGRO(fd int) bool {
 func (d *linuxDriver) gso() bool { return d.gsoOn.Load() }
 
 func (d *linuxDriver) gro() bool { return d.groOn }
+
+func (d *linuxDriver) ecn() bool { return d.marks.on }
 
 // tune sets buffers and don't-fragment. A refused size costs speed only and is
 // no error; a socket that would fragment is one.

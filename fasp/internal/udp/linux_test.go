@@ -326,18 +326,22 @@ func FuzzParseControl(f *testing.F) {
 	f.Add(control(gro))
 	f.Add(control(ovfl, gro))
 	f.Add(control([3]uint32{99, 99, 1}, gro, ovfl)[:70])
+	f.Add(control([3]uint32{unix.IPPROTO_IP, unix.IP_TOS, 3})[:unix.CmsgLen(1)])
+	f.Add(control([3]uint32{unix.IPPROTO_IPV6, unix.IPV6_TCLASS, 3}, gro))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = bytes.Clone(b) // with no spare capacity, so that reading past the end shows
-		seg, _, _ := parseControl(b)
-		require.GreaterOrEqual(t, seg, 0)
-		require.LessOrEqual(t, seg, 0xffff)
+		c := parseControl(b)
+		require.GreaterOrEqual(t, c.seg, 0)
+		require.LessOrEqual(t, c.seg, 0xffff)
 	})
 }
 
 func TestParseControl(t *testing.T) {
-	seg, drops, has := parseControl(control(
-		[3]uint32{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 7}, [3]uint32{99, 99, 1}, [3]uint32{unix.IPPROTO_UDP, unix.UDP_GRO, 1466}))
-	require.Equal(t, 1466, seg)
-	require.EqualValues(t, 7, drops)
-	require.True(t, has)
+	require.Equal(t, controls{seg: 1466, overflow: 7, hasOverflow: true, tos: 0xb9}, parseControl(control(
+		[3]uint32{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 7}, [3]uint32{99, 99, 1}, [3]uint32{unix.IPPROTO_UDP, unix.UDP_GRO, 1466},
+		[3]uint32{unix.IPPROTO_IPV6, unix.IPV6_TCLASS, 0xb9})))
+	tos := control([3]uint32{unix.IPPROTO_IP, unix.IP_TOS, 3})
+	(*unix.Cmsghdr)(unsafe.Pointer(&tos[0])).SetLen(unix.CmsgLen(1)) // the kernel tells a single byte
+	require.Equal(t, controls{tos: 3, seg: 9}, parseControl(append(tos, control([3]uint32{unix.IPPROTO_UDP, unix.UDP_GRO, 9})...)))
+	require.Equal(t, controls{tos: 3}, parseControl(tos[:unix.CmsgLen(1)]), "the last message may lack its padding")
 }

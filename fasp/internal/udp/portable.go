@@ -33,6 +33,8 @@ func (d *portableDriver) gso() bool { return false }
 
 func (d *portableDriver) gro() bool { return false }
 
+func (d *portableDriver) ecn() bool { return false }
+
 func (d *portableDriver) newReceiver() receiver {
 	return &portableReceiver{d: d, buf: make([]byte, 1<<16)}
 }

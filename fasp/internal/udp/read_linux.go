@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"encoding/binary"
 	"os"
 	"unsafe"
 
@@ -12,9 +13,9 @@ const (
 	readSlotsGRO = 32      // and with it, where each can be 64 KiB
 	slotSize     = 1 << 16 // no message is longer, so none is truncated
 
-	// controlSize has room for the two control messages of 4 bytes that can come
-	// (UDP_GRO, SO_RXQ_OVFL).
-	controlSize = 64
+	// controlSize has room for the three control messages of at most 4 bytes that
+	// can come (UDP_GRO, SO_RXQ_OVFL, and IP_TOS or IPV6_TCLASS).
+	controlSize = 96
 )
 
 // linuxReceiver owns the buffers of a Batch and the headers that point at them.
@@ -116,17 +117,18 @@ func (r *linuxReceiver) split(pkts []Packet, i int) []Packet {
 	}
 	data := r.buf[i*slotSize:][:m.n]
 	addr := getAddr(&r.names[i], &r.d.zones)
-	seg, overflow, hasOverflow := parseControl(r.ctrls[i].b[:m.hdr.Controllen])
-	if hasOverflow {
-		r.d.noteOverflow(overflow)
+	c := parseControl(r.ctrls[i].b[:m.hdr.Controllen])
+	if c.hasOverflow {
+		r.d.noteOverflow(c.overflow)
 	}
+	seg, mark := c.seg, c.tos&ecnMask
 	if seg <= 0 || seg >= len(data) {
-		return append(pkts, Packet{Addr: addr, Data: data[:len(data):len(data)]})
+		return append(pkts, Packet{Addr: addr, Data: data[:len(data):len(data)], ECN: mark})
 	}
 	r.d.c.groReceives.Add(1)
 	for len(data) > 0 {
 		n := min(seg, len(data))
-		pkts = append(pkts, Packet{Addr: addr, Data: data[:n:n]})
+		pkts = append(pkts, Packet{Addr: addr, Data: data[:n:n], ECN: mark})
 		data = data[n:]
 	}
 	return pkts
@@ -140,24 +142,38 @@ func (d *linuxDriver) noteOverflow(now uint32) {
 	}
 }
 
-// parseControl reads the control messages of one received message: the segment
-// size if GRO has joined datagrams (else zero), and the drop counter if present.
-// It accepts any bytes.
-func parseControl(b []byte) (seg int, overflow uint32, hasOverflow bool) {
+// controls is what the control messages of a received message tell.
+type controls struct {
+	seg         int // segment size if GRO has joined datagrams, else 0
+	overflow    uint32
+	hasOverflow bool
+	tos         uint8 // TOS or traffic class; of joined datagrams the first one's, which is that of all from Linux 6.9 on
+}
+
+// parseControl reads the control messages of one received message. It accepts any
+// bytes.
+func parseControl(b []byte) (c controls) {
 	const head = unix.SizeofCmsghdr
-	for len(b) >= unix.CmsgLen(4) {
+	for len(b) >= unix.CmsgLen(1) {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 		size := uint64(h.Len)
 		if size < head || size > uint64(len(b)) {
-			return seg, overflow, hasOverflow
+			return c
 		}
-		if size >= uint64(unix.CmsgLen(4)) {
-			v := *(*uint32)(unsafe.Pointer(&b[unix.CmsgLen(0)]))
+		body := b[unix.CmsgLen(0):max(size, uint64(unix.CmsgLen(0)))]
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(body) >= 1:
+			c.tos = body[0]
+		case len(body) < 4:
+		default:
+			v := binary.NativeEndian.Uint32(body)
 			switch {
 			case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
-				seg = int(v & 0xffff)
+				c.seg = int(v & 0xffff)
 			case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL:
-				overflow, hasOverflow = v, true
+				c.overflow, c.hasOverflow = v, true
+			case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS:
+				c.tos = uint8(v)
 			}
 		}
 		next := unix.CmsgSpace(int(size) - head)
@@ -166,5 +182,5 @@ func parseControl(b []byte) (seg int, overflow uint32, hasOverflow bool) {
 		}
 		b = b[next:]
 	}
-	return seg, overflow, hasOverflow
+	return c
 }

@@ -44,6 +44,8 @@ type Packet struct {
 	Addr netip.AddrPort
 	// Data is the payload, possibly empty. It points into its Batch.
 	Data []byte
+	// ECN is the ECN field of the IP header, 0 to 3 (RFC 3168 section 5); always 0 where Socket.ECN is false.
+	ECN uint8
 }
 
 // Train is a run of datagrams to one address.
@@ -57,6 +59,9 @@ type Train struct {
 	// Seg is the length of a datagram in bytes. Zero or negative means that Buf
 	// is one datagram.
 	Seg int
+	// ECN is the ECN field of all datagrams, 0 to 3. It is ignored where Socket.ECN
+	// is false. The rest of the TOS byte is what the socket had when New took it.
+	ECN uint8
 }
 
 // seg returns the length of the train's datagrams, the last one excepted.
@@ -78,6 +83,9 @@ type Stats struct {
 	GROReceives  uint64 // messages received that carried more than one datagram
 	GSOFallbacks uint64 // messages refused with GSO and sent again as single datagrams
 	DummiesOut   uint64 // dummy tail datagrams
+
+	ECN        bool   // ECN fields are sent and read (Socket.ECN)
+	ECNRefused uint64 // messages that the system would not send with an ECN field, sent again without
 
 	KernelDrops uint64 // datagrams the system dropped because the read buffer was full (Linux fast driver only)
 	SendDrops   uint64 // datagrams dropped locally for want of buffers; to the transport these are lost packets
@@ -126,6 +134,7 @@ type driver interface {
 	writeTrains(trains []Train) error
 	gso() bool
 	gro() bool
+	ecn() bool
 }
 
 // receiver is the part of a Batch that belongs to the driver.
@@ -139,6 +148,7 @@ type counters struct {
 	datagramsIn, bytesIn, datagramsOut, bytesOut         atomic.Uint64
 	syscallsIn, syscallsOut                              atomic.Uint64
 	gsoSends, groReceives, gsoFallbacks, dummies         atomic.Uint64
+	ecnRefused                                           atomic.Uint64
 	kernelDrops, sendDrops, oversize, sendErrs, pathErrs atomic.Uint64
 }
 
@@ -243,7 +253,7 @@ func (s *Socket) Stats() Stats {
 		DatagramsOut: c.datagramsOut.Load(), BytesOut: c.bytesOut.Load(),
 		SyscallsIn: c.syscallsIn.Load(), SyscallsOut: c.syscallsOut.Load(),
 		GSOSends: c.gsoSends.Load(), GROReceives: c.groReceives.Load(), GSOFallbacks: c.gsoFallbacks.Load(),
-		DummiesOut:  c.dummies.Load(),
+		DummiesOut: c.dummies.Load(), ECN: s.drv.ecn(), ECNRefused: c.ecnRefused.Load(),
 		KernelDrops: c.kernelDrops.Load(), SendDrops: c.sendDrops.Load(),
 		Oversize: c.oversize.Load(), SendErrors: c.sendErrs.Load(), PathErrors: c.pathErrs.Load(),
 	}
@@ -258,6 +268,10 @@ func (s *Socket) GSO() bool { return s.drv.gso() }
 
 // GRO reports whether datagrams are received with receive offload.
 func (s *Socket) GRO() bool { return s.drv.gro() }
+
+// ECN reports whether the ECN fields of datagrams are set as Train says, and read
+// into Packet: on Linux, where the system took the options. It does not change.
+func (s *Socket) ECN() bool { return s.drv.ecn() }
 
 // SetReadDeadline sets the time after which ReadBatch fails; zero means never.
 func (s *Socket) SetReadDeadline(t time.Time) error { return s.pc.SetReadDeadline(t) }

@@ -95,7 +95,7 @@ func receive(t *testing.T, s *Socket, n int) []Packet {
 			if len(p.Data) == 1 && p.Data[0] == 0 {
 				continue // dummy tail
 			}
-			got = append(got, Packet{p.Addr, bytes.Clone(p.Data)})
+			got = append(got, Packet{Addr: p.Addr, Data: bytes.Clone(p.Data), ECN: p.ECN})
 		}
 	}
 	require.Len(t, got, n)

@@ -14,13 +14,6 @@ const (
 	maxAgain    = 3  // tries of a message refused with EAGAIN though the socket is writable
 )
 
-// segmentControl is the control message UDP_SEGMENT.
-type segmentControl struct {
-	hdr unix.Cmsghdr
-	seg uint16
-	_   [6]byte
-}
-
 // writer turns trains into messages and sends them. A call of WriteTrains
 // borrows one from the driver's pool.
 //
@@ -34,7 +27,7 @@ type writer struct {
 	hdrs  [writeSlots]mmsghdr
 	iovs  [writeSlots][2]unix.Iovec
 	names [writeSlots]sockaddr
-	ctrls [writeSlots]segmentControl
+	ctrls [writeSlots]sendControl
 	msgs  [writeSlots]message
 	dummy [1]byte // payload of a dummy tail datagram
 	used  int     // slots that may point at the caller's buffers
@@ -44,6 +37,7 @@ type writer struct {
 
 	at      cursor // first datagram not yet prepared
 	single  int    // train that must be sent without GSO, or -1
+	plain   int    // train that must be sent without an ECN field, or -1
 	refused int    // train with datagrams that do not fit the interface, or -1
 	tooBig  int    // and the size in bytes from which on they do not
 	retries int    // of the message at the head
@@ -63,6 +57,7 @@ type message struct {
 	size  int    // bytes of payload, a dummy tail excluded
 	segs  int    // datagrams, a dummy tail excluded
 	dummy bool
+	ecn   bool
 }
 
 func newWriter(d *linuxDriver) *writer {
@@ -73,9 +68,6 @@ func newWriter(d *linuxDriver) *writer {
 		h.Iov = &w.iovs[i][0]
 		w.iovs[i][1].Base = &w.dummy[0]
 		w.iovs[i][1].SetLen(1)
-		c := &w.ctrls[i]
-		c.hdr.Level, c.hdr.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
-		c.hdr.SetLen(unix.CmsgLen(2))
 	}
 	w.fn = w.send
 	return w
@@ -95,7 +87,7 @@ func (d *linuxDriver) writeTrains(trains []Train) error {
 
 func (w *writer) write(trains []Train) error {
 	w.trains, w.at = trains, cursor{}
-	w.single, w.refused, w.retries = -1, -1, 0
+	w.single, w.plain, w.refused, w.retries = -1, -1, -1, 0
 	for {
 		w.prepare()
 		w.used = max(w.used, w.to)
@@ -198,6 +190,10 @@ func (w *writer) failed(errno unix.Errno) bool {
 		c.gsoFallbacks.Add(1)
 		w.single, w.at = m.at.train, m.at
 		return false
+	case m.ecn && errno == unix.EINVAL:
+		c.ecnRefused.Add(1)
+		w.plain, w.at = m.at.train, m.at
+		return false
 	case errno == unix.EMSGSIZE:
 		w.tooBig, w.refused = m.size, m.at.train
 		w.at = m.at
@@ -249,8 +245,13 @@ func (w *writer) prepare() {
 func (w *writer) put(t *Train, n int) {
 	m := message{at: w.at, size: n, segs: 1}
 	h := &w.hdrs[w.to].hdr
-	h.Control = nil
-	h.SetControllen(0)
+	ctrl := &w.ctrls[w.to]
+	ctrl.n = 0
+	if t.ECN&ecnMask != 0 && w.d.marks.on && w.plain != w.at.train {
+		m.ecn = true
+		level, typ, tos := w.d.marks.of(&w.names[w.to])
+		ctrl.add(level, typ, 4, uint32(tos|t.ECN&ecnMask))
+	}
 	h.SetIovlen(1)
 	if seg := t.seg(); n == seg && w.single != w.at.train && w.d.gsoOn.Load() {
 		maxSegs, maxSize := maxSegments, MaxDatagram
@@ -261,9 +262,7 @@ func (w *writer) put(t *Train, n int) {
 		m.size = max(m.size, n)
 		m.segs = (m.size + seg - 1) / seg
 		if m.segs > 1 {
-			w.ctrls[w.to].seg = uint16(seg)
-			h.Control = (*byte)(unsafe.Pointer(&w.ctrls[w.to]))
-			h.SetControllen(unix.CmsgSpace(2))
+			ctrl.add(unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2, uint32(seg))
 			// A byte after a shorter last datagram would become part of it, and one
 			// after datagrams of one byte would be one more of equal length.
 			if w.d.dummy && m.size%seg == 0 && seg > 1 {
@@ -272,6 +271,11 @@ func (w *writer) put(t *Train, n int) {
 			}
 		}
 	}
+	h.Control = nil
+	if ctrl.n > 0 {
+		h.Control = &ctrl.b[0]
+	}
+	h.SetControllen(ctrl.n)
 	iov := &w.iovs[w.to][0]
 	iov.Base = &t.Buf[w.at.off]
 	iov.SetLen(m.size)

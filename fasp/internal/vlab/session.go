@@ -13,6 +13,7 @@ type Options struct {
 	Rates core.Rates
 	Seed  uint64
 	Extra time.Duration // added to the round trip of this session alone
+	ECN   bool          // mark, if the sender may
 	Size  int64         // bytes to send, 0 = without end
 	Block int           // bytes of a block, 0 = 128 KiB
 	// Window is the receiver's, as fasp.Config has it, which grows to WindowMax; 0 = it does not limit.
@@ -51,6 +52,7 @@ func (w *World) AddSession(o Options) *Session {
 		InitialRTT: w.delay + o.Extra + w.Queue(), Idle: time.Minute,
 		Window: window, Parity: true, Extents: 1 << 62, PeerExtents: 1 << 62, PeerCredit: uint64(window),
 	}
+	cfg.ECN = o.ECN
 	if o.Window > 0 {
 		cfg.Window, cfg.WindowMax, cfg.PeerCredit = o.Window, o.WindowMax, uint64(o.Window)
 	}
@@ -99,6 +101,9 @@ func (e *end) Wake(now time.Duration, out func(p Packet)) time.Duration {
 			break
 		}
 		q := Packet{pn: p.PN, echo: p.Echo, data: p.Data, n: int32(p.Len), sym: p.Symbol, last: p.Last, train: p.Train, parity: p.Parity, size: int32(p.IPBytes(ipOverhead))}
+		if p.ECT {
+			q.ecn = wire.ECT0
+		}
 		if p.Data {
 			q.block = p.Block.ID
 		} else {
@@ -126,6 +131,7 @@ func (e *end) Receive(now time.Duration, q *Packet) {
 	if replay {
 		return
 	}
+	c.Mark(q.ecn)
 	if !q.data {
 		e.w.fail(c.OnFrames(now, pn, q.echo, q.frames, int(q.size), nil))
 		return

@@ -22,6 +22,7 @@ func (c Control) String() string {
 type TCPOptions struct {
 	Seed    uint64
 	Extra   time.Duration // added to the round trip of this connection alone
+	ECN     bool          // of RFC 3168: CE is taken as a loss; BBR version 1 does not mind it
 	HyStart bool          // CUBIC leaves slow start when the round trip grows (RFC 9406)
 }
 
@@ -59,6 +60,9 @@ func (w *World) AddTCP(control Control, o TCPOptions) *TCP {
 	s := &t.sender
 	*s = tcpSender{t: t, sent: make([]tcpSent, 64), srtt: w.delay + o.Extra + w.Queue(), mark: w.Now, deliveredAt: w.Now, pace: w.Now}
 	s.rttvar, s.minRTT = s.srtt/2, s.srtt
+	if o.ECN {
+		s.ecn = 2
+	}
 	if control == BBR {
 		s.cc = newBBR(w.Now, s.srtt, o.Seed)
 	} else {
@@ -114,7 +118,10 @@ const (
 	tcpLost
 )
 
-type tcpAck struct{ ranges [][2]uint64 } // from lowest to highest
+type tcpAck struct {
+	ranges [][2]uint64 // from lowest to highest
+	ce     uint64      // packets that came with CE so far; a real TCP says so with less, until the sender has answered
+}
 
 // tcpSender is the sending Host.
 type tcpSender struct {
@@ -127,6 +134,8 @@ type tcpSender struct {
 	inFlight   int
 	newest     uint64 // the highest number acknowledged, +1
 	newestSent time.Duration
+	ecn        uint8  // field of packets sent
+	ce         uint64 // packets that were marked
 	cutEnd     uint64 // one reduction for all that was sent before
 	recoverEnd uint64
 
@@ -187,7 +196,7 @@ func (s *tcpSender) transmit(now time.Duration, out func(p Packet)) {
 		s.sent = grown
 	}
 	*s.packet(s.next) = tcpSent{at: now, seq: seq, delivered: s.delivered, deliveredAt: s.deliveredAt, firstAt: s.firstAt}
-	out(Packet{pn: s.next, block: seq, data: true, size: tcpPacket})
+	out(Packet{pn: s.next, block: seq, data: true, size: tcpPacket, ecn: s.ecn})
 	s.next++
 	s.inFlight++
 	s.t.Sent++
@@ -262,6 +271,12 @@ func (s *tcpSender) Receive(now time.Duration, q *Packet) {
 	s.newestSent = max(s.newestSent, last.at)
 	s.mark, s.probed, s.backoff = now, false, 0
 	s.findLost(&e)
+	if q.ack.ce > s.ce {
+		s.ce = q.ack.ce
+		if s.newest > s.cutEnd {
+			e.cut, s.cutEnd = true, s.next
+		}
+	}
 	e.newest, e.next, e.after = s.newest-1, s.next, s.inFlight
 	e.cutting, e.recovering = s.newest <= s.cutEnd, s.newest <= s.recoverEnd
 	e.srtt, e.delivered = s.srtt, s.delivered
@@ -308,7 +323,8 @@ func (s *tcpSender) findLost(e *tcpEvent) {
 type tcpReceiver struct {
 	t       *TCP
 	ranges  [][2]uint64 // of packet numbers, from lowest to highest
-	waiting int         // packets not acknowledged
+	ce      uint64
+	waiting int // packets not acknowledged
 	due     time.Duration
 }
 
@@ -321,6 +337,9 @@ func (r *tcpReceiver) Receive(now time.Duration, q *Packet) {
 		r.t.Duplicates++
 	}
 	r.waiting++
+	if q.ecn == 3 {
+		r.ce++
+	}
 	switch n := len(r.ranges); {
 	case n > 0 && q.pn == r.ranges[n-1][1]+1:
 		r.ranges[n-1][1]++
@@ -351,7 +370,7 @@ func (r *tcpReceiver) Wake(now time.Duration, out func(p Packet)) time.Duration 
 	}
 	r.waiting = 0
 	r.t.BytesBack += tcpAckSize
-	out(Packet{ack: &tcpAck{append([][2]uint64(nil), r.ranges...)}, size: tcpAckSize})
+	out(Packet{ack: &tcpAck{append([][2]uint64(nil), r.ranges...), r.ce}, size: tcpAckSize})
 	return 1<<63 - 1
 }
 

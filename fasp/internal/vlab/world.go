@@ -22,6 +22,7 @@ type Packet struct {
 	last   bool
 	train  bool
 	parity bool
+	ecn    uint8 // field of the IP header
 }
 
 // Host is one end of a flow.
@@ -38,6 +39,10 @@ type World struct {
 	Forward  *simnet.Link[Packet] // from senders to receivers
 	Backward *simnet.Link[Packet]
 	Police   *Policer // before the forward bottleneck, nil = none
+	AQM      AQM      // of the forward bottleneck, nil = it drops when it is full and does nothing else
+	Path     PathECN  // of packets forward
+	Marked   int      // packets, or dropped for want of ECT
+	ECT      uint64   // packets that came to the path with a mark
 	rate     float64
 	delay    time.Duration // both ways together
 
@@ -173,11 +178,26 @@ func (w *World) send(i int32, side int, p Packet) {
 	}
 }
 
-// forward puts a packet into the bottleneck, if the policer lets it pass.
+// forward puts a packet into the bottleneck, if policer, path and AQM let it pass.
 func (w *World) forward(p Packet) {
-	if w.Police == nil || w.Police.pass(w.Now, int(p.size)) {
-		w.Forward.Send(w.Now, p, int(p.size))
+	if w.Police != nil && !w.Police.pass(w.Now, int(p.size)) {
+		return
 	}
+	if p.ecn != 0 {
+		w.ECT++
+	}
+	var passes bool
+	if p.ecn, passes = w.Path.field(p.ecn); !passes {
+		return
+	}
+	if w.AQM != nil && w.AQM.Signal(w.Now, w.Queue()) {
+		w.Marked++
+		if p.ecn == 0 {
+			return
+		}
+		p.ecn = 3
+	}
+	w.Forward.Send(w.Now, p, int(p.size))
 }
 
 // Policer lets a rate pass and drops the rest: a bucket of bytes that is filled at the rate.

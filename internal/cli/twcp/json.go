@@ -58,6 +58,8 @@ type transportJSON struct {
 	Lost            uint64  `json:"lost"`
 	SpuriousLoss    uint64  `json:"spurious_loss"`
 	Duplicates      uint64  `json:"duplicates"`
+	ECN             string  `json:"ecn"`    // off, testing, capable, failed
+	Marked          uint64  `json:"marked"` // packets sent that were marked with CE
 }
 
 type fileJSON struct {
@@ -136,7 +138,7 @@ func transportToJSON(t fasp.Stats) *transportJSON {
 	return &transportJSON{
 		RTT: t.RTT.Seconds() * 1000, Rate: int64(t.Rate), Granted: int64(t.Granted), Loss: t.Loss, PacketsSent: t.PacketsSent, PacketsReceived: t.PacketsReceived,
 		BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Resent: t.Resent, Copies: t.TailCopies,
-		Lost: t.Lost, SpuriousLoss: t.SpuriousLoss, Duplicates: t.Duplicates,
+		Lost: t.Lost, SpuriousLoss: t.SpuriousLoss, Duplicates: t.Duplicates, ECN: t.ECN.String(), Marked: t.Marked,
 	}
 }
 
