@@ -66,6 +66,8 @@ type peer struct {
 	// pages says that the meter sees pages of a file that is written at random: one counts when any of the packets that it
 	// is made of has come, which is nearly all that was sent.
 	pages bool
+	// beside says that a session of ours and a TCP share the link; such peers are not in the table of all.
+	beside bool
 }
 
 // measure runs a peer, again if the emulator could not keep up; the run in which it did best counts.
@@ -92,6 +94,9 @@ func (b *bench) try(ctx context.Context, p peer, rtt, loss float64) result {
 	}
 	r.Mbit = rateOf(got.Bins)
 	r.LateMbit = rateOf(got.Bins[len(got.Bins)/2:])
+	if p.beside {
+		r.BesideMbit = rateOf(got.Beside[len(got.Beside)/2:])
+	}
 	if p.pages {
 		r.Mbit *= 1 - stats.LossForward
 		r.LateMbit *= 1 - stats.LossForward
@@ -124,7 +129,7 @@ func (b *bench) once(ctx context.Context, p peer, rtt, loss float64) (got metere
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "out")
 	limit := max(b.limit, time.Duration(15*rtt*float64(time.Millisecond)))
-	patience := limit + 20*time.Second
+	patience := limit + 20*time.Second + headStart
 	cmd := exec.CommandContext(ctx, b.wanlink, "tun", "--timeout", patience.String(),
 		"--rate", strconv.FormatFloat(b.rate, 'f', 0, 64), "--rtt", fmt.Sprintf("%gms", rtt), "--loss", strconv.FormatFloat(loss/100, 'f', -1, 64),
 		"--queue", b.queue.String(), "--server", p.server, "--client", p.client)

@@ -36,6 +36,12 @@ func peers(b *bench) []peer {
 		defer f.Close()
 		return f.Truncate(int64(b.rate / 8 * (b.limit.Seconds() + 30)))
 	}
+	beside := func(name, control, order string) peer {
+		p := tcp(name, control, 1)
+		p.beside = true
+		p.server, p.client = `exec "$SELF" role beside-receive`, fmt.Sprintf(`exec "$SELF" role beside-send %s %s`, control, order)
+		return p
+	}
 	udt := filepath.Join(b.dir, "udt")
 	return []peer{
 		own("tradewind-fixed", "fixed"),
@@ -44,6 +50,10 @@ func peers(b *bench) []peer {
 		tcp("tcp-bbr-16", "bbr", 16),
 		tcp("tcp-cubic", "cubic", 1),
 		tcp("tcp-cubic-16", "cubic", 16),
+		beside("fair-then-cubic", "cubic", "first"),
+		beside("cubic-then-fair", "cubic", "second"),
+		beside("fair-then-bbr", "bbr", "first"),
+		beside("bbr-then-fair", "bbr", "second"),
 		{name: "quic-go", server: `exec "$SELF" role quic-receive`, client: `exec "$SELF" role quic-send`, ready: always},
 		{
 			name:   "srt",

@@ -50,11 +50,12 @@ type result struct {
 	Peer        string  `json:"peer"`
 	RTTms       float64 `json:"rtt_ms"`
 	LossPercent float64 `json:"loss_percent"`
-	Mbit        float64 `json:"mbit"`      // goodput from the first byte
-	LateMbit    float64 `json:"late_mbit"` // of the second half
-	Share       float64 `json:"share"`     // of what rate and loss allow, in the second half
-	Overruns    int64   `json:"overruns"`  // packets that the emulator itself lost or delayed
-	Late        float64 `json:"late"`      // the same as a share of all packets
+	Mbit        float64 `json:"mbit"`                  // goodput from the first byte
+	LateMbit    float64 `json:"late_mbit"`             // of the second half
+	BesideMbit  float64 `json:"beside_mbit,omitempty"` // of the TCP beside it, in the second half
+	Share       float64 `json:"share"`                 // of what rate and loss allow, in the second half
+	Overruns    int64   `json:"overruns"`              // packets that the emulator itself lost or delayed
+	Late        float64 `json:"late"`                  // the same as a share of all packets
 	Error       string  `json:"error,omitempty"`
 }
 
@@ -63,6 +64,7 @@ func run(ctx context.Context) error {
 	names := flag.String("peers", "", "peers to run, separated by commas; empty is all")
 	rate := flag.Float64("rate", 300, "rate of the link, Mbit/s of IP bytes")
 	queue := flag.Duration("queue", 100*time.Millisecond, "queue of the bottleneck")
+	beside := flag.Bool("beside", false, "run a session by policy fair and a TCP at the same time, one of them 5 s earlier, in place of each alone; give a -time of 40s or more, and the name of another file")
 	limit := flag.Duration("time", 10*time.Second, "how long each runs at each cell, from the first byte; at least 15 round trips")
 	tries := flag.Int("tries", 3, "runs of a peer at a cell while the emulator was late for more than 2 % of the packets")
 	out := flag.String("out", "../results/peers.json", "file for the results")
@@ -80,7 +82,7 @@ func run(ctx context.Context) error {
 	r := report{Command: strings.Join(append([]string{"peers"}, os.Args[1:]...), " "), At: cmp.Or(*at, commit(ctx)), RateMbit: *rate, QueueMs: queue.Seconds() * 1e3, Seconds: limit.Seconds(), Skipped: map[string]string{}}
 	var chosen []peer
 	for _, p := range peers(b) {
-		if *names != "" && !slices.Contains(strings.Split(*names, ","), p.name) {
+		if p.beside != *beside || *names != "" && !slices.Contains(strings.Split(*names, ","), p.name) {
 			continue
 		}
 		if err := p.ready(ctx); err != nil {
@@ -103,14 +105,20 @@ func run(ctx context.Context) error {
 				return ctx.Err()
 			}
 			v := b.measure(ctx, p, rtt, loss)
-			fmt.Printf("%-18s %9s %9.2f Mbit/s, in the second half %9.2f = %.3f of the limit, %.1f %% late %s\n", p.name, c, v.Mbit, v.LateMbit, v.Share, v.Late*100, v.Error)
+			if p.beside {
+				fmt.Printf("%-18s %9s in the second half fair %9.2f Mbit/s beside %9.2f = %.2f of half, %.1f %% late %s\n", p.name, c, v.LateMbit, v.BesideMbit, 2*v.LateMbit/(v.LateMbit+v.BesideMbit), v.Late*100, v.Error)
+			} else {
+				fmt.Printf("%-18s %9s %9.2f Mbit/s, in the second half %9.2f = %.3f of the limit, %.1f %% late %s\n", p.name, c, v.Mbit, v.LateMbit, v.Share, v.Late*100, v.Error)
+			}
 			r.Results = append(r.Results, v)
 			if err := r.write(*out); err != nil { // at once: a run of all takes long
 				return err
 			}
 		}
 	}
-	r.print(list)
+	if !*beside {
+		r.print(list)
+	}
 	return nil
 }
 

@@ -16,6 +16,8 @@ const bin = 100 * time.Millisecond
 // metered is what a receiver writes: new bytes in each bin, from the first byte on.
 type metered struct {
 	Bins []int64 `json:"bins"`
+	// Beside is the same of a TCP that ran beside ours; both from when the second of them had its first byte.
+	Beside []int64 `json:"beside,omitempty"`
 }
 
 // rateOf returns the average over bins in Mbit/s.
@@ -32,6 +34,7 @@ type meter struct {
 	n     atomic.Int64
 	limit time.Duration
 	out   string
+	other *meter // of a TCP beside ours, may be nil
 }
 
 // Write implements io.Writer: bytes are counted and forgotten.
@@ -44,7 +47,7 @@ func (m *meter) Write(b []byte) (int, error) {
 func (m *meter) run(ctx context.Context) error {
 	t := time.NewTicker(time.Millisecond)
 	defer t.Stop()
-	for m.n.Load() == 0 {
+	for m.n.Load() == 0 || m.other != nil && m.other.n.Load() == 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -53,7 +56,12 @@ func (m *meter) run(ctx context.Context) error {
 	}
 	t.Reset(bin)
 	var got metered
-	last := int64(0)
+	last, lastOther := m.n.Load(), int64(0)
+	if m.other == nil {
+		last = 0
+	} else {
+		lastOther = m.other.n.Load()
+	}
 	for begin := time.Now(); time.Since(begin) < m.limit-bin/2 && ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -61,6 +69,11 @@ func (m *meter) run(ctx context.Context) error {
 			n := m.n.Load()
 			got.Bins = append(got.Bins, n-last)
 			last = n
+			if m.other != nil {
+				n := m.other.n.Load()
+				got.Beside = append(got.Beside, n-lastOther)
+				lastOther = n
+			}
 		}
 	}
 	b, err := json.Marshal(got)

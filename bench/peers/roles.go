@@ -24,7 +24,7 @@ func role(ctx context.Context, args []string) error {
 		argument = args[1]
 	}
 	server := net.JoinHostPort(os.Getenv("SERVER"), port)
-	ctx, cancel := context.WithTimeout(ctx, limit+15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, limit+15*time.Second+headStart)
 	defer cancel()
 	m := &meter{limit: limit, out: os.Getenv("OUT")}
 	switch args[0] {
@@ -46,6 +46,14 @@ func role(ctx context.Context, args []string) error {
 		return m.with(ctx, tradewindReceive)
 	case "tradewind-send":
 		return tradewindSend(ctx, server, argument)
+	case "beside-receive":
+		m.other = &meter{}
+		return m.with(ctx, besideReceive)
+	case "beside-send":
+		if len(args) < 3 {
+			return errors.New("role: which control, and who is first?")
+		}
+		return besideSend(ctx, server, argument, args[2] == "first")
 	case "count":
 		return m.with(ctx, func(_ context.Context, m *meter) error { m.copyFrom(os.Stdin); return nil })
 	case "watch":
