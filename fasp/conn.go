@@ -108,7 +108,7 @@ func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
 	if h.peer.IdleMS != 0 {
 		idle = min(idle, max(time.Second, time.Duration(min(h.peer.IdleMS, 1<<32))*time.Millisecond))
 	}
-	knownRate, knownRTT := e.cfg.Paths.know(peer.Addr(), rtt, time.Now())
+	known := e.cfg.Paths.enter(peer.Addr(), rtt, time.Now())
 	overhead := 28
 	if peer.Addr().Is6() {
 		overhead = 48
@@ -122,11 +122,12 @@ func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
 			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, ECN: e.features&h.peer.Features&wire.FeatureECN != 0, Rates: coreRates(e.cfg.Rates),
 			Wall:      time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
-			KnownRate: int64(knownRate), KnownRTT: knownRTT,
+			KnownRate: int64(known.rate), KnownRTT: known.rtt, KnownFresh: known.fresh,
 		}),
 		parity:  newParityState(&e.codes),
 		scratch: make([]byte, 0, wire.MaxDatagram),
 		early:   h.earlySecret != nil && !h.refused,
+		host:    peer.Addr(),
 	}
 	e.mu.Lock() // the reader looks at sessions that dial early
 	c.loop, c.reset = loop, h.peer.Reset

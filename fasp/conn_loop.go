@@ -37,6 +37,7 @@ type connLoop struct {
 	forged    uint64
 	rekeys    uint64
 	started   time.Duration
+	host      netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
 	noted     time.Duration // when Paths was told last
 	fatal     error
 
@@ -66,8 +67,8 @@ func (c *Conn) run() {
 	}
 	l.started = c.e.now()
 	l.receiveKept()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	wakeup := newAlarm(c.e.realTime)
+	defer wakeup.stop()
 	for {
 		now := c.e.now()
 		for range 8 {
@@ -100,12 +101,13 @@ func (c *Conn) run() {
 		if wait <= 0 {
 			continue
 		}
-		timer.Reset(wait)
+		wakeup.set(wait)
 		select {
 		case d := <-c.inbox:
 			l.receive(c.e.now(), d)
 		case <-c.wake:
-		case <-timer.C:
+		case <-wakeup.timer.C:
+		case <-wakeup.fired():
 		}
 	}
 	c.end()
@@ -114,6 +116,9 @@ func (c *Conn) run() {
 // end lets go of everything when the session has ended.
 func (c *Conn) end() {
 	l := &c.loop
+	if l.host.IsValid() {
+		c.e.cfg.Paths.leave(l.host)
+	}
 	c.e.forget(c)
 	for len(c.inbox) > 0 {
 		(<-c.inbox).release()

@@ -14,8 +14,9 @@ import (
 // endpoints and goroutines. It is JSON for programs that end and start again; what was noted by another clock or is damaged does no
 // harm, since a session confirms what it is told before it relies on it.
 type Paths struct {
-	mu sync.Mutex
-	m  map[netip.Addr]path
+	mu      sync.Mutex
+	m       map[netip.Addr]path
+	running map[netip.Addr]int // sessions to a host now
 }
 
 type path struct {
@@ -29,22 +30,47 @@ const (
 	// pathLife is how long a rate is of use; sharedLife how long a round trip is, which belongs to sessions at the same time.
 	pathLife   = 24 * time.Hour
 	sharedLife = 10 * time.Second
+	// freshLife is how long a rate may be taken up nearly as it was, if no other session to the host runs.
+	freshLife = 10 * time.Minute
 )
 
-// know returns the rate to start from and, if others are under way, the least round trip; 0 where nothing is known. rtt is
+// knownPath is what a session is told when it begins.
+type knownPath struct {
+	rate  Rate          // to start from, 0 = nothing is known
+	rtt   time.Duration // the least round trip, if others are under way, else 0
+	fresh bool          // the rate was had a short while ago, and nobody here uses the path now
+}
+
+// enter returns what is known of the path for a session that begins, which tells its end by leave. rtt is
 // the one of the handshake: a path of another length is another path (RFC 9959 section 3 asks for such a test).
-func (p *Paths) know(host netip.Addr, rtt time.Duration, now time.Time) (Rate, time.Duration) {
+func (p *Paths) enter(host netip.Addr, rtt time.Duration, now time.Time) knownPath {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k, ok := p.m[host.Unmap()]
+	host = host.Unmap()
+	k, ok := p.m[host]
+	others := p.running[host]
+	if p.running == nil {
+		p.running = make(map[netip.Addr]int)
+	}
+	p.running[host]++
 	age := now.Sub(k.Seen)
 	if !ok || age < 0 || age > pathLife || rtt < k.RTT/2 || rtt > 2*k.RTT+20*time.Millisecond {
-		return 0, 0
+		return knownPath{}
 	}
 	if age > sharedLife {
-		return k.Rate, 0
+		return knownPath{rate: k.Rate, fresh: others == 0 && age <= freshLife}
 	}
-	return k.Rate, k.RTT
+	return knownPath{rate: k.Rate, rtt: k.RTT, fresh: others == 0}
+}
+
+// leave tells that a session has ended.
+func (p *Paths) leave(host netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	host = host.Unmap()
+	if p.running[host]--; p.running[host] <= 0 {
+		delete(p.running, host)
+	}
 }
 
 // note remembers a path.

@@ -16,26 +16,28 @@ import (
 func TestPaths(t *testing.T) {
 	var p Paths
 	host, now := netip.MustParseAddr("192.0.2.1"), time.Now()
-	rate, rtt := p.know(host, 100*time.Millisecond, now)
-	require.Zero(t, rate)
-	require.Zero(t, rtt)
+	require.Zero(t, p.enter(host, 100*time.Millisecond, now))
+	p.leave(host)
 	p.note(host, 300*Mbps, 90*time.Millisecond, now)
 	for _, c := range []struct {
 		age, handshake time.Duration
-		rate           Rate
-		rtt            time.Duration
+		want           knownPath
 	}{
-		{0, 100 * time.Millisecond, 300 * Mbps, 90 * time.Millisecond},
-		{time.Minute, 100 * time.Millisecond, 300 * Mbps, 0},
-		{25 * time.Hour, 100 * time.Millisecond, 0, 0},
-		{-time.Second, 100 * time.Millisecond, 0, 0}, // a clock that was set back
-		{time.Minute, 400 * time.Millisecond, 0, 0},  // another path
-		{time.Minute, 40 * time.Millisecond, 0, 0},
+		{0, 100 * time.Millisecond, knownPath{300 * Mbps, 90 * time.Millisecond, true}},
+		{time.Minute, 100 * time.Millisecond, knownPath{300 * Mbps, 0, true}},
+		{time.Hour, 100 * time.Millisecond, knownPath{300 * Mbps, 0, false}},
+		{25 * time.Hour, 100 * time.Millisecond, knownPath{}},
+		{-time.Second, 100 * time.Millisecond, knownPath{}}, // a clock that was set back
+		{time.Minute, 400 * time.Millisecond, knownPath{}},  // another path
+		{time.Minute, 40 * time.Millisecond, knownPath{}},
 	} {
-		rate, rtt := p.know(netip.AddrFrom16(host.As16()), c.handshake, now.Add(c.age))
-		require.Equal(t, c.rate, rate, "%+v", c)
-		require.Equal(t, c.rtt, rtt, "%+v", c)
+		require.Equal(t, c.want, p.enter(netip.AddrFrom16(host.As16()), c.handshake, now.Add(c.age)), "%+v", c)
+		c.want.fresh = false
+		require.Equal(t, c.want, p.enter(host, c.handshake, now.Add(c.age)), "another session runs: %+v", c)
+		p.leave(host)
+		p.leave(netip.AddrFrom16(host.As16()))
 	}
+	require.Empty(t, p.running)
 	for i := range 2 * maxPaths {
 		p.note(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Mbps, time.Second, now.Add(time.Duration(i)*time.Second))
 	}

@@ -24,7 +24,7 @@ var (
 	ErrMTU  = errors.New("full-size packets do not pass")
 )
 
-// Config sets up a Conn. All fields but Largest, MaxLag, Grant, PeerGrant, WindowMax, Parity, ECN, KnownRate, KnownRTT and Wall must be set.
+// Config sets up a Conn. All fields but Largest, MaxLag, Grant, PeerGrant, WindowMax, Parity, ECN, KnownRate, KnownFresh, KnownRTT and Wall must be set.
 type Config struct {
 	Now        time.Duration // the session's beginning
 	Seed       uint64        // of the numbers left out at random; unpredictable in real use
@@ -48,9 +48,11 @@ type Config struct {
 	ECN    bool // both sides mark and count marks (section 8.6)
 
 	Rates     Rates
-	KnownRate int64         // what an earlier session reached on this path, bit/s, 0 = unknown
-	KnownRTT  time.Duration // least round trip that other sessions see at this time, 0 = unknown
-	Wall      time.Duration // what an ordinary clock reads when Now's clock reads 0, for drains at the same time; 0 will do
+	KnownRate int64 // what an earlier session reached on this path, bit/s, 0 = unknown
+	// KnownFresh tells that KnownRate was had a short while ago, and that no other session here uses the path now.
+	KnownFresh bool
+	KnownRTT   time.Duration // least round trip that other sessions see at this time, 0 = unknown
+	Wall       time.Duration // what an ordinary clock reads when Now's clock reads 0, for drains at the same time; 0 will do
 }
 
 // Stats are plain counters, read by the driver between calls.

@@ -34,7 +34,7 @@ func (c *Conn) SetRates(now time.Duration, r Rates) {
 		if r.Policy == Fixed {
 			c.law = &rate.Steady{}
 		} else {
-			set := rate.Settings{Policy: r.Policy, Packet: c.fullPacket(), RTT: c.RTT(), Now: now, Wall: c.cfg.Wall, Known: float64(c.cfg.KnownRate)}
+			set := rate.Settings{Policy: r.Policy, Packet: c.fullPacket(), RTT: c.RTT(), Now: now, Wall: c.cfg.Wall, Known: float64(c.cfg.KnownRate), Fresh: c.cfg.KnownFresh}
 			if c.law != nil {
 				set.Rate = min(c.law.Known(), float64(c.rateNow)) // 0 if nothing was sent yet: the law starts as usual
 			}

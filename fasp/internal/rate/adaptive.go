@@ -12,6 +12,7 @@ const (
 	bendQueue  = 12 * time.Millisecond
 	growth     = 0.25 // most that an unused link is claimed in a round trip
 	firstShare = 0.5  // of what a train or an earlier session measured, until it is confirmed
+	freshShare = 0.9  // of what an earlier session had just before, likewise: all that is lost if it is wrong is a round trip of excess
 	nextShare  = 0.95 // once it is
 	drainEvery = 10 * time.Second
 	drainShare = 0.25
@@ -36,6 +37,7 @@ type Settings struct {
 	Wall   time.Duration // what an ordinary clock reads when the session's clock reads 0; only its remainder by 10 s counts
 	Rate   float64       // where to go on, 0 = a new path
 	Known  float64       // what an earlier session had on this path, 0 = unknown
+	Fresh  bool          // it had that a short while ago, and no other session is known to use the path
 }
 
 // phase of an Adaptive controller.
@@ -103,6 +105,9 @@ func NewAdaptive(s Settings) *Adaptive {
 		a.r, a.phase = s.Rate, steady
 	case s.Known > 0:
 		a.r, a.phase, a.goal, a.hold = s.Known*firstShare, half, s.Known, s.Now
+		if s.Fresh {
+			a.r = s.Known * freshShare
+		}
 	default:
 		// Ten packets a round trip, as RFC 6928, but no less than a packet each 5 ms.
 		a.r = max(float64(10*s.Packet*8)/a.rtt.Seconds(), float64(s.Packet*8)/0.005)

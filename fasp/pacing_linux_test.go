@@ -1,0 +1,165 @@
+package fasp
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkPacing sends at fixed rates over loopback through a relay that notes when the kernel got each packet. It reports, over an operation of
+// two seconds, the 99th percentile of the burst in microseconds (what a queue that the rate empties would hold, less one packet) and in packets, and by how much the rate
+// in IP bytes is off.
+//
+//	go test -run '^$' -bench Pacing -benchtime 3x ./fasp
+func BenchmarkPacing(b *testing.B) {
+	for _, rate := range []Rate{512_000, 2 * Mbps, 10 * Mbps, 100 * Mbps, 300 * Mbps, 1000 * Mbps} {
+		b.Run(fmt.Sprintf("%gM", float64(rate)/1e6), func(b *testing.B) { benchmarkPacing(b, rate) })
+	}
+}
+
+func benchmarkPacing(b *testing.B, rate Rate) {
+	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
+	defer cancel()
+	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, MaxDatagram: 1472})
+	require.NoError(b, err)
+	defer e.Close()
+	r := newStampRelay(b, netip.MustParseAddrPort(e.LocalAddr().String()))
+	cfg := testConfig()
+	cfg.MaxDatagram, cfg.Rates = 1472, Rates{Policy: Fixed, Target: rate}
+	from, err := Dial(ctx, r.front.LocalAddr().String(), cfg)
+	require.NoError(b, err)
+	defer from.Close(CodeDone, "")
+	to, err := e.Accept(ctx)
+	require.NoError(b, err)
+	go func() {
+		for {
+			blk, err := to.ReceiveBlock(ctx)
+			if err != nil {
+				return
+			}
+			blk.Release()
+		}
+	}()
+	go func() {
+		for {
+			blk, err := from.NewBlock(ctx, 128<<10)
+			if err != nil || from.SendBlock(ctx, blk) != nil {
+				return
+			}
+		}
+	}()
+	time.Sleep(500 * time.Millisecond) // the start is not what is measured
+	var bursts []time.Duration
+	bytes, span := 0.0, 0.0
+	for b.Loop() {
+		got := r.collect(2 * time.Second)
+		require.Greater(b, len(got), 10)
+		late := time.Duration(0) // how long what has come keeps a queue of that rate busy
+		for i, p := range got {
+			if i > 0 {
+				late = max(0, late-p.at.Sub(got[i-1].at))
+				bytes += float64(p.size)
+			}
+			bursts = append(bursts, late)
+			late += time.Duration(float64(p.size*8) / float64(rate) * 1e9)
+		}
+		span += got[len(got)-1].at.Sub(got[0].at).Seconds()
+	}
+	slices.Sort(bursts)
+	p99 := bursts[len(bursts)*99/100]
+	b.ReportMetric(float64(p99)/1e3, "p99-burst-us")
+	b.ReportMetric(p99.Seconds()*float64(rate)/8/1500, "p99-burst-packets")
+	b.ReportMetric(math.Abs(bytes*8/span/float64(rate)-1)*100, "rate-error-%")
+	b.ReportMetric(0, "ns/op")
+}
+
+type stamp struct {
+	at   time.Time
+	size int // IP bytes
+}
+
+// stampRelay passes datagrams on and notes when those of the client arrived.
+type stampRelay struct {
+	front, back *net.UDPConn
+	noting      atomic.Bool
+	stamps      chan stamp
+}
+
+func newStampRelay(b *testing.B, server netip.AddrPort) *stampRelay {
+	b.Helper()
+	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(b, err)
+	back, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(server))
+	require.NoError(b, err)
+	require.NoError(b, front.SetReadBuffer(8<<20))
+	raw, err := front.SyscallConn()
+	require.NoError(b, err)
+	require.NoError(b, raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}))
+	require.NoError(b, err)
+	r := &stampRelay{front: front, back: back, stamps: make(chan stamp, 1<<20)}
+	b.Cleanup(func() { front.Close(); back.Close() })
+	var client atomic.Pointer[netip.AddrPort]
+	go func() {
+		buf, oob := make([]byte, 64<<10), make([]byte, 256)
+		for {
+			n, on, _, from, err := front.ReadMsgUDPAddrPort(buf, oob)
+			if err != nil {
+				return
+			}
+			client.Store(&from)
+			if r.noting.Load() {
+				messages, err := unix.ParseSocketControlMessage(oob[:on])
+				for i := range messages {
+					if m := &messages[i]; err == nil && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+						r.stamps <- stamp{time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix()), n + 28}
+					}
+				}
+			}
+			if _, err := back.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := back.Read(buf)
+			if err != nil {
+				return
+			}
+			if to := client.Load(); to != nil {
+				if _, err := front.WriteToUDPAddrPort(buf[:n], *to); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	return r
+}
+
+// collect returns what arrives in a time.
+func (r *stampRelay) collect(d time.Duration) []stamp {
+	for len(r.stamps) > 0 {
+		<-r.stamps
+	}
+	r.noting.Store(true)
+	time.Sleep(d)
+	r.noting.Store(false)
+	var out []stamp
+	for len(r.stamps) > 0 {
+		out = append(out, <-r.stamps)
+	}
+	return out
+}
