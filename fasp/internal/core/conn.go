@@ -200,7 +200,7 @@ func New(cfg Config) *Conn {
 		lastReport: cfg.Now,
 	}
 	c.rtt.min.window, c.delays.back.window = baseWindow, backWindow
-	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
+	c.pace = pacer{next: cfg.Now, turn: cfg.Now, maxLag: cfg.MaxLag}
 	if cfg.KnownRTT > 0 {
 		c.rtt.min.add(cfg.Now, cfg.KnownRTT)
 	}
