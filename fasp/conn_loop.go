@@ -348,7 +348,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	return Stats{
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
-		ECN: ECNState(l.core.ECN()), Marked: k.Marked, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
+		ECN: ECNState(l.core.ECN()), Marked: k.Marked, SizeFalls: k.Falls, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,

@@ -85,6 +85,7 @@ type Stats struct {
 	BlockBytesReceived           uint64 // bytes of blocks that arrived whole
 	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted, and parity that could not be kept
 	Breaker                      uint64 // times the circuit breaker opened
+	SizeFalls                    uint64 // times packets of the size in use ceased to pass, and smaller ones were sent from then on
 	Rekeys                       uint64
 	CreditWaits                  uint64 // times sending waited for the receiver's credit
 }

@@ -60,6 +60,11 @@ type transportJSON struct {
 	Duplicates      uint64  `json:"duplicates"`
 	ECN             string  `json:"ecn"`    // off, testing, capable, failed
 	Marked          uint64  `json:"marked"` // packets sent that were marked with CE
+	Parity          uint64  `json:"parity"`
+	Datagram        int     `json:"datagram"` // bytes
+	SizeFalls       uint64  `json:"size_falls"`
+	Breaker         uint64  `json:"breaker"`
+	CreditWaits     uint64  `json:"credit_waits"`
 }
 
 type fileJSON struct {
@@ -139,6 +144,7 @@ func transportToJSON(t fasp.Stats) *transportJSON {
 		RTT: t.RTT.Seconds() * 1000, Rate: int64(t.Rate), Granted: int64(t.Granted), Loss: t.Loss, PacketsSent: t.PacketsSent, PacketsReceived: t.PacketsReceived,
 		BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Resent: t.Resent, Copies: t.TailCopies,
 		Lost: t.Lost, SpuriousLoss: t.SpuriousLoss, Duplicates: t.Duplicates, ECN: t.ECN.String(), Marked: t.Marked,
+		Parity: t.ParitySent, Datagram: t.Datagram, SizeFalls: t.SizeFalls, Breaker: t.Breaker, CreditWaits: t.CreditWaits,
 	}
 }
 
