@@ -444,10 +444,14 @@ func (c *Conn) hasFinished(ticket []byte) {
 	c.kick()
 }
 
-// receiveEarly gives the session parts of the message stream that came in EARLY packets.
+// maxEarlyPieces is more than the copies of an honest client's early data come to while the session's goroutine does not look.
+const maxEarlyPieces = 64
+
+// receiveEarly gives the session parts of the message stream that came in EARLY packets. What finds no room comes again in short packets: such
+// packets may be repeated at will, and nobody takes them from a session that has ended.
 func (c *Conn) receiveEarly(p []piece) {
 	c.mu.Lock()
-	c.early = append(c.early, p...)
+	c.early = append(c.early, p[:min(len(p), maxEarlyPieces-len(c.early))]...)
 	c.mu.Unlock()
 	c.kick()
 }

@@ -633,6 +633,36 @@ func TestEarlyDataHeldBack(t *testing.T) {
 	})
 }
 
+// The session ends before its client's Finished, and EARLY packets go on coming: nobody takes them, so they are not kept.
+func TestEarlyDataForASessionThatEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEarlyWorld(t, simnet.Impair{Delay: earlyDelay}, Config{})
+		w.ready()
+		var record [][]byte
+		w.tap(func(data []byte) simnet.Verdict {
+			if hasType(data, wire.Early) {
+				record = append(record, slices.Clone(data))
+			}
+			return simnet.Verdict{Drop: !hasType(data, wire.Early)}
+		})
+		c, err := w.client.Dial(t.Context(), w.at)
+		require.NoError(t, err)
+		s, err := w.server.Accept(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, s.Close(CodeBusy, "not now"))
+		<-c.Done()
+		require.NotEmpty(t, record)
+		for range 1000 {
+			w.net.Inject(clientAddr, w.at, record[0])
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, 1, w.server.Stats().HalfOpen, "the handshake is not over")
+		require.LessOrEqual(t, len(s.early), maxEarlyPieces)
+		w.close()
+	})
+}
+
 // The Finished is lost for a while: the session works, and says that it is not confirmed.
 func TestEarlySessionConfirmedLate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
 // When reports stop, every policy halves its rate each round trip down to a probe now and then, and comes back with the
@@ -155,4 +156,20 @@ func TestClockJump(t *testing.T) {
 	s.wait(50 * ms)
 	require.NoError(t, s.report(s.highest(), all))
 	require.NotEmpty(t, s.takeData())
+}
+
+// Reports take their time of the rate, but of a low one not all: while the way there is cut much arrives, and when it is open again the
+// session finds out at once.
+func TestReportsDoNotHoldProbesBack(t *testing.T) {
+	there := simnet.Impair{Rate: 100e6, Delay: 5 * ms}
+	back := there
+	there.Cuts = []simnet.Window{{From: 3 * time.Second, To: 6 * time.Second}}
+	s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 50_000_000}, Parity: true}, there, back)
+	s.a.left, s.b.left = -1, -1
+	s.a.SetRates(s.now, Rates{Policy: Fixed, Target: 2_000_000})
+	require.NoError(t, s.run(6*time.Second, nil))
+	require.NotZero(t, s.a.Stats.Breaker)
+	before := s.a.Stats.BlocksOut
+	require.NoError(t, s.run(9*time.Second, nil))
+	require.Greater(t, s.a.Stats.BlocksOut, before+2)
 }

@@ -108,6 +108,7 @@ type Conn struct {
 	sizeFrames      uint64 // BLOCK_SIZE frames sent
 	flush           bool
 	idleSince       time.Duration // when the queue of new data ran empty
+	backlogAt       time.Duration // since when there is much to repeat, never = there is not
 	control         []controlPacket
 	wantPing        bool
 	sizes           wire.Sizes
@@ -198,11 +199,11 @@ func New(cfg Config) *Conn {
 		window: cfg.Window, creditGiven: uint64(cfg.Window), creditReported: uint64(cfg.Window),
 		extentsGiven: cfg.Extents, grantGiven: cfg.Grant,
 		reportLoss: 0.3, skipGap: 64, sizes: wire.NewSizes(cfg.Symbol, cfg.Largest),
-		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, lossAt: cfg.Now, reportAt: cfg.Now,
+		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, backlogAt: never, lossAt: cfg.Now, reportAt: cfg.Now,
 		lastReport: cfg.Now,
 	}
 	c.rtt.min.window, c.delays.back.window = baseWindow, backWindow
-	c.pace = pacer{next: cfg.Now, maxLag: cfg.MaxLag}
+	c.pace = pacer{next: cfg.Now, turn: cfg.Now, maxLag: cfg.MaxLag}
 	if cfg.KnownRTT > 0 {
 		c.rtt.min.add(cfg.Now, cfg.KnownRTT)
 	}

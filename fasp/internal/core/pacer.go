@@ -6,6 +6,7 @@ import "time"
 // may go; being late is made up for, up to maxLag.
 type pacer struct {
 	next   time.Duration
+	turn   time.Duration // when a packet last might go
 	maxLag time.Duration
 }
 

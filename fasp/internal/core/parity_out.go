@@ -219,6 +219,12 @@ type parityWant struct {
 	want  int
 }
 
+// before tells whether w stands before v in a plan.
+func (w *parityWant) before(v *parityWant) bool {
+	d := int32(w.b.ID - v.b.ID)
+	return d > 0 || d == 0 && w.group < v.group
+}
+
 // parityPlan is what the tail still sends beyond the data itself.
 type parityPlan struct {
 	stale  bool
@@ -345,6 +351,9 @@ func (c *Conn) urgentFirst(point float64, groups int, tiny bool) {
 	c.wantParity(point, groups, tiny)
 	n, i := len(pl.wants), 0
 	for _, w := range full {
+		for i < n && pl.wants[i].before(&w) {
+			i++ // losses in runs can make the estimate ask for what the bound does not
+		}
 		if i < n && pl.wants[i].b == w.b && pl.wants[i].group == w.group {
 			w.want -= pl.wants[i].want
 			i++
@@ -384,6 +393,10 @@ func (c *Conn) nextParity(now time.Duration, p *Packet) bool {
 		}
 		b, g := w.b, &w.b.parity.groups[w.group]
 		again := g.missing > 0
+		if !again && g.sent >= GroupRows-g.size {
+			w.want = 0 // both parts of the plan may have counted on its last rows
+			continue
+		}
 		// Half of the frames go ahead of the parity, as it is of no use before, the others between, in case of a burst.
 		told := b.parity.told
 		if !again && b.tellSize() && (told < (pl.copies+1)/2 || told < pl.copies && pl.since >= 16) {

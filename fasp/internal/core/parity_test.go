@@ -428,3 +428,28 @@ func TestParityShort(t *testing.T) {
 	}
 	require.Greater(t, len(again), 4, "and what may be lost of these is made up for")
 }
+
+// A group that has few rows left may stand in both parts of a plan for all of them.
+func TestRowsAreNotExceeded(t *testing.T) {
+	s := sized(t, func(c *Config) { c.PeerCredit = 1 << 60 })
+	s.c.lossAcked, s.c.lossLost = 100, 30
+	b := s.c.AddBlock(s.now, 45*p0, 0, nil)
+	s.c.Flush()
+	for b.next < b.symbols {
+		s.wait(ms)
+	}
+	s.take()
+	s.c.planParity()
+	rows := GroupRows - b.symbols
+	b.parity.groups[0].sent = rows - 3
+	s.c.plan.wants, s.c.plan.more = []parityWant{{b, 0, 3}, {b, 0, 3}}, true
+	s.wait(50 * ms)
+	sent := 0
+	for _, p := range s.takeData() {
+		if p.Parity {
+			sent++
+			require.Less(t, p.Row, rows)
+		}
+	}
+	require.Equal(t, 3, sent)
+}

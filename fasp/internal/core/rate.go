@@ -107,6 +107,7 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 		c.lossLost *= f
 		c.lossAt = now
 	}
+	c.noteBacklog(now)
 	if e == nil {
 		return
 	}
@@ -114,9 +115,20 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 	c.law.OnSample(&rate.Sample{
 		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
 		Through: c.through() - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
-		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never,
+		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never && e.at < c.backlogAt,
 	})
 	c.applyRates(now)
+}
+
+// noteBacklog keeps backlogAt: since when more lost symbols wait than the rate sends in a round trip. There is nothing new then, but the rate is
+// used all the same.
+func (c *Conn) noteBacklog(now time.Duration) {
+	switch most := float64(c.rateNow) / 8 * c.RTT().Seconds(); {
+	case float64(c.out.nLost*c.sizes[c.class]) <= most:
+		c.backlogAt = never
+	case c.backlogAt == never:
+		c.backlogAt = now
+	}
 }
 
 // Law describes the state of the rate law, for traces.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
+	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
 // fates reads what reports say of each packet number; a later word replaces an earlier one.
@@ -272,5 +273,23 @@ func TestManyLateArrivals(t *testing.T) {
 	got := fates(t, reports)
 	for pn := uint64(1); pn < n; pn += 2 {
 		require.True(t, got[pn], "packet %d", pn)
+	}
+}
+
+// Reports are lost for so long that the receiver has told of many packets as often as it does by itself. When they arrive again it goes on
+// telling of these: the sender would wait for them for ever, with ever more packets and blocks behind.
+func TestReportsLostForLong(t *testing.T) {
+	for _, rtt := range []time.Duration{200 * time.Microsecond, 20 * ms} {
+		for _, cut := range []time.Duration{300 * ms, 900 * ms, 3 * time.Second} {
+			there := simnet.Impair{Rate: 100e6, Delay: rtt / 2}
+			back := there
+			back.Cuts = []simnet.Window{{From: 2 * time.Second, To: 2*time.Second + cut}}
+			s := newSim(1, Config{Rates: Rates{Policy: Fixed, Target: 50_000_000}, Parity: true}, there, back)
+			s.a.left = -1
+			require.NoError(t, s.run(9*time.Second, nil))
+			require.Less(t, s.a.led.next-s.a.led.base, uint64(1000), "round trip %v, %v without reports", rtt, cut)
+			require.Less(t, len(s.a.out.blocks), 20)
+			require.Less(t, len(s.b.stretches), 20)
+		}
 	}
 }

@@ -32,7 +32,7 @@ const (
 const (
 	maxStretch  = 8192
 	lateStretch = 1024 // for packets that arrive when their stretch has been forgotten; a power of two
-	maxAttempts = 20   // then the peer is silent or gone, and repeating is left to what elicits a report
+	maxAttempts = 20   // then the peer is silent or gone, and repeating is left to reports that something elicits
 )
 
 // track records an arrival for the reports.
@@ -177,12 +177,12 @@ func (c *Conn) buildReport(now time.Duration, b []byte, room int) []byte {
 		for i := len(c.stretches) - 1; i >= 0; i-- {
 			s := &c.stretches[i]
 			isNew := s.sent == 0
-			if s.settled || isNew != (pass == 0) || !isNew && s.sent >= k && (now-s.lastAt < wait || s.sent >= maxAttempts) {
+			if s.settled || isNew != (pass == 0) || !isNew && s.sent >= k && now-s.lastAt < wait {
 				continue
 			}
 			size := int(s.hi-s.lo)/8 + 8
 			if size > room || n == wire.MaxSpans/2 {
-				more, crowded = more || isNew, true
+				more, crowded = more || isNew, crowded || s.sent < maxAttempts
 				continue
 			}
 			room -= size

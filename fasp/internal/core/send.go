@@ -46,12 +46,16 @@ const room = wire.MinDatagram - wire.FrameOverhead
 func (c *Conn) Next(now time.Duration, p *Packet) bool {
 	c.checkBreaker(now)
 	c.tickLaw(now)
+	at := c.pace.next
 	if c.nextUnpaced(now, p) {
+		// Of a low rate, such as the breaker's, reports of what the peer sends would take all.
+		c.pace.next = min(c.pace.next, max(at, c.pace.turn+max(c.RTT(), breakerGap)))
 		return true
 	}
 	if !c.pace.ready(now) && c.trains.left == 0 || c.led.next-c.led.base >= maxOutstanding {
 		return false
 	}
+	c.pace.turn = now
 	if c.breaker.open {
 		return c.nextProbe(now, p)
 	}
@@ -302,6 +306,9 @@ type breaker struct {
 	small bool          // the next probe is a PING
 }
 
+// breakerGap is how long the breaker's full packets are apart at least, or a round trip if that is longer.
+const breakerGap = 250 * time.Millisecond
+
 func (c *Conn) breakerAt() time.Duration {
 	if c.elicitingOut == 0 {
 		return never
@@ -320,7 +327,7 @@ func (c *Conn) checkBreaker(now time.Duration) {
 		c.Stats.Breaker++
 	}
 	for now >= b.next {
-		floor := airtimeRate(c.fullPacket(), max(c.RTT(), 250*time.Millisecond))
+		floor := airtimeRate(c.fullPacket(), max(c.RTT(), breakerGap))
 		b.next = now + max(c.RTT(), 50*time.Millisecond)
 		c.setRate(now, max(c.rateNow/2, min(floor, b.rate)))
 	}

@@ -25,7 +25,9 @@ const (
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
 	trainTime  = 5 * time.Millisecond / 2
-	maxTrain   = 256 // packets
+	trainMost  = time.Second / 4 // that a train may take of the rate
+	leastTrain = 10              // packets
+	maxTrain   = 256
 )
 
 // Settings of an Adaptive controller.
@@ -164,6 +166,11 @@ func (a *Adaptive) Train(now time.Duration) int {
 	if now < a.trainAt || a.drain.on {
 		return 0
 	}
+	// Nothing else goes until the time of a train has been made up for.
+	return min(a.trainLength(), max(leastTrain, int(a.r*trainMost.Seconds()/float64(8*a.set.Packet))))
+}
+
+func (a *Adaptive) trainLength() int {
 	if a.phase == steady {
 		// Trains of sessions that run add to the queue: no longer than the queue they keep. Where that is not four packets, what was measured last has to do.
 		n := int(a.capacity * trainTime.Seconds() * a.aqm.share() / float64(8*a.set.Packet))
@@ -182,7 +189,7 @@ func (a *Adaptive) Train(now time.Duration) int {
 func (a *Adaptive) TrainSent(now time.Duration) {
 	a.trainsOut++
 	a.trainSent = now
-	a.trainAt = now + trainEvery + time.Duration(a.trainsOut*7%5)*100*time.Millisecond
+	a.trainAt = now + max(trainEvery+time.Duration(a.trainsOut*7%5)*100*time.Millisecond, 5*a.airtime(leastTrain))
 }
 
 // OnCapacity implements Controller.
@@ -209,7 +216,11 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 
 // OnShortTrain implements Controller.
 func (a *Adaptive) OnShortTrain(now time.Duration) {
-	if a.nTrains == 0 && a.trainLen < maxTrain {
+	if a.nTrains > 0 {
+		return
+	}
+	a.trainsOut = 0 // it came through, which is what tells of a path that nobody keeps full
+	if a.trainLen < maxTrain {
 		a.trainLen = min(4*a.trainLen, maxTrain)
 		a.trainAt = now
 	}
