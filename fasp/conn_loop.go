@@ -67,8 +67,8 @@ func (c *Conn) run() {
 	}
 	l.started = c.e.now()
 	l.receiveKept()
-	wakeup := newAlarm(c.e.realTime)
-	defer wakeup.stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		now := c.e.now()
 		for range 8 {
@@ -101,13 +101,12 @@ func (c *Conn) run() {
 		if wait <= 0 {
 			continue
 		}
-		wakeup.set(wait)
+		timer.Reset(wait)
 		select {
 		case d := <-c.inbox:
 			l.receive(c.e.now(), d)
 		case <-c.wake:
-		case <-wakeup.timer.C:
-		case <-wakeup.fired():
+		case <-timer.C:
 		}
 	}
 	c.end()

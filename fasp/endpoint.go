@@ -21,7 +21,6 @@ import (
 type Endpoint struct {
 	cfg        Config
 	sock       *udp.Socket
-	realTime   bool // packets go out by the system's clock, not by that of a simulation
 	datagram   int
 	largest    int // that the search may find
 	epoch      time.Time
@@ -80,7 +79,6 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 		closed:  make(chan struct{}),
 		conns:   map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
 	}
-	_, e.realTime = pc.(*net.UDPConn)
 	e.datagram = min(max(e.cfg.Datagram, wire.MinDatagram), wire.MaxDatagram)
 	e.largest = min(e.cfg.MaxDatagram, wire.MaxDatagram)
 	for range cap(e.batches) {
