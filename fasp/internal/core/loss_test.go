@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/rate"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -236,4 +237,40 @@ func TestTailCopies(t *testing.T) {
 		s.wait(100 * ms)
 		require.NotZero(t, s.c.Stats.Tail)
 	})
+}
+
+// samples notes what the law is told.
+type samples struct {
+	law
+	limited []bool
+}
+
+func (k *samples) OnSample(s *rate.Sample) {
+	k.limited = append(k.limited, s.Limited)
+	k.law.OnSample(s)
+}
+
+// When everything was sent once and much has to be repeated, the rate is used, and the law learns from it as ever.
+func TestRepetitionsUseTheRate(t *testing.T) {
+	s := newScript(t, func(c *Config) { c.PeerCredit = 1 << 40 })
+	for range 2 {
+		s.c.AddBlock(s.now, 450_000, 0, nil)
+	}
+	told := &samples{law: s.c.law}
+	s.c.law = told
+	s.wait(890 * ms)
+	few := s.highest()
+	s.wait(50 * ms)
+	require.True(t, s.c.out.nextNew() == nil)
+	s.step("a third of it is lost")
+	require.NoError(t, s.report(few, func(pn uint64) bool { return pn%3 != 0 }))
+	s.wait(20 * ms)
+	require.NoError(t, s.report(s.highest(), func(pn uint64) bool { return pn > few || pn%3 != 0 }))
+	require.False(t, told.limited[len(told.limited)-1])
+	s.step("and comes, but for the last round trip of it")
+	for s.c.out.nLost > 50 {
+		s.wait(20 * ms)
+		require.NoError(t, s.report(s.highest(), func(pn uint64) bool { return pn > few || pn%3 != 0 }))
+	}
+	require.True(t, told.limited[len(told.limited)-1])
 }

@@ -39,6 +39,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	cfg := fasp.Config{
 		VerifyServer: t.verify,
 		Opening:      func(x fasp.Exporter) ([]byte, error) { return d.credential.Opening(x) },
+		Window:       128 << 20, // as nodes give once a key is proved: a second of 1 Gbit/s
 		Ciphers:      list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths, Tickets: d.tickets,
 	}
 	if spec.Direction == transfer.Send {
