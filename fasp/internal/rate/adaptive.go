@@ -208,7 +208,7 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 	case a.phase == blind:
 		a.phase = half
 		a.goal = rate
-		a.r = max(a.r, rate*firstShare)
+		a.r = max(min(a.r, rate*nextShare), rate*firstShare) // the slowest links are slower than the start
 		a.hold = now
 		a.trainAt = now
 	}
@@ -398,7 +398,8 @@ func (a *Adaptive) steadySample(s *Sample) {
 	}
 	q := a.marks.ahead(s, d, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)), a.hold)
 	t := max(1.5*loop, span.Seconds()/2)
-	if d*a.queue.Seconds() < own/2 && s.Now > a.drain.resumed+3*a.loop() {
+	// A single packet that waits, behind one sent right before it, is no full link: on slow ones that is most of what is kept.
+	if d*a.queue.Seconds() < max(own/2, 1.1*a.weight*float64(8*a.set.Packet)) && s.Now > a.drain.resumed+3*a.loop() {
 		a.boost = min(a.boost*math.Pow(2, min(1, a.gap.Seconds()/loop)), max(1, 1.5*growth*d*loop/own))
 	} else {
 		a.boost = 1
