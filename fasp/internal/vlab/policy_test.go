@@ -2,6 +2,7 @@ package vlab
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,6 +173,46 @@ func TestRoundTripRatio(t *testing.T) {
 				t.Logf("%.1f and %.1f Mbit/s, index %.3f", x*8/3e6, y*8/3e6, Jain(x, y))
 				require.GreaterOrEqual(t, Jain(x, y), 0.95)
 			})
+		}
+	}
+}
+
+// Objects of what a path holds and less take little more than the bound, at a fixed rate and on a path known from a moment ago.
+func TestObjects(t *testing.T) {
+	const rate, rtt, seeds = 1e9, 300 * time.Millisecond, 7
+	for _, size := range []int64{100e3, 1e6, 10e6} {
+		for _, loss := range []float64{0, 0.01, 0.05, 0.1, 0.3} {
+			for _, policy := range []core.Policy{core.Fixed, core.Fair} {
+				t.Run(fmt.Sprintf("%g MB %g%% %s", float64(size)/1e6, loss*100, policyNames[policy]), func(t *testing.T) {
+					if testing.Short() && size > 1e6 {
+						t.Skip("many packets: not in -short")
+					}
+					t.Parallel()
+					var over []float64
+					for seed := range uint64(seeds) {
+						l := simnet.Impair{Rate: rate, Delay: rtt / 2, Queue: 100 * time.Millisecond, Loss: loss}
+						w := New(seed, l, l)
+						o := Options{Seed: seed, Size: size, Rates: core.Rates{Policy: core.Fixed, Target: rate}}
+						if policy == core.Fair {
+							o.Rates = core.Rates{}
+							o.Core = func(c *core.Config) { c.KnownRate, c.KnownFresh = rate, true }
+						}
+						s := w.AddSession(o)
+						for s.Done == 0 {
+							require.NoError(t, w.Run(w.Now+2*time.Millisecond, nil))
+						}
+						bound := rtt.Seconds() + float64(size)/1440*1500*8/(rate*(1-loss))
+						over = append(over, (s.Done-s.Started).Seconds()/bound)
+					}
+					slices.Sort(over)
+					t.Logf("median %.3f, worst %.3f", over[seeds/2], over[seeds-1])
+					want := 1.25
+					if loss > 0.1 {
+						want = 1.5
+					}
+					require.LessOrEqual(t, over[seeds/2], want)
+				})
+			}
 		}
 	}
 }
