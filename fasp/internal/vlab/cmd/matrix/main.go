@@ -29,16 +29,17 @@ type options struct {
 	policies    string
 	quick, full bool
 	seeds, jobs int
+	elsewhere   int // seeds of cells that are no corner
 	out, at     string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var o options
+	o := options{elsewhere: 1}
 	fs := flag.NewFlagSet("matrix", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.policies, "policy", "fixed", "what to run, separated by commas: fixed, fair, high, low; cubic and bbr are models of TCP")
 	fs.BoolVar(&o.quick, "quick", false, "3 rates, 4 round trips, 4 losses, nothing above 100 Mbit/s: under a minute a policy")
-	fs.BoolVar(&o.full, "full", false, "20 seeds at the corners")
+	fs.BoolVar(&o.full, "full", false, "20 seeds at the corners up to 1 Gbit/s, 3 elsewhere")
 	fs.IntVar(&o.seeds, "seeds", 3, "seeds at the corners up to 1 Gbit/s; other cells have one")
 	fs.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "cells run at a time")
 	fs.StringVar(&o.out, "out", "bench/results", "folder for the results")
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if o.full {
-		o.seeds = 20
+		o.seeds, o.elsewhere = 20, 3
 	}
 	if o.at == "" {
 		o.at = commit(ctx)
@@ -91,7 +92,7 @@ func all(ctx context.Context, o options, command string, stdout io.Writer) error
 		g = quick
 	}
 	for _, s := range subjects {
-		cells := g.cells(s, o.seeds)
+		cells := g.cells(s, o.seeds, o.elsewhere)
 		fmt.Fprintf(stdout, "%s: %d cells, %d runs, at most %.0f million packets; about %v\n",
 			s.name, len(cells), runs(cells), packets(cells)/1e6, expected(cells, o.jobs).Round(time.Second))
 		begin := time.Now()

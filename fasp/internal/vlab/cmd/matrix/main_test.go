@@ -20,10 +20,10 @@ var tiny = grid{rates: []float64{1e6, 2e6}, above: []float64{3e6}, rtts: []int{1
 func TestPlan(t *testing.T) {
 	s, err := subjectOf("fixed")
 	require.NoError(t, err)
-	cells := tiny.cells(s, 3)
+	cells := tiny.cells(s, 3, 1)
 	require.Len(t, cells, 2*2*3+2)
 	require.Equal(t, 14+2*4, runs(cells), "the four corners have three seeds")
-	cells = wide.cells(s, 3)
+	cells = wide.cells(s, 3, 1)
 	require.Len(t, cells, 4*6*8+2*2*4)
 	_, err = subjectOf("swift")
 	require.Error(t, err)
@@ -35,7 +35,7 @@ func TestResults(t *testing.T) {
 	result := func(name string) *matrix {
 		s, err := subjectOf(name)
 		require.NoError(t, err)
-		m := &matrix{Command: "test", At: "<today>", Subject: name, Bar: s.bar, Cells: tiny.cells(s, 2)}
+		m := &matrix{Command: "test", At: "<today>", Subject: name, Bar: s.bar, Cells: tiny.cells(s, 2, 1)}
 		require.NoError(t, measure(t.Context(), m.Cells, 2))
 		m.judge(filepath.Join(dir, "matrix-%s.json"))
 		require.NoError(t, m.write(filepath.Join(dir, "matrix-"+name+".json")))

@@ -59,8 +59,8 @@ var (
 	}
 )
 
-// cells returns the cells for a subject. Above the rates of the grid one seed has to do: such a run takes a minute.
-func (g grid) cells(s subject, seeds int) []*cell {
+// cells returns the cells for a subject, with so many seeds at the corners and elsewhere. Above the rates of the grid one seed has to do: such a run takes a minute.
+func (g grid) cells(s subject, corner, elsewhere int) []*cell {
 	var cells []*cell
 	add := func(rate float64, ms int, percent float64, n int) {
 		c := &cell{RateMbit: rate / 1e6, RTTms: ms, LossPercent: percent}
@@ -75,14 +75,14 @@ func (g grid) cells(s subject, seeds int) []*cell {
 		above := i >= len(g.rates)
 		for j, ms := range g.rtts {
 			for _, percent := range g.losses {
-				corner := (j == 0 || j == len(g.rtts)-1) && slices.Contains(g.corners, percent)
+				isCorner := (j == 0 || j == len(g.rtts)-1) && slices.Contains(g.corners, percent)
 				switch {
-				case above && corner, !above && !corner:
+				case above && isCorner:
 					add(rate, ms, percent, 1)
 				case !above:
-					n := 1
-					if i == 0 || i == len(g.rates)-1 {
-						n = seeds
+					n := elsewhere
+					if isCorner && (i == 0 || i == len(g.rates)-1) {
+						n = corner
 					}
 					add(rate, ms, percent, n)
 				}
