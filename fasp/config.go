@@ -42,6 +42,15 @@ type Config struct {
 	// 32 MiB. It grows with what the network holds half-arrived and with what the layer above takes in two round trips, up to WindowMax; 0 means 1 GiB.
 	Window, WindowMax int64
 
+	// Extents is how many extents each session grants its peer from the start, before the layer above has said how many it can serve
+	// (docs/protocol.md section 7); 0 means InitialExtents.
+	Extents uint64
+
+	// Unproven bounds the memory for blocks and parity of all sessions for which Conn.SetWindow has not been called, in bytes; 0 means no bound. So a
+	// server can give strangers a window that fills a long path, and does not promise as much memory to each. What such a session has
+	// received since its start counts, even if it was given back. What finds no room counts as lost on its way, and comes again.
+	Unproven int64
+
 	// SendBuffer bounds the bytes of blocks leased by NewBlock and not yet acknowledged, per session; 0 means 1 GiB.
 	// What is used is what the path needs: about 5 x rate x RTT at 30 % loss.
 	SendBuffer int64
@@ -92,8 +101,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// InitialExtents is how many extents every session grants its peer from the start, before the layer above has said how
-// many it can serve (docs/protocol.md section 7).
+// InitialExtents is how many extents a session grants its peer from the start unless Config.Extents says otherwise.
 const InitialExtents = 512
 
 func (c Config) withDefaults(ipv6 bool) Config {
@@ -105,6 +113,9 @@ func (c Config) withDefaults(ipv6 bool) Config {
 	def(&c.Window, 32<<20)
 	def(&c.WindowMax, 1<<30)
 	c.WindowMax = max(c.WindowMax, c.Window)
+	if c.Extents == 0 {
+		c.Extents = InitialExtents
+	}
 	def(&c.SendBuffer, 1<<30)
 	c.SendBuffer = max(c.SendBuffer, 4*MaxBlock)
 	c = c.withSizes(ipv6)

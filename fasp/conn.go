@@ -118,7 +118,7 @@ func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
 		core: core.New(core.Config{
 			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, Largest: largest, IPOverhead: overhead,
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
-			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: InitialExtents, Grant: int64(e.cfg.Grant),
+			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: e.cfg.Extents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),
 			Parity: e.features&h.peer.Features&wire.FeatureParity != 0, ECN: e.features&h.peer.Features&wire.FeatureECN != 0, Rates: coreRates(e.cfg.Rates),
 			Wall:      time.Duration(time.Now().UnixNano()%int64(time.Hour)) - e.now(),
@@ -400,7 +400,7 @@ func (c *Conn) SetDrain(r Rate) {
 }
 
 // SetWindow raises Config.Window and Config.WindowMax for this session, such as when the peer has proved who it is. Lower values do
-// nothing.
+// nothing. It takes the session out of Config.Unproven.
 func (c *Conn) SetWindow(window, windowMax int64) {
 	c.mu.Lock()
 	c.window, c.windowMax = window, windowMax

@@ -30,11 +30,14 @@ type connLoop struct {
 	inBlocks  []*Block // whole since the last publish
 	lastClass int      // of buffers: the last whole block's
 	partial   int64    // bytes of buffers of blocks that are not whole
+	proven    bool     // it has left Config.Unproven
+	charged   int64    // of Config.Unproven
 	parity    parityState
 	closing   []byte // the CLOSE frame, once this side ends the session
 	closeAt   [3]time.Duration
 	closeSent int
 	forged    uint64
+	refused   uint64 // data packets that found no room in Config.Unproven
 	rekeys    uint64
 	started   time.Duration
 	host      netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
@@ -123,6 +126,7 @@ func (c *Conn) end() {
 		(<-c.inbox).release()
 	}
 	if l.core != nil {
+		l.prove()
 		l.core.Abandon(func(ref any) { ref.(*Block).Release() })
 	}
 	c.mu.Lock()
@@ -228,6 +232,7 @@ func (l *connLoop) pull(now time.Duration) {
 	if c.window > 0 {
 		l.core.SetWindow(c.window, c.windowMax)
 		c.window = 0
+		l.prove()
 	}
 	waiting := len(c.outMessages) > 0 || !c.room
 	for len(c.outMessages) > 0 && l.core.MessageRoom() {
@@ -356,7 +361,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
-		Dropped: k.Dropped + k.ParityDropped + l.forged, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
+		Dropped: k.Dropped + k.ParityDropped + l.forged + l.refused, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
 	}
 }
 
@@ -419,6 +424,10 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		from := p.Addr
 		return l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
 	}
+	if !l.roomForStranger() {
+		l.refused++
+		return nil
+	}
 	n := len(p.Data) - wire.DataOverhead
 	size := l.core.SymbolSize(h.Class)
 	off := int(h.Symbol) * size
@@ -480,6 +489,7 @@ func (l *connLoop) place(b *core.InBlock, off int, payload []byte) {
 			want = max(want, guess)
 		}
 		bigger := l.c.e.buffers.get(want)
+		l.charge(len(bigger.data))
 		l.partial += int64(len(bigger.data))
 		if buf != nil {
 			copy(bigger.data, buf.data)

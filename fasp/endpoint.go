@@ -26,6 +26,7 @@ type Endpoint struct {
 	epoch      time.Time
 	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
 	buffers    bufferPool
+	unproven   atomic.Int64 // bytes of Config.Unproven
 	codes      codes
 	features   uint64 // of transport parameter 7; what this build and socket can do but in tests
 	batches    chan *udp.Batch
@@ -431,7 +432,7 @@ func randomUint64() uint64 {
 func (e *Endpoint) params(ciphers, reset []byte, features uint64) []byte {
 	p := wire.Params{
 		Reset:    reset,
-		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: InitialExtents, Grant: uint64(e.cfg.Grant),
+		Datagram: uint64(e.datagram), Credit: uint64(e.cfg.Window), Extents: e.cfg.Extents, Grant: uint64(e.cfg.Grant),
 		IdleMS: uint64(e.cfg.IdleTimeout / time.Millisecond), Ciphers: ciphers,
 		Features: features, Largest: uint64(e.largest),
 	}

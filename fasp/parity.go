@@ -195,6 +195,7 @@ type heldParity struct {
 // keepParity stores the payload of a parity symbol that the core wants kept.
 func (l *connLoop) keepParity(b *core.InBlock, number int, payload []byte) {
 	buf := l.c.e.buffers.get(len(payload))
+	l.charge(len(buf.data))
 	copy(buf.data, payload)
 	held, _ := b.Parity.(*[]heldParity)
 	if held == nil {

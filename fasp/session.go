@@ -83,7 +83,7 @@ type Stats struct {
 	BlocksSent, BlocksReceived   uint64 // acknowledged; arrived whole
 	BlockBytesSent               uint64 // bytes of acknowledged blocks
 	BlockBytesReceived           uint64 // bytes of blocks that arrived whole
-	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted, and parity that could not be kept
+	Dropped                      uint64 // packets dropped as forged, replayed, malformed or unwanted, and data and parity that could not be kept
 	Breaker                      uint64 // times the circuit breaker opened
 	SizeFalls                    uint64 // times packets of the size in use ceased to pass, and smaller ones were sent from then on
 	Rekeys                       uint64

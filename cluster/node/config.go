@@ -45,13 +45,16 @@ type Config struct {
 	MinFree int64
 	// MaxSessions bounds sessions; more are refused as busy. 0 means 256, negative is an error.
 	MaxSessions int
-	// MaxUnauthenticated bounds sessions whose proof has not been checked yet; the oldest gives way to a new one. 0 means 16.
+	// MaxUnauthenticated bounds sessions whose proof has not been checked yet; the oldest gives way to a new one. 0 means 64.
 	MaxUnauthenticated int
 	// AuthTimeout is how long a client may take for its proof; 0 means 10 s.
 	AuthTimeout time.Duration
-	// InitialWindow is how many bytes a session may send ahead before its proof is checked; 0 means 32 MiB. Less slows the start on
+	// InitialWindow is how many bytes a session may send ahead from the start; 0 means 128 MiB, a second of 1 Gbit/s. Less slows the start on
 	// long fat paths.
 	InitialWindow int64
+	// UnprovenMemory bounds the memory that all sessions take whose proof has not been checked yet, in bytes; 0 means 512 MiB. What finds no room
+	// has to be sent again.
+	UnprovenMemory int64
 	// Window is how far the window of an authenticated session may grow with what the network holds half-arrived; 0 means 1 GiB.
 	// About 5 x rate x RTT is used at 30 % loss. What storage is slow to take does not make it grow.
 	Window int64
@@ -121,16 +124,19 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxSessions = 256
 	}
 	if c.MaxUnauthenticated == 0 {
-		c.MaxUnauthenticated = 16
+		c.MaxUnauthenticated = 64
 	}
 	if c.AuthTimeout == 0 {
 		c.AuthTimeout = 10 * time.Second
 	}
-	if c.InitialWindow == 0 {
-		c.InitialWindow = 32 << 20
-	}
 	if c.Window == 0 {
 		c.Window = 1 << 30
+	}
+	if c.InitialWindow == 0 {
+		c.InitialWindow = min(128<<20, c.Window)
+	}
+	if c.UnprovenMemory == 0 {
+		c.UnprovenMemory = 512 << 20
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = time.Hour
@@ -139,4 +145,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
+}
+
+// ahead is what a session may send before it knows how its place takes files, in bytes. Folders take all that the window lets come, so that where the docroot is
+// one it is the window; parts of a store's objects take memory until they are whole, and more before they are known leaves less for other sessions.
+func (c *Config) ahead() int64 {
+	if _, ok := folder(c.DocRoot); !ok {
+		return transfer.InitialBytes
+	}
+	return max(transfer.InitialBytes, min(c.InitialWindow, c.PartMemory-c.PartSize)/transfer.PageSize*transfer.PageSize)
 }

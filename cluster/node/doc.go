@@ -5,8 +5,8 @@
 // process.
 //
 // A session is authenticated by an access key (package accesskey) whose Grant decides what it may touch: a place below the docroot,
-// rights, a rate cap. Until the key's proof has been checked, a session holds at most Config.InitialWindow bytes, and at most
-// Config.MaxUnauthenticated sessions are in that state. The rest is package fasp/transfer.
+// rights, a rate cap. Until the key's proof has been checked, at most Config.MaxUnauthenticated sessions are in that state, and all of them together hold at
+// most Config.UnprovenMemory bytes. The rest is package fasp/transfer.
 //
 // The state folder holds the identity (identity.pem, the private key that clients know the node by) and, unless Config.Keys is given, the access keys
 // (keys.json and master.key). Back it up, and let nobody read it.

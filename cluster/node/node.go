@@ -88,7 +88,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var err error
 	n.places, err = openPlaces(ctx, n.cfg.DocRoot, n.cfg.StateDir, n.cfg.Stores, objstore.Config{
 		PartSize: n.cfg.PartSize, Pool: objstore.NewPool(n.cfg.PartMemory), Logger: n.cfg.Logger,
-	})
+	}, n.cfg.ahead())
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,8 @@ func (n *Node) listen() (*fasp.Endpoint, error) {
 	cfg := fasp.Config{
 		Identity: n.identity, Datagram: n.cfg.Datagram, MaxDatagram: n.cfg.Datagram, Grant: n.cfg.MaxRate, MaxSessions: n.cfg.MaxSessions + n.cfg.MaxUnauthenticated,
 		// Before the proof, the window must not grow; afterwards it is raised with SetWindow.
-		Window: n.cfg.InitialWindow, WindowMax: n.cfg.InitialWindow,
+		Window: n.cfg.InitialWindow, WindowMax: n.cfg.InitialWindow, Unproven: n.cfg.UnprovenMemory,
+		Extents: uint64(n.cfg.ahead() / transfer.PageSize),
 		// What a session that begins early may do before it is confirmed is for package transfer to say, and for transfer in session.go.
 		EarlyData: !n.cfg.NoEarlyData,
 		Logger:    n.cfg.Logger,

@@ -21,6 +21,7 @@ type places struct {
 	state   string           // folder that no place may reach
 	schemes objstore.Schemes
 	cfg     objstore.Config
+	ahead   int64 // see transfer.NewBucketStore
 
 	mu   sync.Mutex // guards used
 	used map[string]*place
@@ -32,8 +33,8 @@ type place struct {
 }
 
 // openPlaces opens the docroot: a folder or a URI.
-func openPlaces(ctx context.Context, docroot, state string, schemes objstore.Schemes, cfg objstore.Config) (*places, error) {
-	p := &places{state: state, schemes: schemes, cfg: cfg, used: map[string]*place{}}
+func openPlaces(ctx context.Context, docroot, state string, schemes objstore.Schemes, cfg objstore.Config, ahead int64) (*places, error) {
+	p := &places{state: state, schemes: schemes, cfg: cfg, ahead: ahead, used: map[string]*place{}}
 	if dir, ok := folder(docroot); ok {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -120,14 +121,14 @@ func (p *places) make(ctx context.Context, name string) (transfer.Store, error) 
 		if err != nil {
 			return nil, err
 		}
-		return transfer.NewBucketStore(b, prefix, b.Close), nil
+		return transfer.NewBucketStore(b, prefix, p.ahead, b.Close), nil
 	}
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {
 		return nil, fmt.Errorf("%q leads out of the docroot", name)
 	}
 	if p.bucket != nil {
-		return transfer.NewBucketStore(p.bucket, joinKey(p.prefix, filepath.ToSlash(filepath.Clean(local))), nil), nil
+		return transfer.NewBucketStore(p.bucket, joinKey(p.prefix, filepath.ToSlash(filepath.Clean(local))), p.ahead, nil), nil
 	}
 	if err := p.root.MkdirAll(local, 0o777); err != nil {
 		return nil, err

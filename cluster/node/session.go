@@ -131,10 +131,6 @@ func refusal(err error) (fasp.Code, string) {
 	return fasp.CodeInternal, "internal error"
 }
 
-// provenWindow is what a session may send ahead at once when its key has been proved: a second of 1 Gbit/s, so that a long path is filled
-// in its first round trips. From then on the window follows what the path holds.
-const provenWindow = 128 << 20
-
 // transfer serves an authenticated session.
 func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
 	if n.places.absent(grant.Root) {
@@ -152,7 +148,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		return
 	}
 	defer release()
-	conn.SetWindow(max(n.cfg.InitialWindow, min(provenWindow, n.cfg.Window)), n.cfg.Window)
+	conn.SetWindow(n.cfg.InitialWindow, n.cfg.Window)
 	sess := n.shares.join(conn, grant)
 	defer n.shares.leave(sess)
 	var last transfer.SessionRecord

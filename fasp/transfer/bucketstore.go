@@ -23,6 +23,7 @@ import (
 type BucketStore struct {
 	tree    *objstore.Tree
 	b       *objstore.Bucket
+	ahead   int64
 	closing func() error
 	small   *semaphore.Weighted // bytes of files that Put has taken and that are not published
 	buffers sync.Map            // block size -> *sync.Pool of *[]byte
@@ -37,11 +38,14 @@ const (
 	smallCost  = 4 << 10
 )
 
-// NewBucketStore returns the store below the folder at prefix, "" for all of the bucket. Close calls closing, which may be
-// nil.
-func NewBucketStore(b *objstore.Bucket, prefix string, closing func() error) *BucketStore {
+// NewBucketStore returns the store below the folder at prefix, "" for all of the bucket. Sessions with it must not grant more extents from the start
+// than ahead bytes stand for (PartLimits.Ahead); 0 means InitialBytes. Close calls closing, which may be nil.
+func NewBucketStore(b *objstore.Bucket, prefix string, ahead int64, closing func() error) *BucketStore {
+	if ahead == 0 {
+		ahead = InitialBytes
+	}
 	return &BucketStore{
-		tree: objstore.NewTree(b, prefix), b: b, closing: closing, small: semaphore.NewWeighted(smallBytes),
+		tree: objstore.NewTree(b, prefix), b: b, ahead: ahead, closing: closing, small: semaphore.NewWeighted(smallBytes),
 		open: make(map[string]struct{}),
 	}
 }
@@ -50,8 +54,8 @@ func NewBucketStore(b *objstore.Bucket, prefix string, closing func() error) *Bu
 func (s *BucketStore) Tree() *objstore.Tree { return s.tree }
 
 // Parts implements PartStore.
-func (s *BucketStore) Parts() (objstore.Caps, int64, *objstore.Pool) {
-	return s.b.Caps(), s.b.PartSize(), s.b.Pool()
+func (s *BucketStore) Parts() PartLimits {
+	return PartLimits{Caps: s.b.Caps(), Want: s.b.PartSize(), Pool: s.b.Pool(), Ahead: s.ahead}
 }
 
 // Parallel implements PartStore.

@@ -232,9 +232,10 @@ func (t *bucketTarget) writer(ctx context.Context) (*objstore.Writer, error) {
 	if w != nil {
 		return w, nil
 	}
+	limits := t.s.Parts()
 	w, err := t.s.b.Create(ctx, t.key, objstore.CreateOptions{
 		PutOptions: objstore.PutOptions{Attr: objectAttr(attr)}, Size: attr.Size, PartSize: t.s.b.PartSize(), Align: int64(attr.Block),
-		MaxPart: maxPartOf(t.s.b.Caps(), t.s.b.PartSize(), t.s.b.Pool()),
+		MaxPart: limits.maxPart(),
 	})
 	if err != nil {
 		return nil, err

@@ -37,12 +37,12 @@ type bucketRig struct {
 func newBucketRig(t testing.TB, d objstore.Driver, pool int64) *bucketRig {
 	r := &bucketRig{rig: newRig(t), drv: d, pool: objstore.NewPool(pool)}
 	r.b = objstore.NewBucket(d, objstore.Config{PartSize: testPart, Pool: r.pool, RetryTimeout: -1})
-	r.serve.Store = NewBucketStore(r.b, "root", nil)
+	r.serve.Store = NewBucketStore(r.b, "root", 0, nil)
 	return r
 }
 
 // defaultPool has room for one session with 8 parts.
-const defaultPool = initialBytes + 8*testPart
+const defaultPool = InitialBytes + 8*testPart
 
 // settled fails if the session has left memory taken, uploads open or notes.
 func (r *bucketRig) settled() {
@@ -129,7 +129,7 @@ func TestBucketToBucket(t *testing.T) {
 
 	to := newBucketRig(t, memstore.New(), defaultPool)
 	to.cfg.Open = func(_ context.Context, paths []string) (Store, []string, error) {
-		return NewBucketStore(from.b, "root", nil), paths, nil
+		return NewBucketStore(from.b, "root", 0, nil), paths, nil
 	}
 	_, err = to.run(Spec{Direction: Send, Paths: []Path{{Source: "in/tree"}}, Destination: "in", CreateDir: true})
 	require.NoError(t, err)
@@ -206,7 +206,8 @@ func TestPartMemoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, res.FilesDone)
 	require.Positive(t, sent)
-	_, most := roomOf(testPart, r.pool)
+	limits := PartLimits{Want: testPart, Pool: r.pool, Ahead: InitialBytes}
+	_, most := limits.room()
 	require.LessOrEqual(t, held, most, "taken from the pool")
 	require.LessOrEqual(t, sent, held+3<<20, "what was sent stands there, but for a block of each worker that waits")
 	r.settled()
@@ -294,7 +295,7 @@ func TestResumeElsewhere(t *testing.T) {
 
 	second := newBucketRig(t, d, 1<<30)
 	second.b = objstore.NewBucket(d, objstore.Config{PartSize: 4 * testPart, Pool: second.pool})
-	second.serve.Store = NewBucketStore(second.b, "root", nil)
+	second.serve.Store = NewBucketStore(second.b, "root", 0, nil)
 	second.local = first.local
 	second.cfg.StateDir = first.cfg.StateDir
 	res, err := second.run(second.send("big"))
@@ -418,10 +419,10 @@ func TestToStandardOutput(t *testing.T) {
 	write(t, filepath.Join(r.root, "big"), 20<<20+77, 1)
 	r.opt = transfertest.Options{Reorder: 10}
 	var out bytes.Buffer
-	pool := objstore.NewPool(initialBytes + 8<<20)
+	pool := objstore.NewPool(InitialBytes + 8<<20)
 	r.cfg.Open = func(context.Context, []string) (Store, []string, error) {
 		b := objstore.NewBucket(pipe.New(&out, 1), objstore.Config{PartSize: 1 << 20, Pool: pool})
-		return NewBucketStore(b, "", b.Close), []string{"stdout"}, nil
+		return NewBucketStore(b, "", 0, b.Close), []string{"stdout"}, nil
 	}
 	_, err := r.run(Spec{Direction: Receive, Paths: []Path{{Source: "big"}}, Destination: "stdio://"})
 	require.NoError(t, err)
@@ -459,11 +460,11 @@ func TestSlowStoreIsReported(t *testing.T) {
 
 func TestExtentsAreKept(t *testing.T) {
 	_, sess := transfertest.Pair(transfertest.Options{})
-	pool := objstore.NewPool(initialBytes + 4*testPart)
-	store := NewBucketStore(objstore.NewBucket(memstore.New(), objstore.Config{PartSize: testPart, Pool: pool}), "", nil)
+	pool := objstore.NewPool(InitialBytes + 4*testPart)
+	store := NewBucketStore(objstore.NewBucket(memstore.New(), objstore.Config{PartSize: testPart, Pool: pool}), "", 0, nil)
 	x, err := newExtents(t.Context(), sess, store)
 	require.NoError(t, err)
-	granted := uint64((initialBytes + 4*testPart) / pageSize)
+	granted := uint64((InitialBytes + 4*testPart) / pageSize)
 	require.Equal(t, granted, x.granted)
 
 	open, err := x.take(1, 0, extent{9, 10})
@@ -491,9 +492,9 @@ func TestExtentsAreKept(t *testing.T) {
 // TestManySessionsShareThePool runs more sessions than the pool has room for at a time.
 func TestManySessionsShareThePool(t *testing.T) {
 	d := memstore.New()
-	pool := objstore.NewPool(3 * (initialBytes + testPart))
+	pool := objstore.NewPool(3 * (InitialBytes + testPart))
 	b := objstore.NewBucket(d, objstore.Config{PartSize: testPart, Pool: pool})
-	store := NewBucketStore(b, "root", nil)
+	store := NewBucketStore(b, "root", 0, nil)
 	src := t.TempDir()
 	write(t, filepath.Join(src, "f"), 3<<20, 1)
 	var wg sync.WaitGroup
@@ -521,7 +522,7 @@ func (s smallStore) Caps() objstore.Caps {
 
 // TestObjectTooLargeForPartMemory: a part that finds no room in the memory of a session is refused, and not waited for.
 func TestObjectTooLargeForPartMemory(t *testing.T) {
-	r := newBucketRig(t, smallStore{memstore.New()}, initialBytes+4*testPart)
+	r := newBucketRig(t, smallStore{memstore.New()}, InitialBytes+4*testPart)
 	write(t, filepath.Join(r.local, "t/large"), 30<<20, 1) // parts of 1.5 MiB are needed, and there is room for 1 MiB
 	write(t, filepath.Join(r.local, "t/fits"), 8<<20, 1)
 	res, err := r.run(r.send("t"))
@@ -591,7 +592,7 @@ func TestChangedPartSize(t *testing.T) {
 
 	second := newBucketRig(t, d, 1<<30)
 	second.b = objstore.NewBucket(d, objstore.Config{PartSize: 3 * testPart, Pool: second.pool})
-	second.serve.Store = NewBucketStore(second.b, "root", nil)
+	second.serve.Store = NewBucketStore(second.b, "root", 0, nil)
 	second.local = first.local
 	for _, level := range []ResumeLevel{ResumeNone, ResumeFull} {
 		spec := second.send("big")

@@ -33,10 +33,11 @@ type openExtent struct {
 // sessionParts is how many parts of the wanted size a session may have open, if the pool has room for them.
 const sessionParts = 8
 
-// InitialBytes is the memory that every sender may use before it knows that there are parts, beside that of parts.
-const InitialBytes = fasp.InitialExtents * pageSize
+// PageSize is the memory that an extent stands for, in bytes.
+const PageSize = pageSize
 
-const initialBytes = InitialBytes
+// InitialBytes is the memory that a sender may use before it knows that there are parts unless fasp.Config.Extents says otherwise.
+const InitialBytes = fasp.InitialExtents * pageSize
 
 // newExtents takes a session's share of the store's pool and grants it. It waits while other sessions have all of it.
 func newExtents(ctx context.Context, sess fasp.Session, store Store) (*extents, error) {
@@ -45,11 +46,11 @@ func newExtents(ctx context.Context, sess fasp.Session, store Store) (*extents, 
 		sess.SetExtents(1 << 62)
 		return nil, nil
 	}
-	_, want, pool := p.Parts()
-	floor, ceiling := roomOf(want, pool)
+	limits := p.Parts()
+	floor, ceiling := limits.room()
 	x := &extents{sess: sess, open: make(map[uint64]*openExtent)}
 	ready := make(chan struct{})
-	share, err := pool.Join(ctx, floor, ceiling, func() {
+	share, err := limits.Pool.Join(ctx, floor, ceiling, func() {
 		<-ready
 		x.grant()
 	})

@@ -232,7 +232,7 @@ func TestCleanCheckpoints(t *testing.T) {
 // Keys that no name leads to do not hide the others, and partial files of other programs' making are not shown.
 func TestBucketWalkOfOddKeys(t *testing.T) {
 	b := objstore.NewBucket(memstore.New(), objstore.Config{PartSize: testPart})
-	s := NewBucketStore(b, "root", nil)
+	s := NewBucketStore(b, "root", 0, nil)
 	for _, key := range []string{"root/a/f", "root/a//g", "root/a/../h", "root/.p.tw-part", "root/z"} {
 		_, err := b.Put(t.Context(), key, strings.NewReader("x"), 1, objstore.PutOptions{})
 		require.NoError(t, err)
@@ -260,7 +260,7 @@ func TestBucketWalkOfOddKeys(t *testing.T) {
 // An upload that this process has open is not cleaned away, however old.
 func TestCleanBucketLeavesOpenUploads(t *testing.T) {
 	b := objstore.NewBucket(memstore.New(), objstore.Config{PartSize: testPart})
-	s := NewBucketStore(b, "root", nil)
+	s := NewBucketStore(b, "root", 0, nil)
 	const block = 64 << 10
 	target, err := s.Create(t.Context(), "d/f", Attr{Size: 4 * testPart, Block: block})
 	require.NoError(t, err)
@@ -289,7 +289,7 @@ func (noBucket) List(context.Context, objstore.ListOptions) (objstore.Page, erro
 // A bucket that is not there is no empty folder; a folder in it that is the place and holds nothing yet is one.
 func TestBucketWalkOfNothing(t *testing.T) {
 	walk := func(d objstore.Driver, prefix string) error {
-		s := NewBucketStore(objstore.NewBucket(d, objstore.Config{}), prefix, nil)
+		s := NewBucketStore(objstore.NewBucket(d, objstore.Config{}), prefix, 0, nil)
 		return s.Walk(t.Context(), ".", WalkOptions{}, func(Info) error { return nil })
 	}
 	require.NoError(t, walk(memstore.New(), ""))

@@ -27,7 +27,7 @@ type endlessPlace struct {
 }
 
 func newEndlessPlace() *endlessPlace {
-	m := NewBucketStore(objstore.NewBucket(memstore.New(), objstore.Config{}), "", nil)
+	m := NewBucketStore(objstore.NewBucket(memstore.New(), objstore.Config{}), "", 0, nil)
 	return &endlessPlace{Manager: m, removing: make(chan struct{}, 1), removed: make(chan error, 1)}
 }
 

@@ -41,7 +41,7 @@ func managePlaces(t *testing.T) map[string]Manager {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = dir.Close() })
 	b := objstore.NewBucket(memstore.New(), objstore.Config{PartSize: testPart})
-	places := map[string]Manager{"folder": dir, "bucket": NewBucketStore(b, "root", nil)}
+	places := map[string]Manager{"folder": dir, "bucket": NewBucketStore(b, "root", 0, nil)}
 	for _, m := range places {
 		for i := range 20 {
 			p, err := m.Put(t.Context(), fmt.Sprintf("a/b%d/f%d.txt", i%3, i), "tag", make([]byte, 10*i), Attr{Size: int64(10 * i), Mode: 0o644}, SyncNone)

@@ -8,11 +8,18 @@ import (
 // (docs/protocol-transfer.md section 29). Its Create returns a PartTarget.
 type PartStore interface {
 	Store
-	// Parts says how files are cut, by the limits of the place and the size of parts that is wanted, above 0, and which
-	// Pool bounds the memory that they take.
-	Parts() (limits objstore.Caps, want int64, pool *objstore.Pool)
+	// Parts says how files are cut and what bounds the memory that they take.
+	Parts() PartLimits
 	// Parallel is how many requests at a time are worth while, at least 1.
 	Parallel() int
+}
+
+// PartLimits is how a place cuts files, and the memory that parts may take there.
+type PartLimits struct {
+	Caps  objstore.Caps
+	Want  int64 // the size of parts that is wanted, above 0
+	Pool  *objstore.Pool
+	Ahead int64 // memory that a sender may use before it knows that there are parts, beside that of parts: 64 KiB for each extent of fasp.Config.Extents
 }
 
 // PartTarget is a Target of a PartStore. Its Sync does nothing, and what was written cannot be read back.
@@ -60,25 +67,26 @@ func ruleOf(s Store) partRule {
 	if !ok {
 		return partRule{}
 	}
-	c, want, pool := p.Parts()
+	l := p.Parts()
+	c := l.Caps
 	if c.Ordered {
 		c.MaxParts = 0 // they follow one another in one stream
 	}
-	return partRule{Want: want, MaxParts: c.MaxParts, MinPart: c.MinPart, MaxPart: maxPartOf(c, want, pool), PartAlign: c.PartAlign, MaxTotal: c.MaxObject}
+	return partRule{Want: l.Want, MaxParts: c.MaxParts, MinPart: c.MinPart, MaxPart: l.maxPart(), PartAlign: c.PartAlign, MaxTotal: c.MaxObject}
 }
 
-// roomOf returns the least and the most memory that the parts of a session take, in bytes.
-func roomOf(want int64, pool *objstore.Pool) (floor, ceiling int64) {
-	want = pagesOf(want) * pageSize
-	floor = initialBytes + max(want, 2*streamBlock) // parts are no smaller than a block
-	return floor, min(max(sessionParts*want, floor), max(pool.Size(), floor))
+// room returns the least and the most memory that the parts of a session take, in bytes.
+func (l *PartLimits) room() (floor, ceiling int64) {
+	want := pagesOf(l.Want) * pageSize
+	floor = l.Ahead + max(want, 2*streamBlock) // parts are no smaller than a block
+	return floor, min(max(sessionParts*want, floor), max(l.Pool.Size(), floor))
 }
 
-// maxPartOf bounds parts by the memory of a session: one that found no room in it would be waited for without end.
-func maxPartOf(c objstore.Caps, want int64, pool *objstore.Pool) int64 {
-	_, room := roomOf(want, pool)
-	if room = (room - initialBytes) / pageSize * pageSize; c.MaxPart > 0 {
-		return min(c.MaxPart, room)
+// maxPart bounds parts by the memory of a session: one that found no room in it would be waited for without end.
+func (l *PartLimits) maxPart() int64 {
+	_, room := l.room()
+	if room = (room - l.Ahead) / pageSize * pageSize; l.Caps.MaxPart > 0 {
+		return min(l.Caps.MaxPart, room)
 	}
 	return room
 }

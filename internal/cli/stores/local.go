@@ -43,7 +43,7 @@ func (l *Local) Sources(ctx context.Context, uris []string) (transfer.Store, []s
 func (l *Local) Destination(ctx context.Context, uris []string) (transfer.Store, []string, error) {
 	if u, err := objstore.ParseURI(uris[0]); err == nil && u.Scheme == Stdio {
 		b := objstore.NewBucket(pipe.New(l.Stdout, 1), objstore.Config{PartSize: streamPart, Pool: objstore.NewPool(streamMemory)})
-		return transfer.NewBucketStore(b, "", b.Close), []string{stdoutName}, nil
+		return transfer.NewBucketStore(b, "", 0, b.Close), []string{stdoutName}, nil
 	}
 	return l.open(ctx, uris)
 }
@@ -95,7 +95,7 @@ func (l *Local) open(ctx context.Context, uris []string) (transfer.Store, []stri
 		_ = b.Close()
 		return nil, nil, err
 	}
-	return transfer.NewBucketStore(b, "", b.Close), names, nil
+	return transfer.NewBucketStore(b, "", 0, b.Close), names, nil
 }
 
 // placeOf is what is left of a URI without the key in it.

@@ -15,6 +15,7 @@ import (
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // dialer opens sessions and authenticates them. It is used by one goroutine at a time.
@@ -28,6 +29,9 @@ type dialer struct {
 	log        *slog.Logger
 }
 
+// window is as nodes have it: a second of 1 Gbit/s.
+const window = 128 << 20
+
 // dial is for transfer.Config.Dial.
 func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, error) {
 	list, err := ciphers(spec.Cipher)
@@ -39,11 +43,13 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	cfg := fasp.Config{
 		VerifyServer: t.verify,
 		Opening:      func(x fasp.Exporter) ([]byte, error) { return d.credential.Opening(x) },
-		Window:       128 << 20, // as nodes give once a key is proved: a second of 1 Gbit/s
+		Window:       window,
 		Ciphers:      list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths, Tickets: d.tickets,
 	}
 	if spec.Direction == transfer.Send {
 		cfg.Rates = spec.Rates
+	} else if !objstore.IsURI(spec.Destination) {
+		cfg.Extents = window / transfer.PageSize // a folder takes all that the window lets come
 	}
 	if spec.DatagramSize != 0 {
 		cfg.Datagram = spec.DatagramSize - overhead(ctx, spec.Host)

@@ -1,0 +1,54 @@
+package fasp
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/internal/simnet"
+)
+
+// Strangers, whose windows are large, share a memory that is not; who has proved itself gets what it sent all the same.
+func TestStrangersShareMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, window = 2 << 20, 16 << 20
+		w := newWorld(t, simnet.Impair{Rate: 100e6, Delay: 10 * time.Millisecond}, Config{Window: window, WindowMax: window, Unproven: most}, testConfig())
+		defer w.close()
+		var in []*Conn
+		for range 3 {
+			from, to := w.connect()
+			in = append(in, to)
+			go func() {
+				for range 32 {
+					b, err := from.NewBlock(t.Context(), 256<<10)
+					if err != nil || from.SendBlock(t.Context(), b) != nil {
+						return
+					}
+				}
+			}()
+		}
+		time.Sleep(5 * time.Second) // virtual
+		held := w.server.unproven.Load()
+		require.GreaterOrEqual(t, held, int64(most), "they sent more than there is room for")
+		require.LessOrEqual(t, held, int64(most+len(in)*bufferClasses[len(bufferClasses)-1]))
+		require.Positive(t, w.refused(in...))
+
+		proven := in[0]
+		proven.SetWindow(window, window)
+		for range 32 {
+			b, err := proven.ReceiveBlock(t.Context())
+			require.NoError(t, err)
+			require.Len(t, b.Data, 256<<10)
+			b.Release()
+		}
+		require.Less(t, w.server.unproven.Load(), held, "what the proven session holds is not the strangers'")
+		for _, c := range in {
+			c.Close(CodeDone, "")
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		require.Zero(t, w.server.unproven.Load())
+	})
+}
