@@ -112,7 +112,7 @@ func TestEarlyDataSavesARoundTrip(t *testing.T) {
 		const rtt = 2 * earlyDelay
 		took, early, c := w.fetch("first")
 		require.False(t, early)
-		require.InDelta(t, 2*rtt+rtt/4, took, float64(5*time.Millisecond), "without a ticket: the handshake, then question and answer; the first copy overtakes the Finished")
+		require.InDelta(t, 2*rtt+5*time.Millisecond, took, float64(5*time.Millisecond), "without a ticket: the handshake, then question and answer; the first copy overtakes the Finished")
 		w.settle()
 		require.NoError(t, c.Close(CodeDone, ""))
 		for i := range 3 {

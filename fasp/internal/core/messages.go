@@ -118,10 +118,13 @@ func (m *outMessages) onAcked(id uint32) {
 	}
 }
 
-// repeatAfter is how long the c'th copy of an unsettled chunk waits for the one before (section 8.3).
-func repeatAfter(tx int, rtt time.Duration) time.Duration {
+// repeatAfter is how long the next copy of a chunk that was sent tx times waits, of which early ones follow soon (section 8.3).
+func repeatAfter(tx, early int, rtt time.Duration) time.Duration {
 	d := max(5*time.Millisecond, rtt/4)
-	for range tx - 4 {
+	if tx <= early {
+		return min(d, 5*time.Millisecond<<(2*(tx-1)))
+	}
+	for range tx - early - 4 {
 		if d += d / 2; d > time.Second {
 			return time.Second
 		}
@@ -131,13 +134,13 @@ func repeatAfter(tx int, rtt time.Duration) time.Duration {
 
 // repeat returns the chunk whose copy is due first, and when. Only the last few chunks need copies: the loss of an
 // earlier one shows by the arrival of a later one.
-func (m *outMessages) repeat(rtt time.Duration) (id uint32, at time.Duration, ok bool) {
+func (m *outMessages) repeat(rtt time.Duration, early int) (id uint32, at time.Duration, ok bool) {
 	for i := max(0, len(m.chunks)-4); i < len(m.chunks); i++ {
 		c := &m.chunks[i]
 		if c.acked || c.lost {
 			continue
 		}
-		if t := c.lastAt + repeatAfter(c.tx, rtt); !ok || t < at {
+		if t := c.lastAt + repeatAfter(c.tx, early, rtt); !ok || t < at {
 			id, at, ok = m.first+uint32(i), t, true
 		}
 	}

@@ -14,7 +14,8 @@ const (
 	// parityFloor and parityUnknown are what loss is taken for at least, and at most while little has been seen of the path.
 	parityFloor   = 0.01
 	parityUnknown = 0.3
-	tailFailure   = 0.001 // the share of tails that may need another round trip
+	tailFailure   = 0.001 // the share of tails that may need another round trip, at least
+	tailMost      = 0.1   // and at most
 	// ParityTogether is how many groups get their parity by turns, so that a burst does not take all of one; the driver keeps
 	// as many groups' rows ready.
 	ParityTogether = 16
@@ -256,6 +257,12 @@ func (c *Conn) lossRange() (point, upper float64) {
 	return point, min(max(point, min(upper, max(parityUnknown, 1.2*point))), 0.9)
 }
 
+// earlyCopies returns how many copies of a message follow it soon, so that one in a hundred is lost with all of them.
+func (c *Conn) earlyCopies() int {
+	_, p := c.lossRange()
+	return min(3, int(math.Ceil(math.Log(0.01)/math.Log(p)-0.01))-1)
+}
+
 // planParity decides how many parity symbols each group in the tail gets (section 8.3).
 func (c *Conn) planParity() {
 	pl := &c.plan
@@ -313,7 +320,8 @@ func (c *Conn) wantParity(p float64, groups int, tiny bool) (total int) {
 	pl := &c.plan
 	pl.wants, pl.covers = pl.wants[:0], true
 	burst := c.burst.mean(p)
-	pl.need.set(p, tailFailure/float64(uint64(1)<<bits.Len(uint(max(groups, 1)-1))))
+	n := uint64(1) << bits.Len(uint(max(groups, 1)-1))
+	pl.need.set(p, c.tailFailure(p, n)/float64(n))
 	for i := len(c.out.blocks) - 1; i >= 0; i-- {
 		b := c.out.blocks[i]
 		if b == nil {
@@ -340,6 +348,13 @@ func (c *Conn) wantParity(p float64, groups int, tiny bool) (total int) {
 		}
 	}
 	return total
+}
+
+// tailFailure returns the share of tails of n groups that may need another round trip. Each group needs 1 / ln(1/p) symbols more for a share
+// that is less by a factor of e; the time they take and that of the round trips saved are the least together where this is their ratio.
+func (c *Conn) tailFailure(p float64, n uint64) float64 {
+	f := float64(n) * airtime(c.fullPacket(), c.rateNow).Seconds() / (c.RTT().Seconds() * -math.Log(p))
+	return min(max(f, tailFailure), tailMost)
 }
 
 // urgentFirst splits the plan in two: what the estimate of the loss asks for, for all groups, then the insurance. At low loss all is then
