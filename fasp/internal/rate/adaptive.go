@@ -10,10 +10,11 @@ import (
 const (
 	ownQueue   = 3 * time.Millisecond // how much of the bottleneck's time a session of weight 1 keeps queued
 	bendQueue  = 12 * time.Millisecond
-	growth     = 0.25 // most that an unused link is claimed in a round trip
-	firstShare = 0.5  // of what a train or an earlier session measured, until it is confirmed
-	freshShare = 0.9  // of what an earlier session had just before, likewise: all that is lost if it is wrong is a round trip of excess
-	nextShare  = 0.95 // once it is
+	growth     = 0.25  // most that an unused link is claimed in a round trip
+	firstShare = 0.5   // of what a train or an earlier session measured, until it is confirmed
+	freshShare = 0.9   // of what an earlier session had just before, likewise: all that is lost if it is wrong is a round trip of excess
+	nextShare  = 0.95  // once it is
+	lastShare  = 0.985 // once that has been seen to leave the link room; trains measure to a per cent
 	drainEvery = 10 * time.Second
 	drainShare = 0.25
 	quickDrain = drainEvery / 4         // after one that did not empty the queue
@@ -65,6 +66,7 @@ type Adaptive struct {
 	ceiling float64
 
 	goal      float64 // of the start, once half of it has passed
+	near      bool    // nearly all of the goal is sent, and may yet turn out to leave the link room
 	capacity  float64 // of the bottleneck by trains, 0 = not known
 	trains    [3]float64
 	nTrains   int
@@ -362,9 +364,28 @@ func (a *Adaptive) halfSample(s *Sample) {
 		a.settle(s, d)
 		return
 	}
-	a.phase = steady
+	a.phase, a.near = steady, true
 	a.r = max(a.r, a.goal*nextShare)
 	a.hold = s.Now
+}
+
+// nearSample takes the last step of the start: the law's own growth takes a loop to begin and several to get there.
+func (a *Adaptive) nearSample(s *Sample) {
+	if s.Sent < a.hold+a.confirm() {
+		return
+	}
+	d, _ := a.marks.rate(a.loop()/2, a.hold)
+	if d == 0 {
+		return
+	}
+	a.near = false
+	if a.nTrains > 1 {
+		a.goal = a.capacity
+	}
+	if d*a.queue.Seconds() < a.own(d)/4 && !a.guard.exceeds(s) {
+		a.r = max(a.r, min(a.goal*lastShare, a.r/nextShare))
+		a.hold = s.Now
+	}
 }
 
 // confirm is how long a rate must have been sent before what is reported of it counts.
@@ -381,6 +402,10 @@ func (a *Adaptive) settle(s *Sample, d float64) {
 
 // steadySample is the law: R = D + (A - Q) / T.
 func (a *Adaptive) steadySample(s *Sample) {
+	if a.near {
+		a.nearSample(s)
+		return
+	}
 	if s.Sent < a.hold {
 		return
 	}
@@ -412,7 +437,9 @@ func (a *Adaptive) steadySample(s *Sample) {
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
 	}
-	if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
+	if alone := d >= shared*a.capacity; alone {
+		a.even = even{} // all of the queue is its own
+	} else if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
 		r = to
 		a.hold = s.Now
 	}

@@ -89,7 +89,10 @@ func (a *Adaptive) Tick(now time.Duration) {
 		d.on, d.begun, d.watched = true, now, true
 		d.full, d.soon, d.least = a.queue, time.Hour, time.Hour
 		rest := drainRest
-		if a.capacity == 0 || a.best.get() < shared*a.capacity {
+		switch {
+		case a.set.Fresh && (a.phase != steady || a.near):
+			// Nobody else was here a short while ago, and it is too early to tell.
+		case a.capacity == 0 || a.best.get() < shared*a.capacity:
 			rest = drainBusy
 			if !d.done {
 				rest = drainFirst
