@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,10 +89,11 @@ func NewTun(ctx context.Context, cfg TunConfig) (_ *Tun, err error) {
 }
 
 func (t *Tun) makeEnd(ctx context.Context, end *Endpoint, dir, mtu int) (*tunPort, error) {
+	// Undone also where it fails: ctx may end it when the name is there already.
+	t.setup = append(t.setup, func() { ip(context.Background(), "netns", "del", end.Namespace) })
 	if err := ip(ctx, "netns", "add", end.Namespace); err != nil {
 		return nil, err
 	}
-	t.setup = append(t.setup, func() { ip(context.Background(), "netns", "del", end.Namespace) })
 	var file int
 	err := end.Do(func() (err error) {
 		file, err = openTun(end.Device)
@@ -264,7 +266,9 @@ func openTun(name string) (int, error) {
 func ip(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "ip", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's interrupt would end it while it removes things
+	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil
 	}
