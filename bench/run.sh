@@ -17,14 +17,12 @@ go test -run '^$' -bench 'Link$|Relay' ./internal/simnet ./internal/wanlink
 go test -run '^$' -bench . ./fasp/internal/udp
 say "transfer layer by itself, over a session in memory"
 go test -run '^$' -bench . -benchtime 2x ./fasp/transfer
-say "twcp to twnode, 200 MB over 300 Mbit/s, policy fixed, median of 5"
-go run ./bench/wan -dir "$dir"
-say "the same, policy fair, no rate given, median of 3"
-go run ./bench/wan -dir "$dir" -policy fair -runs 3
+say "twcp to twnode, 200 MB over 300 Mbit/s, fixed, and fair with no rate given on a new path, median of 3 (a relay without root); make bench-wan runs all of it"
+go run ./bench/wan -dir "$dir" -cells 10/0,100/1,300/5,500/10,500/30 -modes fixed,fair-cold -runs 3 -out ''
 say "twnode to twcp (download), policy fixed, median of 3"
-go run ./bench/wan -dir "$dir" -download -runs 3 -cells 100/1,500/30
+go run ./bench/wan -dir "$dir" -download -cells 100/1,500/30 -modes fixed -runs 3 -out ''
 say "20,000 files of 4 KB, 300 Mbit/s, 100 ms, 1 %, durability session, median of 5"
-go run ./bench/wan -dir "$dir" -small 20000 -cells 100/1
+go run ./bench/wan -dir "$dir" -small 20000 -cells 100/1 -modes fixed -out ''
 if [ "${BENCH_OBJSTORE:-}" = 1 ]; then
 	say "objstore beside minio-go and rclone on one MinIO, data in memory, in turns, median of 5"
 	go run ./bench/objstore

@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -24,6 +25,9 @@ type Lab struct {
 	Bin string   // folder with twcp, twnode and wanlink
 	Dir string   // work folder
 	Env []string // added to the environment of the programs, such as the credentials of a store
+
+	NodeHost  string                // where nodes listen, on a link that takes no packets above 1,500 bytes; empty is loopback
+	NodeStart func(*exec.Cmd) error // starts the process of a node, such as in a network namespace; nil is its Start
 }
 
 // Build builds the programs from the module in the current folder into bin.
@@ -39,7 +43,7 @@ func Build(ctx context.Context, bin string) error {
 
 // Node is a running twnode with one access key for all of its docroot.
 type Node struct {
-	Addr        string // host:port on loopback
+	Addr        string // host:port
 	Fingerprint string
 	Token       string // for ASPERA_SCP_TOKEN
 	Docroot     string
@@ -52,18 +56,25 @@ type Node struct {
 func (l *Lab) StartNode(ctx context.Context, docroot string, args ...string) (*Node, error) {
 	secret := make([]byte, 20)
 	rand.Read(secret)
-	n := &Node{Docroot: docroot, State: filepath.Join(l.Dir, "state-"+hex.EncodeToString(secret[:4])), key: "lab:" + hex.EncodeToString(secret), Addr: "127.0.0.1:0"}
+	n := &Node{Docroot: docroot, State: filepath.Join(l.Dir, "state-"+hex.EncodeToString(secret[:4])), key: "lab:" + hex.EncodeToString(secret), Addr: net.JoinHostPort(cmp.Or(l.NodeHost, "127.0.0.1"), "0")}
 	n.Token = "Basic " + base64.StdEncoding.EncodeToString([]byte(n.key))
 	return n, l.Restart(ctx, n, args...)
 }
 
 // Restart starts the node again, on the same address, after Stop or Kill.
 func (l *Lab) Restart(ctx context.Context, n *Node, args ...string) error {
-	// Packets of 1,500 bytes, although loopback takes larger ones: that is what a path is emulated for.
-	args = append([]string{"serve", "--datagram-size", "1472", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
+	args = append([]string{"serve", "--docroot", n.Docroot, "--state", n.State, "--listen", n.Addr, "--log-level", "error"}, args...)
+	if l.NodeHost == "" {
+		// Packets of 1,500 bytes, although loopback takes larger ones: that is what a path is emulated for.
+		args = append(args, "--datagram-size", "1472")
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twnode"), args...)
 	cmd.Env = append(append(cmd.Environ(), l.Env...), "TWNODE_BOOTSTRAP_KEY="+n.key)
-	p, line, err := start(cmd)
+	begin := l.NodeStart
+	if begin == nil {
+		begin = (*exec.Cmd).Start
+	}
+	p, line, err := start(cmd, begin)
 	if err != nil {
 		return fmt.Errorf("start twnode: %w", err)
 	}
@@ -118,7 +129,7 @@ type RelayStats struct {
 // StartRelay starts a relay to the address.
 func (l *Lab) StartRelay(ctx context.Context, to string, k Link) (*Relay, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "wanlink"), append([]string{"relay", "--to", to}, k.Args()...)...)
-	p, line, err := start(cmd)
+	p, line, err := start(cmd, (*exec.Cmd).Start)
 	if err != nil {
 		return nil, fmt.Errorf("start wanlink: %w", err)
 	}
@@ -168,9 +179,15 @@ type Usage struct {
 }
 
 // Run runs a command to its end.
-func Run(cmd *exec.Cmd) (Usage, error) {
+func Run(cmd *exec.Cmd) (Usage, error) { return RunBy(cmd, (*exec.Cmd).Start) }
+
+// RunBy is Run for a command that start starts, such as in a network namespace.
+func RunBy(cmd *exec.Cmd, start func(*exec.Cmd) error) (Usage, error) {
 	begin := time.Now()
-	err := cmd.Run()
+	err := start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
 	return usage(cmd, time.Since(begin)), err
 }
 
@@ -192,13 +209,13 @@ type process struct {
 	done  chan error
 }
 
-func start(cmd *exec.Cmd) (*process, []byte, error) {
+func start(cmd *exec.Cmd, begin func(*exec.Cmd) error) (*process, []byte, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
 	}
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return nil, nil, err
 	}
 	p := &process{cmd: cmd, begin: time.Now(), done: make(chan error, 1)}
