@@ -13,11 +13,13 @@
 // # Precision
 //
 // Each datagram is treated by itself, even where the kernel hands over a coalesced super-packet. Its time of arrival is
-// the kernel's receive timestamp, so that a relay that wakes late does not delay packets that are not yet due. Packets
-// leave late by what the kernel needs to wake a sleeping thread, and in dense traffic by up to 50 us more: some 40 us in
-// the median on an idle machine, see BenchmarkRelay. As root the engine's thread asks for preference (nice -20). [Stats] says
-// how late they were and what the relay itself lost; a measurement with [Stats.Overruns] well above zero says more
-// about the emulator than about the transport.
+// the kernel's receive timestamp, so that a relay that wakes late does not delay packets that are not yet due. A TUN
+// device gives no such time: there a late wake-up delays what arrives as well, and what a sender at the rate of the link
+// has lost so stands in the queue from then on. Packets leave late by what the kernel needs to wake a sleeping thread,
+// and in dense traffic by up to 50 us more: some 40 us in the median on an idle machine, see BenchmarkRelay. As root the
+// engine's thread is one of real time, or of nice -20 where that is not to be had. [Stats] says how late packets were
+// and what the engine itself lost; a measurement with [Stats.Overruns] well above zero says more about the emulator than
+// about the transport.
 //
 // # Limits
 //

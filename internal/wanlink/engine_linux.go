@@ -194,10 +194,7 @@ func (e *engine) run(ctx context.Context) error {
 		defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // 0 restores the default
 	}
 
-	// On a loaded machine the wait for a core would dwarf everything else. Only root may ask for preference.
-	if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20) == nil {
-		defer unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0)
-	}
+	defer prefer()()
 
 	e.cpuStart = threadCPU()
 	defer func() { e.cpu = threadCPU() - e.cpuStart }()
@@ -210,6 +207,25 @@ func (e *engine) run(ctx context.Context) error {
 		dense = e.receive() > 1
 	}
 	return nil
+}
+
+// prefer gives the thread preference over all others, as far as it may, and returns what takes that back. On a loaded machine the wait
+// for a core would dwarf everything else, and only root may ask. A nice value counts only inside a session where the kernel groups
+// processes by these (/proc/sys/kernel/sched_autogroup_enabled): another session's program of whatever nice value is the engine's
+// equal. Above them all is a thread of real time.
+func prefer() (back func()) {
+	before, err := unix.SchedGetAttr(0, 0)
+	if err == nil {
+		fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+		err = unix.SchedSetAttr(0, &fifo, 0)
+	}
+	if err == nil {
+		return func() { unix.SchedSetAttr(0, before, 0) }
+	}
+	if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20) == nil {
+		return func() { unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0) }
+	}
+	return func() {}
 }
 
 // obey runs the queued commands and reports whether the loop goes on.
