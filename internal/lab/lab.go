@@ -164,10 +164,21 @@ func (l *Lab) Copy(ctx context.Context, n *Node, addr string, args ...string) (*
 		}
 		full = append(full, a)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twcp"), full...)
-	cmd.Env = append(append(cmd.Environ(), l.Env...), "ASPERA_SCP_TOKEN="+n.Token, "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
-	cmd.Stderr = os.Stderr
+	cmd := l.Twcp(ctx, full...)
+	cmd.Env = append(cmd.Env, "ASPERA_SCP_TOKEN="+n.Token)
 	return cmd, nil
+}
+
+// Twcp makes the command of a twcp that involves no node. It keeps its state and configuration below Dir.
+func (l *Lab) Twcp(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twcp"), args...)
+	dir, err := filepath.Abs(l.Dir) // where these are relative, twcp takes the user's own instead
+	if err != nil {
+		cmd.Err = err
+	}
+	cmd.Env = append(append(cmd.Environ(), l.Env...), "XDG_STATE_HOME="+filepath.Join(dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(dir, "client-config"))
+	cmd.Stderr = os.Stderr
+	return cmd
 }
 
 // Usage is what a process used.

@@ -1,11 +1,7 @@
 package lab
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -27,14 +23,6 @@ func JoinURI(uri, key string) string {
 		u += "?" + options
 	}
 	return u
-}
-
-// Twcp makes the command of a twcp that involves no node.
-func (l *Lab) Twcp(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(l.Bin, "twcp"), args...)
-	cmd.Env = append(append(cmd.Environ(), l.Env...), "XDG_STATE_HOME="+filepath.Join(l.Dir, "client-state"), "XDG_CONFIG_HOME="+filepath.Join(l.Dir, "client-config"))
-	cmd.Stderr = os.Stderr
-	return cmd
 }
 
 // SameFile compares two files byte by byte.
