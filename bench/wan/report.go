@@ -81,12 +81,15 @@ func (r *result) judge(m mode) {
 }
 
 func (r *result) printLine() {
-	mark := ""
-	if r.Miss {
-		mark = " miss"
+	wanted := ""
+	if r.Wanted > 0 {
+		wanted = fmt.Sprintf(", wanted %.3f s", r.Wanted)
 	}
-	fmt.Printf("%-10s %-10s %8.3f s, bound %8.3f s, ratio %.3f, wanted %8.3f s%s; client %.1f MB, node %.1f MB, overruns %d, at most %.1f %% of a run%s\n",
-		fmt.Sprintf("%g/%g", r.RTTms, r.LossPercent), r.Mode, r.Seconds, r.Bound, r.Ratio, r.Wanted, mark, float64(r.ClientRSS)/1e6, float64(r.ServerRSS)/1e6, r.Overruns, r.Late*100, r.lateMark())
+	if r.Miss {
+		wanted += ": miss"
+	}
+	fmt.Printf("%-10s %-10s %8.3f s, bound %8.3f s, ratio %.3f%s; client %.1f MB, node %.1f MB, overruns %d, at most %.1f %% of a run%s\n",
+		fmt.Sprintf("%g/%g", r.RTTms, r.LossPercent), r.Mode, r.Seconds, r.Bound, r.Ratio, wanted, float64(r.ClientRSS)/1e6, float64(r.ServerRSS)/1e6, r.Overruns, r.Late*100, r.lateMark())
 }
 
 func (r *result) lateMark() string {
