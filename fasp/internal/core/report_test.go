@@ -188,6 +188,32 @@ func TestReportsAddUp(t *testing.T) {
 	}
 }
 
+// What came between two reports of a rate that has just risen must not wait behind what comes after it, for ever: newer stretches have precedence.
+func TestNothingWaitsBehindNewer(t *testing.T) {
+	s := newScript(t, nil)
+	pn := uint64(0)
+	arrive := func(n int) {
+		for range n {
+			if pn%100 != 99 { // some are missing, so that it takes bitmaps
+				require.NoError(t, s.c.OnFrames(s.now, pn, 0, []byte{wire.FramePing}, 57, nil))
+			}
+			pn++
+		}
+	}
+	var got []wire.Report
+	arrive(16_000)
+	for range 100 {
+		s.wait(ms)
+		got = append(got, s.takeReports()...)
+		arrive(1000)
+	}
+	f := fates(t, got)
+	for i := range pn - 5000 {
+		_, spoken := f[i]
+		require.True(t, spoken, "packet %d is not spoken of", i)
+	}
+}
+
 // A peer that jumps far ahead with its packet numbers must not make the receiver work for all the numbers between.
 func TestReportAfterJump(t *testing.T) {
 	s := newScript(t, nil)

@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	maxStretch  = 8192
+	maxStretch  = 2048 // several fit into a report even as bitmaps: one that only an empty report had room for would wait for ever behind newer ones
 	lateStretch = 1024 // for packets that arrive when their stretch has been forgotten; a power of two
 	maxAttempts = 20   // then the peer is silent or gone, and repeating is left to reports that something elicits
 )
