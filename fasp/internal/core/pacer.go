@@ -2,25 +2,75 @@ package core
 
 import "time"
 
-// pacer spaces packets so that the average is the rate (section 9). It keeps the moment when the next packet
-// may go; being late is made up for, up to maxLag.
+// pacer spaces packets so that the average is the rate (section 9). It keeps the moment when the next packet may go.
+//
+// Packets leave in turns, because a wake and a system call for each would cost more than the packet: a turn begins when it is due as a whole.
+// A driver that comes late finds more due than that. What is older than slack goes at once, for its timer may be coarse; else the
+// turn is no longer for it, and the next one comes sooner, after half of the turn's time, so that the two are not one burst.
 type pacer struct {
 	next   time.Duration
 	turn   time.Duration // when a packet last might go
-	maxLag time.Duration
+	left   time.Duration // what may still go in this turn, in time at the rate
+	rest   time.Duration // when the next turn may begin
+	maxLag time.Duration // older debt is not made up for
 }
 
-func (p *pacer) ready(now time.Duration) bool { return p.next <= now }
+const (
+	// quantum is what a turn takes at the rate, or two packets where that is more: some 4,000 turns a second at most.
+	quantum = 250 * time.Microsecond
+	slack   = 2 * time.Millisecond
+)
 
-// sent takes the time of n IP bytes at rate bit/s.
-func (p *pacer) sent(now time.Duration, n int, rate int64) {
-	if p.next < now-p.maxLag {
-		p.next = now - p.maxLag
+// perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air.
+func perTurn(air time.Duration) (most, wait time.Duration) {
+	most = max(quantum/air, 2) * air
+	if air < 2*quantum {
+		return most, most
 	}
-	p.next += airtime(n, rate)
+	return most, air // few turns anyway: the second packet is for lateness
+}
+
+// at returns when the next turn begins, where a full packet takes air.
+func (p *pacer) at(air time.Duration) time.Duration {
+	if p.rest == 0 {
+		return p.next // nothing was sent yet, and what comes first is worth no wait
+	}
+	_, wait := perTurn(air)
+	return max(p.next+wait-air, min(p.rest, p.next+slack))
+}
+
+// ready tells whether a packet may go: one more of this turn, or the first of the next.
+func (p *pacer) ready(now, air time.Duration) bool {
+	if now == p.turn && p.left >= air {
+		return p.next <= now
+	}
+	if now < p.at(air) {
+		return false
+	}
+	p.turn, p.rest = now, now
+	p.left, _ = perTurn(air)
+	return true
+}
+
+// sent takes the time of a packet.
+func (p *pacer) sent(now, air time.Duration) {
+	p.next = max(p.next, now-max(p.maxLag, 2*quantum)) + air // what a turn has waited for is no debt
+	if now == p.turn {
+		p.left -= air
+		p.rest += air / 2
+	}
+}
+
+// scale makes what lies ahead longer or shorter, when the rate changes.
+func (p *pacer) scale(now time.Duration, old, rate int64) {
+	for _, at := range []*time.Duration{&p.next, &p.rest} {
+		if ahead := *at - now; ahead > 0 {
+			*at = now + time.Duration(float64(ahead)*float64(old)/float64(rate))
+		}
+	}
 }
 
 // airtime returns how long n bytes take at rate bit/s.
 func airtime(n int, rate int64) time.Duration {
-	return time.Duration(float64(n) * 8e9 / float64(rate))
+	return max(time.Duration(float64(n)*8e9/float64(rate)), 1)
 }

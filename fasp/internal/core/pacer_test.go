@@ -13,24 +13,25 @@ import (
 // A driver wakes late by a random time that is shorter than the lag that the pacer makes up for: the rate is exact all the same.
 func TestPacerRate(t *testing.T) {
 	const seed = 7
-	for _, rate := range []int64{512e3, 1e6, 7_777_777, 100e6, 1e9} {
-		for _, late := range []time.Duration{0, 500 * time.Microsecond, 4 * ms} {
+	for _, rate := range []int64{512e3, 1e6, 7_777_777, 30e6, 100e6, 1e9} {
+		for _, late := range []time.Duration{0, 100 * time.Microsecond, 500 * time.Microsecond, 4 * ms} {
 			t.Run(fmt.Sprintf("%d/%v", rate, late), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(seed, uint64(rate)))
 				start := 5 * time.Second
 				p := pacer{next: start, maxLag: 10 * ms}
+				air := airtime(1500, rate)
 				now, bytes := start, 0
-				end := start + max(5*time.Second, time.Duration(2000*float64(airtime(1500, rate))))
+				end := start + max(5*time.Second, 2000*air)
 				if rate > 100e6 {
 					end = start + time.Second
 				}
 				for now < end {
-					for p.ready(now) {
+					for p.ready(now, air) {
 						n := 60 + rng.IntN(1441)
-						p.sent(now, n, rate)
+						p.sent(now, airtime(n, rate))
 						bytes += n
 					}
-					now = p.next
+					now = max(p.at(air), now)
 					if late > 0 {
 						now += time.Duration(rng.Int64N(int64(late)))
 					}
@@ -42,28 +43,78 @@ func TestPacerRate(t *testing.T) {
 	}
 }
 
+// A turn is no longer than a quantum or two packets, and the next one comes no sooner than half of that later, as long as the driver is late by
+// no more than half of a quantum on average. There are no more turns than packets, nor many more than 4,000 a second.
+func TestPacerTurns(t *testing.T) {
+	const seed = 11
+	for _, c := range []struct {
+		rate int64
+		most int // packets a turn
+	}{{512e3, 2}, {10e6, 2}, {20e6, 2}, {30e6, 2}, {60e6, 2}, {100e6, 2}, {300e6, 6}, {1e9, 20}, {10e9, 208}} {
+		t.Run(fmt.Sprint(c.rate), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, uint64(c.rate)))
+			air := airtime(1500, c.rate)
+			p := pacer{next: time.Second, maxLag: 10 * ms}
+			now, end := p.at(air), 3*time.Second
+			turns, packets, last := 0, 0, time.Duration(0)
+			for ; now < end; turns++ {
+				n := 0
+				for ; p.ready(now, air); n++ {
+					p.sent(now, air)
+				}
+				require.Positive(t, n, "seed %d at %v", seed, now)
+				require.LessOrEqual(t, n, c.most, "seed %d at %v", seed, now)
+				require.Greater(t, now-last, air/2)
+				last, packets = now, packets+n
+				at := p.at(air)
+				require.Greater(t, at, now)
+				now = at + time.Duration(rng.Int64N(int64(200*time.Microsecond)))
+			}
+			require.LessOrEqual(t, turns, packets)
+			require.LessOrEqual(t, turns, 2*4200)
+			require.InDelta(t, 2*time.Second/air, packets, float64(2*c.most))
+		})
+	}
+}
+
+// What is older than slack goes at once, but nothing that is older than the lag.
 func TestPacerDebt(t *testing.T) {
-	const rate = 80e6 // 1,000 bytes each 100 µs
-	for _, gap := range []time.Duration{0, 3 * ms, 10 * ms, time.Second, time.Hour} {
-		p := pacer{next: time.Second, maxLag: 10 * ms}
-		now := time.Second + gap
+	const air = 100 * time.Microsecond
+	for _, c := range []struct {
+		late time.Duration
+		most int
+	}{{0, 2}, {100 * time.Microsecond, 2}, {300 * time.Microsecond, 2}, {900 * time.Microsecond, 2}, {3 * ms, 12}, {10 * ms, 82}, {time.Second, 82}, {time.Hour, 82}} {
+		p := pacer{next: time.Second, rest: time.Second, maxLag: 10 * ms}
+		now := p.at(air) + c.late
 		n := 0
-		for ; p.ready(now); n++ {
-			p.sent(now, 1000, rate)
+		for ; p.ready(now, air); n++ {
+			p.sent(now, air)
 		}
-		require.Equal(t, 1+int(min(gap, 10*ms)/(100*time.Microsecond)), n, "packets at once after a gap of %v", gap)
-		require.Greater(t, p.next, now)
+		require.Equal(t, c.most, n, "packets at once when late by %v", c.late)
+		require.Greater(t, p.at(air), now)
 	}
 }
 
 // Packets that do not wait for the pacer (reports, messages repeated) are charged to it.
 func TestPacerChargesUnpaced(t *testing.T) {
+	const air = ms
 	p := pacer{next: time.Second}
 	for range 10 {
-		p.sent(time.Second, 1000, 8e6)
+		p.sent(time.Second, air)
 	}
-	require.False(t, p.ready(time.Second+10*ms-1))
-	require.True(t, p.ready(time.Second+10*ms))
+	require.False(t, p.ready(time.Second+10*ms-1, air))
+	require.True(t, p.ready(time.Second+10*ms, air))
+}
+
+// A turn that was sent at a low rate does not hold back a higher one.
+func TestPacerScale(t *testing.T) {
+	p := pacer{next: time.Second, maxLag: 10 * ms}
+	now := time.Second + 5*ms
+	require.True(t, p.ready(now, 20*ms))
+	p.sent(now, 20*ms)
+	p.scale(now, 1e6, 100e6)
+	require.Equal(t, now+150*time.Microsecond, p.next)
+	require.Equal(t, now+100*time.Microsecond, p.rest)
 }
 
 // The rate is kept when it changes at any moment, up or down, and no burst or gap of the old rate stays behind.

@@ -75,8 +75,8 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 		return
 	}
 	// Time that was taken at the old rate and lies ahead shrinks or grows with the rate.
-	if ahead := c.pace.next - now; ahead > 0 && c.rateNow > 0 {
-		c.pace.next = now + time.Duration(float64(ahead)*float64(c.rateNow)/float64(rate))
+	if c.rateNow > 0 {
+		c.pace.scale(now, c.rateNow, rate)
 	}
 	c.rateNow = rate
 }

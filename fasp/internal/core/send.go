@@ -52,10 +52,9 @@ func (c *Conn) Next(now time.Duration, p *Packet) bool {
 		c.pace.next = min(c.pace.next, max(at, c.pace.turn+max(c.RTT(), breakerGap)))
 		return true
 	}
-	if !c.pace.ready(now) && c.trains.left == 0 || c.led.next-c.led.base >= maxOutstanding {
+	if !c.pace.ready(now, c.packetTime()) && c.trains.left == 0 || c.led.next-c.led.base >= maxOutstanding {
 		return false
 	}
-	c.pace.turn = now
 	if c.breaker.open {
 		return c.nextProbe(now, p)
 	}
@@ -204,7 +203,7 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	p.PN = c.led.push(s)
 	p.Echo = uint16(c.lastReportIn)
 	c.echoSent = c.lastReportIn
-	c.pace.sent(now, n, c.rateNow)
+	c.pace.sent(now, airtime(n, c.rateNow))
 	c.Stats.PacketsOut++
 	if s.kind > kindSkipped {
 		if c.elicitingOut == 0 {
@@ -385,7 +384,7 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		at = min(at, t)
 	}
 	if c.breaker.open {
-		return min(at, c.breaker.next, max(c.pace.next, now))
+		return min(at, c.breaker.next, max(c.paceAt(), now))
 	}
 	at = min(at, c.breakerAt())
 	if t := c.law.Next(); t >= 0 {
@@ -395,13 +394,13 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		return at
 	}
 	switch {
-	case c.msgOut.pending(), c.out.nLost > 0, c.out.nextNew() != nil:
-		at = min(at, c.pace.next)
+	case c.Paced():
+		at = min(at, c.paceAt())
 		if c.trains.left > 0 {
 			at = now
 		}
 	case c.out.open > 0:
-		t := c.pace.next
+		t := c.paceAt()
 		if c.idleSince != never {
 			t = max(t, c.idleSince+c.tailWait())
 		}
@@ -411,6 +410,17 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 		at = min(at, t)
 	}
 	return at
+}
+
+// packetTime is how long a full packet takes at the rate.
+func (c *Conn) packetTime() time.Duration { return airtime(c.fullPacket(), c.rateNow) }
+
+// paceAt is when the pacer lets something go.
+func (c *Conn) paceAt() time.Duration { return c.pace.at(c.packetTime()) }
+
+// Paced tells that there is something to send that waits for nothing but the pacer.
+func (c *Conn) Paced() bool {
+	return !c.breaker.open && (c.msgOut.pending() || c.out.nLost > 0 || c.out.nextNew() != nil)
 }
 
 // Check tells whether the session must end: ErrIdle, ErrMTU or nil.
