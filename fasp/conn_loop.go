@@ -54,6 +54,10 @@ type connLoop struct {
 // turnPackets bounds what one turn sends before it looks at the clock and the inbox again.
 const turnPackets = 128
 
+// napMost is the longest wait for the pacer that is a nap: a timer that is a millisecond late makes a burst of two packets at most when they
+// are further apart. What comes in waits until the nap is over.
+const napMost = 1200 * time.Microsecond
+
 // run drives the session until it ends.
 func (c *Conn) run() {
 	l := &c.loop
@@ -102,6 +106,9 @@ func (c *Conn) run() {
 		}
 		wait := l.deadline(now) - now
 		if wait <= 0 {
+			continue
+		}
+		if wait < napMost && l.core.Paced() && c.e.nap(wait) {
 			continue
 		}
 		timer.Reset(wait)

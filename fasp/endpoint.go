@@ -41,6 +41,7 @@ type Endpoint struct {
 	overflow atomic.Uint64 // packets dropped because a session did not keep up
 	resets   atomic.Uint64
 	greeter  greeterStats
+	napping  atomic.Bool   // a session of this endpoint is
 	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent; the reader's own
 	resetIn  int
 
@@ -340,6 +341,16 @@ func (e *Endpoint) long(p udp.Packet) {
 	default:
 		e.dropped.Add(1)
 	}
+}
+
+// nap blocks for d more precisely than a timer can, or returns false. One session at a time may, for each of many would keep a processor from the
+// others, and wake thousands of times a second; the others have their timers.
+func (e *Endpoint) nap(d time.Duration) bool {
+	if !e.napping.CompareAndSwap(false, true) {
+		return false
+	}
+	defer e.napping.Store(false)
+	return e.sock.Sleep(d)
 }
 
 // send sends datagrams of a handshake, which are few and differ in length.

@@ -14,11 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/udp"
 )
 
 // BenchmarkPacing sends at fixed rates over loopback through a relay that notes when the kernel got each packet. It reports, over an operation of
 // two seconds, the 99th percentile of bursts, which are packets that follow each other in less than half of their time at the rate, in microseconds of the rate and in packets,
-// and by how much the rate in IP bytes is off.
+// by how much the rate in IP bytes is off, and the processor seconds per gigabyte of IP bytes, of both ends and the relay.
 //
 //	go test -run '^$' -bench Pacing -benchtime 3x ./fasp
 func BenchmarkPacing(b *testing.B) {
@@ -61,8 +63,11 @@ func benchmarkPacing(b *testing.B, rate Rate) {
 	time.Sleep(500 * time.Millisecond) // the start is not what is measured
 	var bursts []time.Duration
 	bytes, span := 0.0, 0.0
+	var cpu time.Duration
 	for b.Loop() {
+		c0 := cpuTime()
 		got := r.collect(2 * time.Second)
+		cpu += cpuTime() - c0
 		require.Greater(b, len(got), 10)
 		burst := 0
 		for i, p := range got {
@@ -83,6 +88,7 @@ func benchmarkPacing(b *testing.B, rate Rate) {
 	b.ReportMetric(float64(p99)/1e3, "p99-burst-us")
 	b.ReportMetric(p99.Seconds()*float64(rate)/8/1500, "p99-burst-packets")
 	b.ReportMetric(math.Abs(bytes*8/span/float64(rate)-1)*100, "rate-error-%")
+	b.ReportMetric(cpu.Seconds()/(bytes/1e9), "cpu-s/GB")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -93,16 +99,18 @@ type stamp struct {
 
 // stampRelay passes datagrams on and notes when those of the client arrived.
 type stampRelay struct {
-	front, back *net.UDPConn
-	noting      atomic.Bool
-	stamps      chan stamp
+	front  *net.UDPConn
+	noting atomic.Bool
+	stamps chan stamp
 }
 
 func newStampRelay(b *testing.B, server netip.AddrPort) *stampRelay {
 	b.Helper()
 	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(b, err)
-	back, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(server))
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(b, err)
+	back, err := udp.New(conn, udp.Options{})
 	require.NoError(b, err)
 	require.NoError(b, front.SetReadBuffer(8<<20))
 	raw, err := front.SyscallConn()
@@ -111,45 +119,65 @@ func newStampRelay(b *testing.B, server netip.AddrPort) *stampRelay {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	}))
 	require.NoError(b, err)
-	r := &stampRelay{front: front, back: back, stamps: make(chan stamp, 1<<20)}
+	r := &stampRelay{front: front, stamps: make(chan stamp, 1<<20)}
 	b.Cleanup(func() { front.Close(); back.Close() })
 	var client atomic.Pointer[netip.AddrPort]
 	go func() {
-		buf, oob := make([]byte, 64<<10), make([]byte, 256)
+		buf, oob := make([]byte, 128<<10), make([]byte, 256)
 		for {
-			n, on, _, from, err := front.ReadMsgUDPAddrPort(buf, oob)
-			if err != nil {
-				return
-			}
-			client.Store(&from)
-			if r.noting.Load() {
-				messages, err := unix.ParseSocketControlMessage(oob[:on])
-				for i := range messages {
-					if m := &messages[i]; err == nil && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
-						r.stamps <- stamp{time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix()), n + 28}
+			// What is there goes on in one call, for the relay shall not be what is slow.
+			var trains []udp.Train
+			used := 0
+			err := raw.Read(func(fd uintptr) bool {
+				for used < len(buf)/2 {
+					n, on, _, from, err := unix.Recvmsg(int(fd), buf[used:], oob, unix.MSG_DONTWAIT)
+					if err != nil {
+						return used > 0 || err != unix.EAGAIN
 					}
+					if from, ok := from.(*unix.SockaddrInet4); ok && client.Load() == nil {
+						addr := netip.AddrPortFrom(netip.AddrFrom4(from.Addr), uint16(from.Port))
+						client.Store(&addr)
+					}
+					if r.noting.Load() {
+						r.note(oob[:on], n+28)
+					}
+					if k := len(trains) - 1; k >= 0 && n <= trains[k].Seg && len(trains[k].Buf)%trains[k].Seg == 0 {
+						trains[k].Buf = trains[k].Buf[:len(trains[k].Buf)+n]
+					} else {
+						trains = append(trains, udp.Train{Addr: server, Buf: buf[used : used+n : len(buf)], Seg: n})
+					}
+					used += n
 				}
-			}
-			if _, err := back.Write(buf[:n]); err != nil {
+				return true
+			})
+			if err != nil || back.WriteTrains(trains) != nil {
 				return
 			}
 		}
 	}()
 	go func() {
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := back.Read(buf)
-			if err != nil {
-				return
-			}
-			if to := client.Load(); to != nil {
-				if _, err := front.WriteToUDPAddrPort(buf[:n], *to); err != nil {
-					return
+		batch := back.NewBatch()
+		for back.ReadBatch(batch) == nil {
+			for _, p := range batch.Packets {
+				if to := client.Load(); to != nil {
+					if _, err := front.WriteToUDPAddrPort(p.Data, *to); err != nil {
+						return
+					}
 				}
 			}
 		}
 	}()
 	return r
+}
+
+// note keeps when the kernel got a packet.
+func (r *stampRelay) note(oob []byte, size int) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	for i := range messages {
+		if m := &messages[i]; err == nil && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			r.stamps <- stamp{time.Unix((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Unix()), size}
+		}
+	}
 }
 
 // collect returns what arrives in a time.

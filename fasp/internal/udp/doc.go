@@ -35,6 +35,12 @@
 // one ECN field only, but kernels before 6.9 joined others, too, and tell the
 // first one's for all.
 //
+// # Sleep
+//
+// On Linux, [Socket.Sleep] waits more precisely than a timer of the runtime,
+// which may be a millisecond late, so that packets can be spaced. Elsewhere
+// there are only timers, and what gathered while one was late leaves together.
+//
 // # Limits
 //
 // The source address of an outgoing datagram is the kernel's choice, so on a

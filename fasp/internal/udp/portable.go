@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // addrPortConn is what *net.UDPConn offers beyond net.PacketConn: reading and
@@ -34,6 +35,8 @@ func (d *portableDriver) gso() bool { return false }
 func (d *portableDriver) gro() bool { return false }
 
 func (d *portableDriver) ecn() bool { return false }
+
+func (d *portableDriver) sleep(time.Duration) bool { return false }
 
 func (d *portableDriver) newReceiver() receiver {
 	return &portableReceiver{d: d, buf: make([]byte, 1<<16)}

@@ -135,6 +135,8 @@ type driver interface {
 	gso() bool
 	gro() bool
 	ecn() bool
+	// sleep does what Socket.Sleep says.
+	sleep(d time.Duration) bool
 }
 
 // receiver is the part of a Batch that belongs to the driver.
@@ -272,6 +274,13 @@ func (s *Socket) GRO() bool { return s.drv.gro() }
 // ECN reports whether the ECN fields of datagrams are set as Train says, and read
 // into Packet: on Linux, where the system took the options. It does not change.
 func (s *Socket) ECN() bool { return s.drv.ecn() }
+
+// Sleep blocks the calling thread for d, or less when a signal comes, and
+// returns true. Timers of the runtime are up to a millisecond late; this is some
+// 70 microseconds late (the kernel's timer slack is 50), but nothing can wake
+// it, so d should be short. Where there is no such sleep, which is everywhere
+// but with the fast driver of Linux, it returns false at once.
+func (s *Socket) Sleep(d time.Duration) bool { return s.drv.sleep(d) }
 
 // SetReadDeadline sets the time after which ReadBatch fails; zero means never.
 func (s *Socket) SetReadDeadline(t time.Time) error { return s.pc.SetReadDeadline(t) }
