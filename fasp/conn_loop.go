@@ -56,7 +56,11 @@ const turnPackets = 128
 
 // napMost is the longest wait for the pacer that is a nap: a timer that is a millisecond late makes a burst of two packets at most when they
 // are further apart. What comes in waits until the nap is over.
-const napMost = 1200 * time.Microsecond
+// A nap is never shorter than some 70 microseconds, so that of less than napLeast it would be late by as much as it is long.
+const (
+	napLeast = 100 * time.Microsecond
+	napMost  = 1200 * time.Microsecond
+)
 
 // run drives the session until it ends.
 func (c *Conn) run() {
@@ -108,7 +112,7 @@ func (c *Conn) run() {
 		if wait <= 0 {
 			continue
 		}
-		if wait < napMost && l.core.Paced() && c.e.nap(wait) {
+		if wait >= napLeast && wait < napMost && l.core.Paced() && c.e.nap(wait) {
 			continue
 		}
 		timer.Reset(wait)

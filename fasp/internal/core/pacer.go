@@ -19,6 +19,9 @@ const (
 	// quantum is what a turn takes at the rate, or two packets where that is more: some 4,000 turns a second at most.
 	quantum = 250 * time.Microsecond
 	slack   = 2 * time.Millisecond
+	// busy is the time of a packet below which there are no turns: a driver hardly sleeps, sends what has become due meanwhile, and waiting would only
+	// make that more.
+	busy = 20 * time.Microsecond
 )
 
 // perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air.
@@ -32,7 +35,7 @@ func perTurn(air time.Duration) (most, wait time.Duration) {
 
 // at returns when the next turn begins, where a full packet takes air.
 func (p *pacer) at(air time.Duration) time.Duration {
-	if p.rest == 0 {
+	if p.rest == 0 || air < busy {
 		return p.next // nothing was sent yet, and what comes first is worth no wait
 	}
 	_, wait := perTurn(air)
@@ -41,7 +44,8 @@ func (p *pacer) at(air time.Duration) time.Duration {
 
 // ready tells whether a packet may go: one more of this turn, or the first of the next.
 func (p *pacer) ready(now, air time.Duration) bool {
-	if now == p.turn && p.left >= air {
+	if now == p.turn && p.left >= air || air < busy {
+		p.turn = now
 		return p.next <= now
 	}
 	if now < p.at(air) {
