@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,20 @@ func TestBreaker(t *testing.T) {
 			require.Equal(t, uint64(2), s.c.Stats.Breaker)
 		})
 	}
+}
+
+// A side that only receives asks each max(100 ms, RTT) whether the peer is still there, however high its rate would be.
+func TestBreakerOfAReceiver(t *testing.T) {
+	s := newScript(t, func(c *Config) { c.Rates = Rates{Policy: Fixed, Target: 100e6} })
+	_, err := s.data(0, 0, 1000, false)
+	require.NoError(t, err)
+	s.c.Ping()
+	s.wait(3 * time.Second)
+	require.Equal(t, uint64(1), s.c.Stats.Breaker)
+	s.take()
+	s.wait(10 * time.Second)
+	pings := slices.DeleteFunc(s.take(), func(p Packet) bool { return p.Frames[0] != wire.FramePing })
+	require.InDelta(t, 100, len(pings), 10)
 }
 
 // A round trip of seconds is no silence.

@@ -352,7 +352,8 @@ func (c *Conn) heardReport(now time.Duration) {
 // where full ones do not.
 func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
 	c.breaker.small = !c.breaker.small
-	if b := c.out.oldest(); b != nil && c.breaker.small {
+	b := c.out.oldest()
+	if b != nil && c.breaker.small {
 		for sym := range b.symbols {
 			if !b.acked.has(sym) {
 				if sym >= b.next {
@@ -368,6 +369,10 @@ func (c *Conn) nextProbe(now time.Duration, p *Packet) bool {
 	}
 	c.outBuf = append(c.outBuf[:0], ping[:]...)
 	c.frames(now, p, c.outBuf, sent{kind: kindPing})
+	if b == nil {
+		// Who waits for no data has no use for the rate: a side that only receives would ask thousands of times a second.
+		c.pace.next = max(c.pace.next, now+max(c.RTT(), breakerGap))
+	}
 	return true
 }
 
