@@ -99,7 +99,7 @@ func run(ctx context.Context, o options) error {
 	if o.relay {
 		r.Front = "relay"
 	}
-	fmt.Printf("over %s, %s of %d bytes in %d files at %s\n", r.Front, r.At, r.Bytes, r.Files, o.rate)
+	fmt.Printf("over %s, commit %s, %d bytes in %d files at %s\n", r.Front, r.At, r.Bytes, r.Files, o.rate)
 	for _, c := range cells {
 		for _, m := range modes {
 			v, err := b.measure(ctx, c, m, bits)

@@ -66,7 +66,7 @@ func bench(ctx context.Context, c *fileRun) error {
 			fallthrough
 		default:
 			if path != "" && path != "/" || r.host == "" {
-				return usagef("%s: want [user@]host; nothing is stored, so there is no path", target)
+				return usagef("%s: want [user@]host: nothing is stored, so there is no path, and the UDP port is the option -O", target)
 			}
 		}
 		for _, d := range []transfer.Direction{transfer.Send, transfer.Receive} {

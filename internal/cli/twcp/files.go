@@ -48,6 +48,14 @@ transfers: ASPERA_SCP_TOKEN for nodes, and for stores:
 
 `
 
+// footer ends the help: what a target is. That of bench, the only command without paths, is a node.
+func (cmd *fileCommand) footer() string {
+	if cmd.name == "bench" {
+		return "\nCredentials are those of transfers: ASPERA_SCP_TOKEN.\n"
+	}
+	return targetsHelp + stores.Help
+}
+
 // fileCommands are chosen by the first argument. A file of such a name is written ./ls.
 func fileCommands() []*fileCommand {
 	return []*fileCommand{
@@ -148,7 +156,7 @@ func runFiles(ctx context.Context, cmd *fileCommand, p cli.Process) int {
 	case err != nil:
 		err = usageText(err)
 	case o.help:
-		fmt.Fprintf(p.Stdout, "Usage:\n  twcp %s\n\n%s\n\nOptions:\n%s%s%s", cmd.use, cmd.help, f.FlagUsagesWrapped(100), targetsHelp, stores.Help)
+		fmt.Fprintf(p.Stdout, "Usage:\n  twcp %s\n\n%s\n\nOptions:\n%s%s", cmd.use, cmd.help, f.FlagUsagesWrapped(100), cmd.footer())
 		return 0
 	case len(c.args) < cmd.least || cmd.most > 0 && len(c.args) > cmd.most:
 		err = usagef("wrong number of targets; usage: twcp %s", cmd.use)

@@ -18,6 +18,7 @@ const usage = `Usage:
   twcp [options] SRC... DEST                    without a node, at least one side being a URI
   twcp [options] --mode=send|recv --host=HOST [--user=USER] SRC... DEST
   twcp ls|stat|mkdir|rm|mv|du|cat|clean TARGET  look and arrange; twcp ls --help tells more
+  twcp bench [user@]HOST                        measure the path to a node; twcp bench --help tells more
 
 Copies files and folders to or from a Tradewind node, over UDP, as fast as the path allows, and goes on by itself after a
 lost link. The same command, given again after an interruption, resumes. SRC and DEST on this side may be URIs of places in
