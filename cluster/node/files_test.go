@@ -31,8 +31,14 @@ func (c filesCell) String() string {
 }
 
 var filesCells = []filesCell{
-	{10 * time.Millisecond, 0}, {100 * time.Millisecond, 0.01}, {300 * time.Millisecond, 0.05}, {500 * time.Millisecond, 0.1},
-	{500 * time.Millisecond, 0.3}, {time.Second, 0}, {time.Second, 0.1}, {time.Second, 0.3},
+	{10 * time.Millisecond, 0},
+	{100 * time.Millisecond, 0.01},
+	{300 * time.Millisecond, 0.05},
+	{500 * time.Millisecond, 0.1},
+	{500 * time.Millisecond, 0.3},
+	{time.Second, 0},
+	{time.Second, 0.1},
+	{time.Second, 0.3},
 }
 
 // filesModes are how a sender finds its rate, on a path that it does not know or that it used just before.
