@@ -78,6 +78,10 @@ func (c Credential) check() error {
 	if c.Secret == "" || len(c.Secret) > maxSecret {
 		return fmt.Errorf("a secret has 1 to %d bytes", maxSecret)
 	}
+	// With it the secret is another one, and all that its owner would be told is that it is wrong.
+	if strings.ContainsAny(c.Secret, "\r\n") {
+		return errors.New("a secret has no line break; echo adds one before base64, printf %s does not")
+	}
 	return nil
 }
 

@@ -133,6 +133,9 @@ func TestTokens(t *testing.T) {
 	c, err := ParseCredential("id:se:cret")
 	require.NoError(t, err)
 	require.Equal(t, "se:cret", c.Secret)
+	_, err = ParseToken(Credential{ID: "id", Secret: "secret\n"}.Token())
+	require.ErrorContains(t, err, "line break")
+	require.NotContains(t, err.Error(), "secret\n")
 }
 
 func TestGenerateAndWeakness(t *testing.T) {
