@@ -36,8 +36,7 @@
 // # Limits
 //
 // Datagrams are between 1,200 bytes and Config.MaxDatagram large, as the path takes them; one that takes not even the least fails with
-// [ErrPathMTU]. The adaptive policies follow a first, safe law.
-// On Linux packets leave in turns of two or of 250 microseconds; elsewhere, and where several sessions of an endpoint send at once, they may gather for as
+// [ErrPathMTU]. On Linux packets leave in turns of two or of 250 microseconds; elsewhere, and where several sessions of an endpoint send at once, they may gather for as
 // long as a timer of the runtime is late, a millisecond and more.
 // There is no relay or multi-session job yet; the wire reserves them.
 package fasp

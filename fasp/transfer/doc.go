@@ -10,7 +10,7 @@
 // [Result].
 //
 // A Store is a place: [Dir] is a folder of the local file system, which no name and no symbolic link leads
-// out of; object stores will be others. Its [Target] takes blocks in any order and shows nothing under the
+// out of, [BucketStore] one in an object store. Its [Target] takes blocks in any order and shows nothing under the
 // final name before all of a file is there, verified and durable.
 //
 // A Store that is a [Manager] can also be looked at and arranged: [Manage] makes a [Remote] of a session, which lists,
@@ -43,7 +43,7 @@
 // # Limits
 //
 // Owners, ACLs and extended attributes are not carried, hard links arrive as separate files and holes in sparse
-// files are sent as zeros. Sources are files: pipes cannot be sent yet. On systems other than Linux files are
+// files are sent as zeros. Named pipes and devices are not sent. On systems other than Linux files are
 // synced one by one, and two jobs that write the same file at once are not kept apart. A level-1 resume trusts
 // what stands on disk; so does level 2 beyond a sample.
 package transfer

@@ -80,7 +80,7 @@ const (
 // FileRecord describes one file, folder or link.
 type FileRecord struct {
 	Name         string // below the destination
-	Size         int64  // bytes; 0 of a stream that failed or was skipped before its end
+	Size         int64  // bytes; 0 of a folder, and of a stream that failed or was skipped before its end
 	BytesSent    int64  // of it in this session
 	BytesResumed int64
 	Mtime        int64 // nanoseconds since 1970
@@ -154,6 +154,9 @@ func (r *reporter) file(k EventKind, f FileRecord) {
 		r.folders.Add(1)
 	default:
 		r.filesDone.Add(1)
+	}
+	if f.Folder {
+		f.Size = 0 // what its file system says is no content
 	}
 	r.progress.Add(1)
 	r.mu.Lock()
