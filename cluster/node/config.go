@@ -108,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PartMemory == 0 {
 		c.PartMemory = 32 * c.PartSize
 	}
-	if least := c.PartSize + transfer.InitialBytes; c.PartMemory < least {
+	if least := transfer.LeastParts(c.PartSize) + transfer.InitialBytes; c.PartMemory < least {
 		return c, fmt.Errorf("node: PartMemory %d: want at least one part and 32 MiB, %d bytes", c.PartMemory, least)
 	}
 	if c.MaxSessions < 0 || c.MaxUnauthenticated < 0 {
@@ -153,5 +153,6 @@ func (c *Config) ahead() int64 {
 	if _, ok := folder(c.DocRoot); !ok {
 		return transfer.InitialBytes
 	}
-	return max(transfer.InitialBytes, min(c.InitialWindow, c.PartMemory-c.PartSize)/transfer.PageSize*transfer.PageSize)
+	most := min(c.InitialWindow, c.PartMemory/4, c.PartMemory-transfer.LeastParts(c.PartSize))
+	return max(transfer.InitialBytes, most/transfer.PageSize*transfer.PageSize)
 }

@@ -57,6 +57,33 @@ func TestDocrootAndKeysInStores(t *testing.T) {
 	})
 }
 
+// What is sent before a place is known leaves memory for the parts there, whatever sizes the node is set to.
+func TestStoreBehindFolder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(file, make([]byte, 3<<20), 0o644))
+	for _, c := range []struct{ part, memory int64 }{{5_000_000, 100_000_000}, {4_000_000, 0}, {512 << 10, 100 << 20}, {16 << 20, 64 << 20}} {
+		host := new(memstore.Host)
+		cfg := Config{Stores: objstore.Schemes{"mem": host.Open}, PartSize: c.part, PartMemory: c.memory}
+		inWorld(t, cfg, func(w *world) {
+			w.addKey(bob, func(k *accesskey.Key) { k.Root = "mem://two/bob" })
+			_, err := w.put(bob, file, "/f")
+			require.NoError(t, err, "parts of %d in %d", c.part, c.memory)
+			require.Equal(t, []string{"bob/f 3145728"}, objects(t, host.Store("two")))
+		})
+	}
+}
+
+// A session at a store behind a folder does not keep the memory for parts from all others, for as long as it lasts.
+func TestAheadLeavesRoomForOtherSessions(t *testing.T) {
+	dir := t.TempDir()
+	for _, part := range []int64{2 << 20, 8 << 20, 16 << 20, 64 << 20} {
+		c, err := Config{DocRoot: dir, StateDir: t.TempDir(), PartSize: part}.withDefaults()
+		require.NoError(t, err)
+		sessions := func(ahead int64) int64 { return c.PartMemory / (ahead + part) }
+		require.GreaterOrEqual(t, sessions(c.ahead()), min(3, sessions(transfer.InitialBytes)), "parts of %d", part)
+	}
+}
+
 func TestUnknownSchemeIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	n, err := New(Config{DocRoot: "gopher://x/y", StateDir: dir, Keys: &accesskey.MemStore{}, Listen: "127.0.0.1:0"})

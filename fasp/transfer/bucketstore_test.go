@@ -458,6 +458,16 @@ func TestSlowStoreIsReported(t *testing.T) {
 	require.Zero(t, d.limit(now, room), "the store has caught up")
 }
 
+// What a sender may use before it knows the rule takes nothing from the parts: what could be sent to a store can be sent to it behind a folder, too.
+func TestAheadDoesNotMakePartsSmaller(t *testing.T) {
+	for _, want := range []int64{1 << 20, 8 << 20, 16 << 20, 64 << 20} {
+		usual := PartLimits{Want: want, Pool: objstore.NewPool(max(32*want, 512<<20)), Ahead: InitialBytes}
+		ahead := usual
+		ahead.Ahead = 4 * InitialBytes
+		require.Equal(t, usual.maxPart(), ahead.maxPart(), "parts of %d", want)
+	}
+}
+
 func TestExtentsAreKept(t *testing.T) {
 	_, sess := transfertest.Pair(transfertest.Options{})
 	pool := objstore.NewPool(InitialBytes + 4*testPart)

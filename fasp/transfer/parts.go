@@ -75,11 +75,18 @@ func ruleOf(s Store) partRule {
 	return partRule{Want: l.Want, MaxParts: c.MaxParts, MinPart: c.MinPart, MaxPart: l.maxPart(), PartAlign: c.PartAlign, MaxTotal: c.MaxObject}
 }
 
-// room returns the least and the most memory that the parts of a session take, in bytes.
+// LeastParts is the memory that the parts of a session take at least where parts of want bytes are wanted, beside PartLimits.Ahead.
+func LeastParts(want int64) int64 {
+	return max(pagesOf(want)*pageSize, 2*streamBlock) // parts are no smaller than a block
+}
+
+// room returns the least and the most memory that the parts of a session take, in bytes. How much a sender may use ahead does not change how large
+// its parts may be.
 func (l *PartLimits) room() (floor, ceiling int64) {
-	want := pagesOf(l.Want) * pageSize
-	floor = l.Ahead + max(want, 2*streamBlock) // parts are no smaller than a block
-	return floor, min(max(sessionParts*want, floor), max(l.Pool.Size(), floor))
+	least := LeastParts(l.Want)
+	most := max(sessionParts*pagesOf(l.Want)*pageSize-InitialBytes, least)
+	floor = l.Ahead + least
+	return floor, max(floor, min(l.Ahead+most, l.Pool.Size()))
 }
 
 // maxPart bounds parts by the memory of a session: one that found no room in it would be waited for without end.

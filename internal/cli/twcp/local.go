@@ -60,7 +60,7 @@ func (o *options) storeConfig(log *slog.Logger) (cfg objstore.Config, err error)
 	// 8 parts and what is sent before the other side has said how it takes them (docs/protocol-transfer.md section 29.2).
 	memory := 9 * max(cfg.PartSize, 8<<20)
 	if o.partMemory != "" {
-		if memory, err = objstore.ParseSize(o.partMemory); err != nil || memory < cfg.PartSize+transfer.InitialBytes {
+		if memory, err = objstore.ParseSize(o.partMemory); err != nil || memory < transfer.LeastParts(cfg.PartSize)+transfer.InitialBytes {
 			return cfg, usagef("--part-memory %q: want bytes, at least those of one part and 32M", o.partMemory)
 		}
 	}
