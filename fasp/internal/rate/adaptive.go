@@ -156,6 +156,7 @@ func (a *Adaptive) SetPacket(bytes int) {
 // Restart implements Controller.
 func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	// The path may be another one now.
+	a.near, a.set.Fresh = false, false
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
 	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
 	a.marks.clear()
@@ -437,7 +438,7 @@ func (a *Adaptive) steadySample(s *Sample) {
 		arrives := a.marks.acked(want)
 		r = max(min(r, max(a.r, arrives), 2*arrives), Min)
 	}
-	if alone := d >= shared*a.capacity; alone {
+	if alone := a.capacity > 0 && d >= shared*a.capacity; alone {
 		a.even = even{} // all of the queue is its own
 	} else if to := a.even.step(s.Now, a.queue, a.loop(), d, own); to > 0 {
 		r = to

@@ -226,6 +226,36 @@ func TestWithoutTrainsLossDoesNotWearDown(t *testing.T) {
 	require.GreaterOrEqual(t, p.a.Rate(), 9e6)
 }
 
+// Who has never measured the link does not know that it is alone, and watches whether it has more than its share.
+func TestSharesWithoutTrains(t *testing.T) {
+	for _, capacity := range []float64{0, 100e6} {
+		p := newPath(Fair, 90e6, 500*ms) // of 100 others take 10
+		p.a.phase, p.a.r = steady, 90e6
+		p.backlog = p.rate * 0.02
+		for range 1500 {
+			p.step()
+			p.a.capacity, p.a.nTrains = capacity, 0
+		}
+		require.Positive(t, p.a.even.at, "capacity %v", capacity)
+	}
+}
+
+// What an earlier session found a short while ago says nothing of the path after a restart, which may be another one.
+func TestRestartForgetsStart(t *testing.T) {
+	p := newPath(Fair, 100e6, 500*ms)
+	p.a = NewAdaptive(Settings{Policy: Fair, Packet: 1500, RTT: p.rtt, Now: p.now, Known: 100e6, Fresh: true})
+	for !p.a.near {
+		p.step()
+	}
+	p.a.Restart(p.now, 10e6)
+	require.False(t, p.a.near)
+	p.run(time.Second)
+	p.a.drain.at = p.now
+	p.a.Tick(p.now)
+	require.True(t, p.a.drain.on)
+	require.GreaterOrEqual(t, p.a.drain.until-p.now, drainFirst)
+}
+
 // A cut that is under judgement when the link is lost is not taken back afterwards: the path may be another one.
 func TestRestartForgetsCut(t *testing.T) {
 	p := newPath(Fair, 50e6, 100*ms)
