@@ -112,7 +112,7 @@ func (c *Conn) run() {
 		if wait <= 0 {
 			continue
 		}
-		if wait >= napLeast && wait < napMost && l.core.Paced() && c.e.nap(wait) {
+		if c.mayNap(wait) && c.e.nap(wait) {
 			continue
 		}
 		timer.Reset(wait)
@@ -124,6 +124,12 @@ func (c *Conn) run() {
 		}
 	}
 	c.end()
+}
+
+// mayNap tells whether the session waits for nothing but the pacer, and that for a time that is worth a nap. What is there already does not
+// wait: a turn takes in a part of the inbox only, and with a nap between two of them it would fill and overflow.
+func (c *Conn) mayNap(wait time.Duration) bool {
+	return wait >= napLeast && wait < napMost && len(c.inbox) == 0 && c.loop.core.Paced()
 }
 
 // end lets go of everything when the session has ended.

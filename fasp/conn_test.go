@@ -332,3 +332,23 @@ func TestServerRestart(t *testing.T) {
 		w.close()
 	})
 }
+
+// A session that sends slowly does not sleep while there is something to take in, or all that it receives would wait and overflow.
+func TestNoNapBesideWhatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simnet.Impair{Rate: 100e6, Delay: 10 * time.Millisecond}, testConfig(), testConfig())
+		defer w.close()
+		from, _ := w.connect()
+		from.SetRates(Rates{Policy: Fixed, Target: 10 * Mbps})
+		b, err := from.NewBlock(t.Context(), 1<<20)
+		require.NoError(t, err)
+		require.NoError(t, from.SendBlock(t.Context(), b))
+		time.Sleep(200 * time.Millisecond) // virtual
+		synctest.Wait()
+		c := &Conn{inbox: make(chan delivery, 1)}
+		c.loop.core = from.loop.core
+		require.True(t, c.mayNap(time.Millisecond), "it waits for the pacer alone")
+		c.inbox <- delivery{}
+		require.False(t, c.mayNap(time.Millisecond))
+	})
+}
