@@ -141,6 +141,8 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 			return
 		}
 	}
+	// What it sends while its place is being opened is no stranger's any more.
+	conn.SetWindow(n.cfg.InitialWindow, n.cfg.Window)
 	store, release, err := n.places.open(life, grant.Root)
 	if err != nil {
 		log.Error("the key's root cannot be opened", "root", grant.Root, "error", err)
@@ -148,7 +150,6 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		return
 	}
 	defer release()
-	conn.SetWindow(n.cfg.InitialWindow, n.cfg.Window)
 	sess := n.shares.join(conn, grant)
 	defer n.shares.leave(sess)
 	var last transfer.SessionRecord

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/objstore"
 	"github.com/tradewind-io/tradewind/objstore/memstore"
@@ -71,6 +72,33 @@ func TestStoreBehindFolder(t *testing.T) {
 			require.Equal(t, []string{"bob/f 3145728"}, objects(t, host.Store("two")))
 		})
 	}
+}
+
+// A session whose key has been proved is no stranger while its place is being opened, however long that takes.
+func TestSlowPlaceLosesNothing(t *testing.T) {
+	host := new(memstore.Host)
+	open := func(ctx context.Context, u objstore.URI) (objstore.Driver, string, error) {
+		time.Sleep(3 * time.Second) // virtual
+		return host.Open(ctx, u)
+	}
+	file := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(file, make([]byte, 20<<20), 0o644))
+	state := t.TempDir()
+	inWorld(t, Config{Stores: objstore.Schemes{"mem": open}, PartSize: 1 << 20, PartMemory: 256 << 20, UnprovenMemory: 2 << 20}, func(w *world) {
+		w.addKey(bob, func(k *accesskey.Key) { k.Root = "mem://two/bob" })
+		var conn *fasp.Conn
+		dial := func(ctx context.Context, spec *transfer.Spec) (fasp.Session, error) {
+			s, err := w.dial(bob)(ctx, spec)
+			conn, _ = s.(*fasp.Conn)
+			return s, err
+		}
+		spec := transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: "/f", Rates: fasp.Rates{Policy: fasp.Fixed, Target: 50 * fasp.Mbps}}
+		_, err := transfer.Run(w.t.Context(), transfer.Config{Dial: dial, StateDir: state}, spec)
+		require.NoError(t, err)
+		st := conn.Stats()
+		require.Zero(t, st.Lost)
+		require.Zero(t, st.SizeFalls)
+	})
 }
 
 // A session at a store behind a folder does not keep the memory for parts from all others, for as long as it lasts.
