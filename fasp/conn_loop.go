@@ -32,6 +32,7 @@ type connLoop struct {
 	partial   int64    // bytes of buffers of blocks that are not whole
 	proven    bool     // it has left Config.Unproven
 	charged   int64    // of Config.Unproven
+	begun     uint64   // blocks that have been charged
 	parity    parityState
 	closing   []byte // the CLOSE frame, once this side ends the session
 	closeAt   [3]time.Duration
@@ -439,7 +440,10 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		}
 		l.authentic(now, p.Addr, newest, len(p.Data))
 		from := p.Addr
-		return l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
+		l.core.NoBlocks = !l.roomForStranger()
+		err = l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
+		l.chargeBegun()
+		return err
 	}
 	if !l.roomForStranger() {
 		l.refused++
@@ -464,6 +468,7 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 	}
 	l.authentic(now, p.Addr, newest, len(p.Data))
 	r, err := l.core.OnData(now, pn, &h, n)
+	l.chargeBegun()
 	if r.Restarted != nil {
 		l.dropParity(r.Restarted)
 	}

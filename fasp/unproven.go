@@ -15,6 +15,15 @@ func (l *connLoop) charge(n int) {
 	}
 }
 
+// blockMemory is about what is kept of a block beside what has arrived of it, the counts of its parity included.
+const blockMemory = 1 << 10
+
+// chargeBegun counts blocks that have begun: a packet of a kilobyte can begin hundreds.
+func (l *connLoop) chargeBegun() {
+	l.charge(int(l.core.Begun-l.begun) * blockMemory)
+	l.begun = l.core.Begun
+}
+
 // prove takes the session out of the bound for strangers.
 func (l *connLoop) prove() {
 	l.proven = true

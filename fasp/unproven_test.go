@@ -1,12 +1,14 @@
 package fasp
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 	"github.com/tradewind-io/tradewind/internal/simnet"
 )
 
@@ -50,5 +52,34 @@ func TestStrangersShareMemory(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		require.Zero(t, w.server.unproven.Load())
+	})
+}
+
+// Blocks that strangers only name take memory, too, and a packet names hundreds.
+func TestStrangersNameFewBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, window = 1 << 20, 128 << 20
+		w := newWorld(t, simnet.Impair{Rate: 100e6, Delay: 10 * time.Millisecond}, Config{Window: window, WindowMax: window, Unproven: most}, testConfig())
+		defer w.close()
+		var in []*Conn
+		for i := range 2 {
+			raw := dialRawWith(t, w, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(5000+i)), wire.FeatureParity)
+			to, err := w.server.Accept(t.Context())
+			require.NoError(t, err)
+			in = append(in, to)
+			for block := uint32(0); block < 20_000; {
+				var body []byte
+				for range 100 {
+					body = wire.AppendBlockSize(body, block, 1)
+					block++
+				}
+				raw.frames(wire.Frame{Type: wire.FrameBlockSize, Data: body})
+				time.Sleep(time.Millisecond) // virtual
+			}
+		}
+		synctest.Wait()
+		named := in[0].loop.core.Begun + in[1].loop.core.Begun
+		require.Positive(t, named)
+		require.LessOrEqual(t, named, uint64(most/blockMemory+100*len(in)))
 	})
 }

@@ -78,6 +78,10 @@ type Conn struct {
 	Settled []*OutBlock
 	// FirstData and LastNew are when the first and the latest new symbol arrived, for measurements.
 	FirstData, LastNew time.Duration
+	// Begun is how many blocks have begun to arrive, ever.
+	Begun uint64
+	// NoBlocks makes BLOCK_SIZE begin none, for want of memory. How long a block is shows with its last symbol, too.
+	NoBlocks bool
 
 	// Sending.
 	led             ledger

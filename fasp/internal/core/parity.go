@@ -187,6 +187,7 @@ func (c *Conn) begin(i uint32) (*InBlock, error) {
 		b = c.newIn(c.inBase + i)
 		c.in[i] = b
 		c.inBegun++
+		c.Begun++
 		c.inHeld += minCharge
 		c.raiseCredit()
 	}
@@ -197,6 +198,9 @@ func (c *Conn) begin(i uint32) (*InBlock, error) {
 func (c *Conn) onBlockSize(block uint32, size int) error {
 	i := block - c.inBase
 	if i >= 1<<31 || int(i) < len(c.in) && c.in[i] != nil && c.in[i].done {
+		return nil
+	}
+	if c.NoBlocks && (int(i) >= len(c.in) || c.in[i] == nil) {
 		return nil
 	}
 	b, err := c.begin(i)
