@@ -118,11 +118,15 @@ func (m *outMessages) onAcked(id uint32) {
 	}
 }
 
-// repeatAfter is how long the next copy of a chunk that was sent tx times waits, of which early ones follow soon (section 8.3).
-func repeatAfter(tx, early int, rtt time.Duration) time.Duration {
+// repeatLast is how many chunks need copies, the last ones: the loss of an earlier one shows by the arrival of a later one.
+const repeatLast = 4
+
+// repeatAfter is how long the next copy of a chunk that was sent tx times waits, of which early ones follow soon (section 8.3): later than as many
+// new ones could have gone, each of which takes air, so that copies do not take the rate from them.
+func repeatAfter(tx, early int, rtt, air time.Duration) time.Duration {
 	d := max(5*time.Millisecond, rtt/4)
 	if tx <= early {
-		return min(d, 5*time.Millisecond<<(2*(tx-1)))
+		return min(d, max(5*time.Millisecond, (repeatLast+1)*air)<<(2*(tx-1)))
 	}
 	for range tx - early - 4 {
 		if d += d / 2; d > time.Second {
@@ -132,15 +136,14 @@ func repeatAfter(tx, early int, rtt time.Duration) time.Duration {
 	return d
 }
 
-// repeat returns the chunk whose copy is due first, and when. Only the last few chunks need copies: the loss of an
-// earlier one shows by the arrival of a later one.
-func (m *outMessages) repeat(rtt time.Duration, early int) (id uint32, at time.Duration, ok bool) {
-	for i := max(0, len(m.chunks)-4); i < len(m.chunks); i++ {
+// repeat returns the chunk whose copy is due first, and when.
+func (m *outMessages) repeat(rtt, air time.Duration, early int) (id uint32, at time.Duration, ok bool) {
+	for i := max(0, len(m.chunks)-repeatLast); i < len(m.chunks); i++ {
 		c := &m.chunks[i]
 		if c.acked || c.lost {
 			continue
 		}
-		if t := c.lastAt + repeatAfter(c.tx, early, rtt); !ok || t < at {
+		if t := c.lastAt + repeatAfter(c.tx, early, rtt, air); !ok || t < at {
 			id, at, ok = m.first+uint32(i), t, true
 		}
 	}

@@ -225,6 +225,22 @@ func TestMessagesSending(t *testing.T) {
 	require.NoError(t, s.report(s.highest(), all))
 }
 
+// While messages follow one another at a low rate, there is something behind each that would show its loss: copies must not take the rate from new ones.
+func TestCopiesLeaveRoomForMessages(t *testing.T) {
+	for _, rate := range []int64{1e6, 3e6, 10e6} {
+		s := newScript(t, func(c *Config) { c.InitialRTT = 600 * ms; c.Rates.Target = rate })
+		for range 10 {
+			s.c.AddMessage(make([]byte, 60_000))
+		}
+		for range 1000 {
+			s.send()
+			s.wait(ms)
+		}
+		sent, chunks := len(s.take()), len(s.c.msgOut.chunks)
+		require.LessOrEqual(t, sent, chunks*5/4+4, "%d bit/s", rate)
+	}
+}
+
 // The last messages have nothing behind them that would show their loss: they are repeated, at growing intervals.
 func TestMessagesRepeated(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.InitialRTT = 40 * ms })

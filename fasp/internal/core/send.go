@@ -113,7 +113,7 @@ func (c *Conn) nextUnpaced(now time.Duration, p *Packet) bool {
 		c.frames(now, p, c.outBuf, sent{kind: kindPing})
 		return true
 	}
-	if id, at, ok := c.msgOut.repeat(c.RTT(), c.earlyCopies()); ok && now >= at {
+	if id, at, ok := c.msgOut.repeat(c.RTT(), c.packetTime(), c.earlyCopies()); ok && now >= at {
 		c.message(now, p, id)
 		return true
 	}
@@ -385,7 +385,7 @@ func (c *Conn) Deadline(now time.Duration) time.Duration {
 	if c.seen.next > 0 {
 		at = min(at, c.reportDue())
 	}
-	if _, t, ok := c.msgOut.repeat(c.RTT(), c.earlyCopies()); ok {
+	if _, t, ok := c.msgOut.repeat(c.RTT(), c.packetTime(), c.earlyCopies()); ok {
 		at = min(at, t)
 	}
 	if c.breaker.open {
