@@ -46,9 +46,10 @@ type Config struct {
 	// (docs/protocol.md section 7); 0 means InitialExtents.
 	Extents uint64
 
-	// Unproven bounds the memory for blocks and parity of all sessions for which Conn.SetWindow has not been called, in bytes; 0 means no bound. So a
+	// Unproven bounds the memory for blocks, parity and messages of all sessions for which Conn.SetWindow has not been called, in bytes; 0 means no bound. So a
 	// server can give strangers a window that fills a long path, and does not promise as much memory to each. What such a session has
-	// received since its start counts, even if it was given back. What finds no room counts as lost on its way, and comes again.
+	// received since its start counts, even if it was given back. What finds no room counts as lost on its way, and comes again, but for the first 128 KiB of
+	// messages, by which a peer can prove who it is.
 	Unproven int64
 
 	// SendBuffer bounds the bytes of blocks leased by NewBlock and not yet acknowledged, per session; 0 means 1 GiB.

@@ -440,7 +440,9 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		}
 		l.authentic(now, p.Addr, newest, len(p.Data))
 		from := p.Addr
-		l.core.NoBlocks = !l.roomForStranger()
+		if l.core.Tight = !l.roomForStranger(); !l.core.Tight {
+			l.charge(len(frames)) // messages are kept
+		}
 		err = l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
 		l.chargeBegun()
 		return err

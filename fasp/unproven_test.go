@@ -83,3 +83,31 @@ func TestStrangersNameFewBlocks(t *testing.T) {
 		require.LessOrEqual(t, named, uint64(most/blockMemory+100*len(in)))
 	})
 }
+
+// Messages of strangers take memory like blocks, but for the first ones: by these a session proves itself, however little memory there is.
+func TestStrangersSendFewMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 1 << 20
+		w := newWorld(t, simnet.Impair{Rate: 100e6, Delay: 10 * time.Millisecond}, Config{Unproven: most}, testConfig())
+		defer w.close()
+		held := 0
+		for i := range 4 {
+			raw := dialRaw(t, w, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(5000+i)))
+			to, err := w.server.Accept(t.Context())
+			require.NoError(t, err)
+			msg := append([]byte{0xe7, 7}, make([]byte, 999)...) // 999 bytes
+			for n := range 1500 {
+				raw.frames(wire.Frame{Type: wire.FrameMessage, Offset: uint64(n * len(msg)), Data: msg})
+				time.Sleep(time.Millisecond) // virtual
+			}
+			synctest.Wait()
+			got := 0
+			for _, m := range to.messages {
+				got += len(m)
+			}
+			require.GreaterOrEqual(t, got, 100<<10, "session %d", i)
+			held += got
+		}
+		require.LessOrEqual(t, held, most+4*(128<<10))
+	})
+}

@@ -80,8 +80,9 @@ type Conn struct {
 	FirstData, LastNew time.Duration
 	// Begun is how many blocks have begun to arrive, ever.
 	Begun uint64
-	// NoBlocks makes BLOCK_SIZE begin none, for want of memory. How long a block is shows with its last symbol, too.
-	NoBlocks bool
+	// Tight says that there is no memory for more: BLOCK_SIZE begins no block, whose length shows with its last symbol, too, and of messages only
+	// those at the very start of the session are taken.
+	Tight bool
 
 	// Sending.
 	led             ledger

@@ -13,6 +13,8 @@ const (
 	maxMessage     = 64 << 10
 	maxUnsettled   = 1 << 20
 	maxMessageHeld = 2 << 20
+	// firstMessages is how much of the stream is taken even if memory is tight: two messages of any size, for the first one says who the peer is.
+	firstMessages = 2 * maxMessage
 	// maxPieces bounds the pieces of the stream that wait for those before them, each as small as the peer likes.
 	maxPieces = 2048
 )

@@ -200,7 +200,7 @@ func (c *Conn) onBlockSize(block uint32, size int) error {
 	if i >= 1<<31 || int(i) < len(c.in) && c.in[i] != nil && c.in[i].done {
 		return nil
 	}
-	if c.NoBlocks && (int(i) >= len(c.in) || c.in[i] == nil) {
+	if c.Tight && (int(i) >= len(c.in) || c.in[i] == nil) {
 		return nil
 	}
 	b, err := c.begin(i)

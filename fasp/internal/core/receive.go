@@ -222,7 +222,7 @@ func (c *Conn) OnFrames(now time.Duration, pn uint64, echo uint16, frames []byte
 		if f.Type == wire.FrameBlockSize && c.cfg.Parity && !goodBlockSizes(f.Data) {
 			return protocolError("malformed frame")
 		}
-		if f.Type == wire.FrameMessage && !c.msgIn.fits(f.Offset, len(f.Data)) {
+		if f.Type == wire.FrameMessage && (!c.msgIn.fits(f.Offset, len(f.Data)) || c.Tight && f.Offset >= firstMessages) {
 			c.Stats.Dropped++
 			return nil
 		}
