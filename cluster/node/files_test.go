@@ -127,8 +127,11 @@ func TestFilesNearTheBound(t *testing.T) {
 			t.Logf("%-9s %v: %.3f of the bound, %.2f round trips more (of seeds %.2f to %.2f)", m.name, c, 1+median.Seconds()/bound.Seconds(),
 				median.Seconds()/c.rtt.Seconds(), over[0].Seconds()/c.rtt.Seconds(), over[len(over)-1].Seconds()/c.rtt.Seconds())
 			most := bound * 6 / 100
-			if m.rates.Policy == fasp.Fair && !m.warm {
-				most = c.rtt*5/2 + bound*3/100
+			switch { // who gets a processor when differs from run to run, and with it what the law sees
+			case m.rates.Policy == fasp.Fair && !m.warm:
+				most = c.rtt*3 + bound*3/100
+			case m.warm:
+				most = bound * 10 / 100
 			}
 			if !*filesAll {
 				require.LessOrEqual(t, median, most, "%s %v", m.name, c)
