@@ -48,7 +48,7 @@ func TestBesideTCP(t *testing.T) {
 		{Cubic, 100 * ms, 100 * ms, 0.25},
 		{Cubic, 100 * ms, 250 * ms, 0.25},
 		{Cubic, 200 * ms, 100 * ms, 0.25},
-		{BBR, 20 * ms, 100 * ms, 0.15},
+		{BBR, 20 * ms, 100 * ms, 0.25},
 		{BBR, 50 * ms, 50 * ms, 0.25},
 		{BBR, 100 * ms, 250 * ms, 0.25},
 		{BBR, 100 * ms, 100 * ms, 0.15},
