@@ -28,7 +28,7 @@ type Node struct {
 
 	mu       sync.Mutex // guards what follows
 	ran      bool
-	addr     net.Addr
+	endpoint *fasp.Endpoint // nil until it listens
 	draining bool
 	waiting  []*waiter // sessions whose proof has not been checked, oldest first
 	serving  int
@@ -65,7 +65,10 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 func (n *Node) Addr() net.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.addr
+	if n.endpoint == nil {
+		return nil
+	}
+	return n.endpoint.LocalAddr()
 }
 
 // Sessions returns how many authenticated sessions are running.
@@ -73,6 +76,26 @@ func (n *Node) Sessions() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.serving
+}
+
+// Stats is what a node does now, and what its socket did since Run.
+type Stats struct {
+	Sessions        int // authenticated
+	Unauthenticated int // whose proof has not been checked yet
+	MaxSessions     int
+	Draining        bool
+	Endpoint        fasp.EndpointStats // zero before Ready
+}
+
+// Stats returns a copy of the counters.
+func (n *Node) Stats() Stats {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := Stats{Sessions: n.serving, Unauthenticated: len(n.waiting), MaxSessions: n.cfg.MaxSessions, Draining: n.draining}
+	if n.endpoint != nil {
+		s.Endpoint = n.endpoint.Stats()
+	}
+	return s
 }
 
 // Run serves until ctx ends; then it takes no new sessions, waits for the running ones up to Config.DrainTimeout, ends the rest, and returns nil
@@ -103,7 +126,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer ep.Close()
 	n.mu.Lock()
-	n.addr = ep.LocalAddr()
+	n.endpoint = ep
 	n.mu.Unlock()
 	n.cfg.Logger.Info("node ready", "addr", ep.LocalAddr().String(), "fingerprint", n.Fingerprint().String(), "docroot", n.cfg.DocRoot)
 	close(n.ready)

@@ -148,6 +148,7 @@ func runFiles(ctx context.Context, cmd *fileCommand, p cli.Process) int {
 	}
 	f.BoolVar(&o.json, "json", false, "print a JSON object a line")
 	connectionFlags(f, &o.options)
+	f.StringVar(&o.profile, "profile", "", cli.ProfileHelp)
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
 	c := &fileRun{o: o, p: p}
 	err := f.Parse(p.Args[1:])
@@ -161,7 +162,10 @@ func runFiles(ctx context.Context, cmd *fileCommand, p cli.Process) int {
 	case len(c.args) < cmd.least || cmd.most > 0 && len(c.args) > cmd.most:
 		err = usagef("wrong number of targets; usage: twcp %s", cmd.use)
 	default:
-		err = cmd.run(ctx, c)
+		var profiled func() error
+		if profiled, err = cli.Profile(o.profile); err == nil {
+			err = errors.Join(cmd.run(ctx, c), profiled())
+		}
 	}
 	if cerr := c.close(); err == nil {
 		err = cerr

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 const usage = `Usage:
@@ -82,6 +83,7 @@ type options struct {
 	progress    string
 	verbose     int
 	logDir      string
+	profile     string
 
 	fingerprint   string
 	ignoreHostKey bool
@@ -133,6 +135,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	countVar(f, &o.verbose, "verbose", "v", "say on standard error what happens: sessions, retries, failed files; twice: every file and more")
 	countVar(f, &o.verbose, "debug", "D", "the same")
 	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log, made if needed; - logs on standard error; -v as well: every file and more")
+	f.StringVar(&o.profile, "profile", "", cli.ProfileHelp)
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the node's key must be this one, `sha256:HEX`")
 	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")

@@ -37,8 +37,15 @@ func Run(ctx context.Context, p cli.Process) int {
 	}
 	show := newDisplay(o, out, p.Stderr)
 	var res *transfer.Result
+	var profiled func() error
+	if err == nil {
+		profiled, err = cli.Profile(o.profile)
+	}
 	if err == nil {
 		res, err = copyFiles(ctx, o, p, show)
+		if perr := profiled(); perr != nil {
+			fmt.Fprintf(p.Stderr, "twcp: %v\n", perr)
+		}
 	}
 	show.finish(outcome{res, err})
 	if err == nil {

@@ -51,6 +51,8 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Bool("early-data", true, "let clients that were here before begin a round trip sooner")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
+	f.String("debug", "", "TCP `address` for counters and profiles over HTTP, /debug/vars and /debug/pprof/; a port alone is one of this machine only; without it there is none")
+	f.String("profile", "", cli.ProfileHelp)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		s, err := loadSettings(f, p.Env)
 		if err != nil {
@@ -61,7 +63,12 @@ func serveCommand(p cli.Process) *cobra.Command {
 	return c
 }
 
-func serve(ctx context.Context, p cli.Process, s settings) error {
+func serve(ctx context.Context, p cli.Process, s settings) (err error) {
+	stop, err := cli.Profile(s.Profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	log, err := cli.NewLogger(p.Stderr, s.LogLevel, s.LogJSON)
 	if err != nil {
 		return usageError{err}
@@ -77,6 +84,13 @@ func serve(ctx context.Context, p cli.Process, s settings) error {
 	}
 	if err := bootstrap(ctx, p.Env, s.State, log); err != nil {
 		return err
+	}
+	if s.Debug != "" {
+		d, err := listenDebug(s.Debug, n, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.close()) }()
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()

@@ -29,6 +29,8 @@ type settings struct {
 	EarlyData    bool          `mapstructure:"early_data"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
+	Debug        string        `mapstructure:"debug"`
+	Profile      string        `mapstructure:"profile"`
 }
 
 // loadSettings reads them in the order of rising precedence: defaults, file, environment, flags.
