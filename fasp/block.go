@@ -20,6 +20,7 @@ type Block struct {
 	Extent uint64
 
 	release func(*Block)
+	via     Session // of a Bond, that it was leased from
 }
 
 // NewBlock returns a block of n bytes owned by the caller; release, which may be nil, is called once by

@@ -23,17 +23,22 @@ var _ Session = (*Conn)(nil)
 // Conn is a session over UDP. It implements Session, where its methods are described; all of them may be called
 // concurrently. A goroutine of its own, which Close ends, owns the protocol state.
 type Conn struct {
-	e      *Endpoint
-	log    *slog.Logger
-	client bool
-	cid    wire.CID
-	loop   connLoop // belongs to the session's goroutine
-	dial   *dialing // of a client that sends early: the handshake comes first; the goroutine's own
-	inbox  chan delivery
-	wake   chan struct{} // capacity 1
-	ended  chan struct{} // closed when the goroutine has ended
-	reset  []byte        // the token by which the server would say that it has forgotten the session; a client's
-	peer   atomic.Pointer[netip.AddrPort]
+	e        *Endpoint
+	log      *slog.Logger
+	client   bool
+	cid      wire.CID
+	loop     connLoop // belongs to the session's goroutine
+	dial     *dialing // of a client that sends early: the handshake comes first; the goroutine's own
+	inbox    chan delivery
+	load     loadMeter     // the reader's own
+	queued   atomic.Int64  // bytes of payload in inbox
+	departed atomic.Int64  // as arrived, of packets sent
+	arrived  int           // IP bytes since the last step of Endpoint.overload; the reader's own
+	overhead int           // IP and UDP headers of a packet
+	wake     chan struct{} // capacity 1
+	ended    chan struct{} // closed when the goroutine has ended
+	reset    []byte        // the token by which the server would say that it has forgotten the session; a client's
+	peer     atomic.Pointer[netip.AddrPort]
 
 	mu        sync.Mutex // guards what follows
 	changed   chan struct{}
@@ -84,11 +89,15 @@ const outQueueBytes = 1 << 20
 func newConn(e *Endpoint, client bool, cid wire.CID, peer netip.AddrPort) *Conn {
 	c := &Conn{
 		e: e, client: client, cid: cid,
-		inbox: make(chan delivery, 64), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		inbox: make(chan delivery, inboxTrains), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		room: true, settled: true,
 		log: e.cfg.Logger.With("peer", peer, "cid", uint64(cid)),
 	}
 	c.peer.Store(&peer)
+	c.overhead = 28
+	if peer.Addr().Is6() {
+		c.overhead = 48
+	}
 	return c
 }
 
@@ -109,14 +118,10 @@ func (c *Conn) begin(h *handshake, cipher Cipher, rtt time.Duration) error {
 		idle = min(idle, max(time.Second, time.Duration(min(h.peer.IdleMS, 1<<32))*time.Millisecond))
 	}
 	known := e.cfg.Paths.enter(peer.Addr(), rtt, time.Now())
-	overhead := 28
-	if peer.Addr().Is6() {
-		overhead = 48
-	}
 	loop := connLoop{
-		c: c, tx: tx, rx: rx, peerCID: h.peerCID, overhead: overhead,
+		c: c, tx: tx, rx: rx, peerCID: h.peerCID, grant: e.cfg.Grant, granted: e.cfg.Grant, rates: e.cfg.Rates, rated: e.cfg.Rates,
 		core: core.New(core.Config{
-			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, Largest: largest, IPOverhead: overhead,
+			Now: e.now(), Seed: randomUint64(), Symbol: datagram - wire.DataOverhead, Largest: largest, IPOverhead: c.overhead,
 			MaxLag: 10 * time.Millisecond, InitialRTT: rtt, Idle: idle,
 			Window: e.cfg.Window, WindowMax: e.cfg.WindowMax, Extents: e.cfg.Extents, Grant: int64(e.cfg.Grant),
 			PeerCredit: h.peer.Credit, PeerExtents: h.peer.Extents, PeerGrant: int64(min(h.peer.Grant, 1<<50)),

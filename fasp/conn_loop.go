@@ -12,44 +12,46 @@ import (
 
 // connLoop is the part of a session that its goroutine owns: the core, the keys, the path.
 type connLoop struct {
-	c        *Conn
-	core     *core.Conn
-	tx, rx   *trafficKeys
-	peerCID  wire.CID
-	overhead int // IP and UDP headers
-	path     pathState
-	finish   *flightSender // client: Finished, until the server shows that it has it
-	early    bool          // early data was accepted
-	tickets  ticketLoop
+	c       *Conn
+	core    *core.Conn
+	tx, rx  *trafficKeys
+	peerCID wire.CID
+	path    pathState
+	finish  *flightSender // client: Finished, until the server shows that it has it
+	early   bool          // early data was accepted
+	tickets ticketLoop
 
-	held      *Block // taken from the queue, waiting for credit
-	scratch   []byte
-	sendBuf   []byte
-	trains    []udp.Train
-	packet    core.Packet
-	inBlocks  []*Block // whole since the last publish
-	lastClass int      // of buffers: the last whole block's
-	partial   int64    // bytes of buffers of blocks that are not whole
-	proven    bool     // it has left Config.Unproven
-	charged   int64    // of Config.Unproven
-	begun     uint64   // blocks that have been charged
-	parity    parityState
-	closing   []byte // the CLOSE frame, once this side ends the session
-	closeAt   [3]time.Duration
-	closeSent int
-	forged    uint64
-	refused   uint64 // data packets that found no room in Config.Unproven
-	rekeys    uint64
-	started   time.Duration
-	host      netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
-	noted     time.Duration // when Paths was told last
-	fatal     error
+	grant, granted Rate   // to the peer: by the layer above, and in effect
+	rates, rated   Rates  // of this side, likewise
+	held           *Block // taken from the queue, waiting for credit
+	scratch        []byte
+	sendBuf        []byte
+	trains         []udp.Train
+	packet         core.Packet
+	inBlocks       []*Block // whole since the last publish
+	lastClass      int      // of buffers: the last whole block's
+	partial        int64    // bytes of buffers of blocks that are not whole
+	proven         bool     // it has left Config.Unproven
+	charged        int64    // of Config.Unproven
+	begun          uint64   // blocks that have been charged
+	parity         parityState
+	closing        []byte // the CLOSE frame, once this side ends the session
+	closeAt        [3]time.Duration
+	closeSent      int
+	forged         uint64
+	refused        uint64 // data packets that found no room in Config.Unproven
+	rekeys         uint64
+	started        time.Duration
+	busy           busyMeter
+	host           netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
+	noted          time.Duration // when Paths was told last
+	fatal          error
 
 	// Server: until the client's Finished is there, little may be sent (docs/protocol.md section 4.7).
 	confirmed  bool
 	beforehand int // IP bytes sent until then; client: bytes of kept
 	// Client: packets that came before the keys.
-	kept []udp.Packet
+	kept []packet
 }
 
 // turnPackets bounds what one turn sends before it looks at the clock and the inbox again.
@@ -61,6 +63,8 @@ const turnPackets = 128
 const (
 	napLeast = 100 * time.Microsecond
 	napMost  = 1200 * time.Microsecond
+	napLate  = 300 * time.Microsecond // from which on a nap was late
+	napPause = 200 * time.Millisecond // without naps after one that was
 )
 
 // run drives the session until it ends.
@@ -93,6 +97,7 @@ func (c *Conn) run() {
 			}
 			break
 		}
+		c.e.help(now)
 		l.pull(now)
 		more := l.transmit(now)
 		if err := l.core.Check(now); err != nil && l.fatal == nil {
@@ -113,16 +118,22 @@ func (c *Conn) run() {
 		if wait <= 0 {
 			continue
 		}
+		idle := c.e.now()
 		if c.mayNap(wait) && c.e.nap(wait) {
+			l.busy.idled(c.e.now() - idle)
 			continue
 		}
 		timer.Reset(wait)
 		select {
 		case d := <-c.inbox:
-			l.receive(c.e.now(), d)
+			now = c.e.now()
+			l.busy.idled(now - idle)
+			l.receive(now, d)
+			continue
 		case <-c.wake:
 		case <-timer.C:
 		}
+		l.busy.idled(c.e.now() - idle)
 	}
 	c.end()
 }
@@ -232,13 +243,14 @@ func (l *connLoop) pull(now time.Duration) {
 		c.taken = 0
 	}
 	if c.rates != nil {
-		l.core.SetRates(now, coreRates(*c.rates))
+		l.rates = *c.rates
 		c.rates = nil
 	}
 	if c.grant != nil {
-		l.core.SetGrant(int64(*c.grant))
+		l.grant = *c.grant
 		c.grant = nil
 	}
+	l.share(now)
 	if c.drainRate != nil {
 		l.core.SetDrain(int64(*c.drainRate))
 		c.drainRate = nil
@@ -295,6 +307,27 @@ func (l *connLoop) pull(now time.Duration) {
 		if empty {
 			l.core.Flush()
 		}
+	}
+}
+
+// share keeps the session within what this endpoint can do for each: of what the peer sends, and of what it sends itself.
+func (l *connLoop) share(now time.Duration) {
+	level := Rate(l.c.e.level.Load())
+	under := func(r Rate) Rate {
+		if level != noLevel && (r == 0 || level < r) {
+			return level
+		}
+		return r
+	}
+	if g := under(l.grant); g != l.granted {
+		l.granted = g
+		l.core.SetGrant(int64(g))
+	}
+	r := l.rates
+	r.Target = under(r.Target)
+	if r != l.rated {
+		l.rated = r
+		l.core.SetRates(now, coreRates(r))
 	}
 }
 
@@ -373,6 +406,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	k := &l.core.Stats
 	rtt := l.core.RTT()
 	return Stats{
+		Busy:  l.busy.share(now),
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn,
 		ECN: ECNState(l.core.ECN()), Marked: k.Marked, SizeFalls: k.Falls, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
@@ -396,14 +430,15 @@ func (l *connLoop) notePath(now time.Duration) {
 
 // receive handles the packets of one delivery.
 func (l *connLoop) receive(now time.Duration, d delivery) {
-	for i := range d.packets {
+	for i := range d.train.Len() {
 		if l.fatal != nil {
 			break
 		}
-		if err := l.receivePacket(now, d.packets[i]); err != nil {
+		if err := l.receivePacket(now, d.packet(i)); err != nil {
 			l.fail(now, err)
 		}
 	}
+	l.c.queued.Add(-int64(len(d.train.Buf)))
 	d.release()
 }
 
@@ -419,8 +454,8 @@ func (l *connLoop) receiveKept() {
 	l.kept = nil
 }
 
-func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
-	h, err := wire.ParseShort(p.Data)
+func (l *connLoop) receivePacket(now time.Duration, p packet) error {
+	h, err := wire.ParseShort(p.data)
 	if err != nil {
 		l.forged++
 		return nil
@@ -431,19 +466,20 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		return nil
 	}
 	newest := pn >= l.core.HighestReceived()
-	l.core.Mark(p.ECN)
+	l.core.Arrived(p.at)
+	l.core.Mark(p.ecn)
 	if !h.Data {
-		frames, err := l.rx.open(l.scratch[:0], &h, pn, p.Data)
+		frames, err := l.rx.open(l.scratch[:0], &h, pn, p.data)
 		if err != nil {
 			l.forged++
 			return nil
 		}
-		l.authentic(now, p.Addr, newest, len(p.Data))
-		from := p.Addr
+		l.authentic(now, p.from, newest, len(p.data))
+		from := p.from
 		if l.core.Tight = !l.roomForStranger(); !l.core.Tight {
 			l.charge(len(frames)) // messages are kept
 		}
-		err = l.core.OnFrames(now, pn, h.Echo, frames, len(p.Data)+l.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
+		err = l.core.OnFrames(now, pn, h.Echo, frames, len(p.data)+l.c.overhead, func(f *wire.Frame) error { return l.frame(now, from, f) })
 		l.chargeBegun()
 		return err
 	}
@@ -451,7 +487,7 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 		l.refused++
 		return nil
 	}
-	n := len(p.Data) - wire.DataOverhead
+	n := len(p.data) - wire.DataOverhead
 	size := l.core.SymbolSize(h.Class)
 	off := int(h.Symbol) * size
 	// A symbol that is not there yet is opened straight into its place; if it does not authenticate the place is still empty.
@@ -463,12 +499,12 @@ func (l *connLoop) receivePacket(now time.Duration, p udp.Packet) error {
 			dst, placed = buf.data[off:off:off+n], true
 		}
 	}
-	payload, err := l.rx.open(dst, &h, pn, p.Data)
+	payload, err := l.rx.open(dst, &h, pn, p.data)
 	if err != nil {
 		l.forged++
 		return nil
 	}
-	l.authentic(now, p.Addr, newest, len(p.Data))
+	l.authentic(now, p.from, newest, len(p.data))
 	r, err := l.core.OnData(now, pn, &h, n)
 	l.chargeBegun()
 	if r.Restarted != nil {
@@ -607,10 +643,11 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		l.sendBuf = l.tx.seal(l.sendBuf, &h, p.PN, payload)
 		l.append(to, start, p.ECT)
 		if !l.confirmed {
-			l.beforehand += len(l.sendBuf) - start + l.overhead
+			l.beforehand += len(l.sendBuf) - start + l.c.overhead
 		}
 	}
 	if len(l.trains) > 0 {
+		l.c.departed.Add(int64(len(l.sendBuf) + n*l.c.overhead))
 		if err := l.c.e.write(l.trains); err != nil {
 			var tooLarge *udp.SizeError
 			if errors.As(err, &tooLarge) {

@@ -73,9 +73,10 @@ func (c *Conn) closeRequest() *closeRequest {
 // keep copies short packets that come before the keys: the server's flight may have been lost or overtaken. What exceeds that which a server may
 // send so early is dropped.
 func (c *Conn) keep(d delivery) {
-	for _, p := range d.packets {
-		if c.loop.beforehand += len(p.Data); c.loop.beforehand <= maxUnconfirmed {
-			p.Data = append([]byte(nil), p.Data...)
+	for i := range d.train.Len() {
+		p := d.packet(i)
+		if c.loop.beforehand += len(p.data); c.loop.beforehand <= maxUnconfirmed {
+			p.data = append([]byte(nil), p.data...)
 			c.loop.kept = append(c.loop.kept, p)
 		}
 	}

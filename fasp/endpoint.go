@@ -28,8 +28,8 @@ type Endpoint struct {
 	buffers    bufferPool
 	unproven   atomic.Int64 // bytes of Config.Unproven
 	codes      codes
-	features   uint64 // of transport parameter 7; what this build and socket can do but in tests
-	batches    chan *udp.Batch
+	features   uint64        // of transport parameter 7; what this build and socket can do but in tests
+	batch      *udp.Batch    // the reader's
 	greet      chan greeting // nil if this endpoint only dials
 	accepted   chan *Conn
 	closed     chan struct{}
@@ -41,7 +41,11 @@ type Endpoint struct {
 	overflow atomic.Uint64 // packets dropped because a session did not keep up
 	resets   atomic.Uint64
 	greeter  greeterStats
+	readAt   atomic.Int64  // when the socket was read last
+	awake    atomic.Int64  // time until which no session may nap
 	napping  atomic.Bool   // a session of this endpoint is
+	overload overload      // the reader's own
+	level    atomic.Int64  // that it has set
 	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent; the reader's own
 	resetIn  int
 
@@ -77,15 +81,12 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 	e := &Endpoint{
 		cfg:  cfg.withDefaults(ip.Is6() && !ip.IsUnspecified()),
 		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery, features: wire.FeatureParity | wire.FeatureSearch,
-		batches: make(chan *udp.Batch, 4),
-		closed:  make(chan struct{}),
-		conns:   map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
+		batch: sock.NewBatch(), closed: make(chan struct{}),
+		conns: map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
 	}
+	e.level.Store(noLevel)
 	e.datagram = min(max(e.cfg.Datagram, wire.MinDatagram), wire.MaxDatagram)
 	e.largest = min(e.cfg.MaxDatagram, wire.MaxDatagram)
-	for range cap(e.batches) {
-		e.batches <- sock.NewBatch()
-	}
 	if sock.ECN() {
 		e.features |= wire.FeatureECN
 	}
@@ -220,51 +221,98 @@ func (e *Endpoint) Stats() EndpointStats {
 	}
 }
 
-// delivery is a run of packets of one batch for one session. The batch goes back to the reader when all its deliveries have been released.
+// What may wait for a session: deliveries, each of which holds a buffer, and bytes of payload. It is what comes in the milliseconds that a session may have to
+// wait for a processor.
+const (
+	inboxTrains = 1024
+	inboxBytes  = 4 << 20
+)
+
+// delivery is a run of packets that came together for one session, which owes its buffer a Release.
 type delivery struct {
-	packets []udp.Packet
-	batch   *sharedBatch
+	train udp.Train
+	at    time.Duration // when it came to this host
+	buf   *udp.Buffer
 }
 
-func (d delivery) release() { d.batch.release() }
+func (d delivery) release() { d.buf.Release() }
 
-type sharedBatch struct {
-	b    *udp.Batch
-	refs atomic.Int32
-	to   chan *udp.Batch
+// packet is a datagram within a delivery.
+type packet struct {
+	data []byte
+	from netip.AddrPort
+	at   time.Duration // when it came to this host
+	ecn  uint8
 }
 
-func (s *sharedBatch) release() {
-	if s.refs.Add(-1) == 0 {
-		s.to <- s.b // never blocks: the channel has room for all batches
-	}
+func (d *delivery) packet(i int) packet {
+	return packet{d.train.At(i), d.train.Addr, d.at, d.train.ECN}
 }
 
 // read hands packets to their sessions until the socket is closed.
 func (e *Endpoint) read() {
-	for b := range e.batches {
+	b := e.batch
+	for {
 		if err := e.sock.ReadBatch(b); err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				e.cfg.Logger.Error("reading from the socket failed", "error", err)
 			}
 			return
 		}
-		s := &sharedBatch{b: b, to: e.batches}
-		s.refs.Store(1)
-		e.dispatch(b.Packets, s)
-		s.release()
+		e.take(b.Trains)
+		b.Done()
 	}
 }
 
-func (e *Endpoint) dispatch(pkts []udp.Packet, s *sharedBatch) {
-	for i := 0; i < len(pkts); {
-		data := pkts[i].Data
+// take hands out what came. One goroutine at a time does: the reader, or a session in its place.
+func (e *Endpoint) take(trains []udp.Train) {
+	now := e.now()
+	e.readAt.Store(int64(now))
+	e.overload.read(trains, e.batch.Kept()) // of the trains that are kept those of this batch are none yet
+	for i := range trains {
+		e.dispatch(trains, i, now)
+	}
+	if e.overload.due(now) {
+		e.level.Store(e.overload.step(now, e.sock.Stats().KernelDrops, e.moved))
+	}
+}
+
+// readWait is how long the socket may wait for the reader before a session that is at work anyway looks into it: where all processors are busy the
+// runtime tells the reader of what has come up to 10 ms late.
+const readWait = 500 * time.Microsecond
+
+// help reads in the reader's place if that has not done so for a while.
+func (e *Endpoint) help(now time.Duration) {
+	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned {
+		e.readAt.Store(int64(now)) // whether there is something or not
+		e.sock.TryBatch(e.batch, e.take)
+	}
+}
+
+// moved appends what each session is expected to send and be sent, and returns what all of them did in the last dt, in bits per second.
+func (e *Endpoint) moved(rates []int64, dt time.Duration) (list []int64, sum int64) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, c := range e.conns {
+		r := int64(float64(int64(c.arrived)+c.departed.Swap(0)) * 8 / dt.Seconds())
+		c.arrived = 0
+		rates, sum = append(rates, c.load.next(r)), sum+r
+	}
+	return rates, sum
+}
+
+// dispatch hands out the packets of a train, which as a rule are of one session.
+func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
+	t := &trains[train]
+	n := t.Len()
+	for i := 0; i < n; {
+		data := t.At(i)
 		switch {
 		case len(data) <= 1: // a dummy (docs/protocol.md section 2)
 			i++
 			continue
 		case wire.IsLong(data):
-			e.long(pkts[i])
+			e.long(data, t.Addr)
 			i++
 			continue
 		}
@@ -275,8 +323,8 @@ func (e *Endpoint) dispatch(pkts []udp.Packet, s *sharedBatch) {
 			continue
 		}
 		j := i + 1
-		for j < len(pkts) {
-			if next, ok := shortCID(pkts[j].Data); !ok || next != cid {
+		for j < n {
+			if next, ok := shortCID(t.At(j)); !ok || next != cid {
 				break
 			}
 			j++
@@ -286,17 +334,26 @@ func (e *Endpoint) dispatch(pkts []udp.Packet, s *sharedBatch) {
 		e.mu.RUnlock()
 		if c == nil || c.cid != cid {
 			e.dropped.Add(uint64(j - i))
-			e.reset(cid, pkts[i])
+			e.reset(cid, t.Addr, len(data))
 			i = j
 			continue
 		}
-		s.refs.Add(1)
-		select {
-		case c.inbox <- delivery{pkts[i:j], s}:
-		default:
+		run := *t
+		if n > 1 {
+			run.Buf = t.Buf[i*t.Seg : min(j*t.Seg, len(t.Buf))]
+		}
+		size := len(run.Buf) + (j-i)*c.overhead
+		c.arrived += size
+		d := delivery{at: now - t.Age}
+		d.train, d.buf = e.batch.Keep(train, run)
+		if c.queued.Load() > inboxBytes || len(c.inbox) == cap(c.inbox) { // nobody else puts anything in
 			// The session does not keep up; the network would have dropped them, too.
 			e.overflow.Add(uint64(j - i))
-			s.release()
+			e.overload.lost += size
+			d.release()
+		} else {
+			c.queued.Add(int64(len(run.Buf)))
+			c.inbox <- d
 		}
 		i = j
 	}
@@ -311,20 +368,20 @@ func shortCID(b []byte) (wire.CID, bool) {
 }
 
 // long hands a datagram of long packets to the handshake it belongs to.
-func (e *Endpoint) long(p udp.Packet) {
-	if len(p.Data) < 13 || len(p.Data) > 4096 {
+func (e *Endpoint) long(b []byte, from netip.AddrPort) {
+	if len(b) < 13 || len(b) > 4096 {
 		e.dropped.Add(1)
 		return
 	}
-	hid := binary.BigEndian.Uint64(p.Data[5:])
+	hid := binary.BigEndian.Uint64(b[5:])
 	e.mu.RLock()
 	ch := e.dials[hid]
 	e.mu.RUnlock()
 	if hid == 0 && ch == nil {
-		e.wasReset(p.Data)
+		e.wasReset(b)
 		return
 	}
-	data := append([]byte(nil), p.Data...)
+	data := append([]byte(nil), b...)
 	if ch != nil {
 		select {
 		case ch <- data:
@@ -337,20 +394,28 @@ func (e *Endpoint) long(p udp.Packet) {
 		return
 	}
 	select {
-	case e.greet <- greeting{data, p.Addr}:
+	case e.greet <- greeting{data, from}:
 	default:
 		e.dropped.Add(1)
 	}
 }
 
 // nap blocks for d more precisely than a timer can, or returns false. One session at a time may, for each of many would keep a processor from the
-// others, and wake thousands of times a second; the others have their timers.
+// others, and wake thousands of times a second; the others have their timers. A nap that ends late says that others want the processor: then there is none for
+// a while.
 func (e *Endpoint) nap(d time.Duration) bool {
-	if !e.napping.CompareAndSwap(false, true) {
+	begin := e.now()
+	if begin < time.Duration(e.awake.Load()) || !e.napping.CompareAndSwap(false, true) {
 		return false
 	}
 	defer e.napping.Store(false)
-	return e.sock.Sleep(d)
+	if !e.sock.Sleep(d) {
+		return false
+	}
+	if end := e.now(); end-begin > d+napLate {
+		e.awake.Store(int64(end + napPause))
+	}
+	return true
 }
 
 // send sends datagrams of a handshake, which are few and differ in length.

@@ -158,10 +158,12 @@ func newStampRelay(b *testing.B, server netip.AddrPort) *stampRelay {
 	go func() {
 		batch := back.NewBatch()
 		for back.ReadBatch(batch) == nil {
-			for _, p := range batch.Packets {
-				if to := client.Load(); to != nil {
-					if _, err := front.WriteToUDPAddrPort(p.Data, *to); err != nil {
-						return
+			for i := range batch.Trains {
+				for k := range batch.Trains[i].Len() {
+					if to := client.Load(); to != nil {
+						if _, err := front.WriteToUDPAddrPort(batch.Trains[i].At(k), *to); err != nil {
+							return
+						}
 					}
 				}
 			}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/tradewind-io/tradewind/fasp/internal/udp"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -23,9 +22,9 @@ func (id *Identity) resetToken(cid wire.CID, client netip.AddrPort) []byte {
 	return m.Sum(nil)[:wire.ResetTokenLen]
 }
 
-// reset tells a peer that its session is not known here. It is called by the reading goroutine only.
-func (e *Endpoint) reset(cid wire.CID, p udp.Packet) {
-	if e.cfg.Identity == nil || len(p.Data) < 13+wire.CIDLen+wire.ResetTokenLen+1 {
+// reset answers a packet of n bytes: it tells a peer that its session is not known here. It is called by the reading goroutine only.
+func (e *Endpoint) reset(cid wire.CID, from netip.AddrPort, n int) {
+	if e.cfg.Identity == nil || n < 13+wire.CIDLen+wire.ResetTokenLen+1 {
 		return // a RESET is to be shorter than what it answers
 	}
 	e.mu.RLock()
@@ -43,7 +42,7 @@ func (e *Endpoint) reset(cid wire.CID, p udp.Packet) {
 	}
 	e.resetIn++
 	e.resets.Add(1)
-	e.send([][]byte{wire.AppendReset(nil, cid, e.cfg.Identity.resetToken(cid, p.Addr))}, p.Addr)
+	e.send([][]byte{wire.AppendReset(nil, cid, e.cfg.Identity.resetToken(cid, from))}, from)
 }
 
 // wasReset ends the session whose server says that it has forgotten it.

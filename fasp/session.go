@@ -56,6 +56,44 @@ type Rates struct {
 	Min    Rate // floor under congestion, 0 = the transport's own minimum
 }
 
+// add adds the counts and rates of t, a session of the same bond.
+func (s *Stats) add(t *Stats) {
+	s.Busy = min(s.Busy, t.Busy)
+	s.Rate += t.Rate
+	s.Granted += t.Granted
+	s.Drain += t.Drain
+	for _, c := range []struct {
+		sum *uint64
+		n   uint64
+	}{
+		{&s.Marked, t.Marked},
+		{&s.PacketsSent, t.PacketsSent},
+		{&s.PacketsReceived, t.PacketsReceived},
+		{&s.BytesSent, t.BytesSent},
+		{&s.BytesReceived, t.BytesReceived},
+		{&s.DataSent, t.DataSent},
+		{&s.Resent, t.Resent},
+		{&s.TailCopies, t.TailCopies},
+		{&s.ParitySent, t.ParitySent},
+		{&s.BlocksDecoded, t.BlocksDecoded},
+		{&s.Lost, t.Lost},
+		{&s.SpuriousLoss, t.SpuriousLoss},
+		{&s.SymbolsReceived, t.SymbolsReceived},
+		{&s.Duplicates, t.Duplicates},
+		{&s.BlocksSent, t.BlocksSent},
+		{&s.BlocksReceived, t.BlocksReceived},
+		{&s.BlockBytesSent, t.BlockBytesSent},
+		{&s.BlockBytesReceived, t.BlockBytesReceived},
+		{&s.Dropped, t.Dropped},
+		{&s.Breaker, t.Breaker},
+		{&s.SizeFalls, t.SizeFalls},
+		{&s.Rekeys, t.Rekeys},
+		{&s.CreditWaits, t.CreditWaits},
+	} {
+		*c.sum += c.n
+	}
+}
+
 // Stats is a snapshot of a session. Rates and counts are since the session began unless said otherwise.
 type Stats struct {
 	Since    time.Duration // age of the session
@@ -65,6 +103,7 @@ type Stats struct {
 	Granted  Rate    // the peer's grant to this side, 0 = none
 	Drain    Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
 	Datagram int     // size of full data packets, bytes of UDP payload; a search, or a path that changes, moves it
+	Busy     float64 // share of the last second in which the session's goroutine was at work, 0..1; of a Bond the least busy session's
 	Loss     float64 // share of this side's packets lost, last few seconds, 0..1
 	ECN      ECNState
 	Marked   uint64 // our packets that a queue on the way marked with CE instead of dropping them, as the peer tells

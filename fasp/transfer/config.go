@@ -40,6 +40,9 @@ type Config struct {
 	RetryWait time.Duration
 	// Workers is how many files are read or written at a time, 0 means 3. Each may hold one block.
 	Workers int
+	// Sessions is how many sessions carry the blocks of a job, at most fasp.MaxBond; rates are of all together. 0 means one, and further ones while a
+	// session takes all that a processor gives, up to half as many as there are processors. What the server does not take is done without.
+	Sessions int
 	// MaxErrors bounds the errors and the digests that are kept in a Result, 0 means 1,000 of each.
 	MaxErrors int
 	// MaxRemembered bounds the confirmed names that are kept for retries, about 40 bytes each. 0 means

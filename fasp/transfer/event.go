@@ -48,6 +48,7 @@ type SessionRecord struct {
 	Direction Direction
 	Host      string // client: the server; server: empty
 	User      string
+	Sessions  int // that carry blocks; 0 and 1 are one
 	Attempt   int // 1 for the first session of a Run
 	Started   time.Time
 

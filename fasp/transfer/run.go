@@ -170,8 +170,10 @@ func (c *client) attempt(ctx context.Context, n int) error {
 		closeSession(sess, ctx, err, fasp.CodeCancelled)
 		return err
 	}
+	bond := fasp.NewBond(sess)
+	sess = bond
 	stop := c.rep.watch(ctx, sess)
-	err = c.session(ctx, sess, n)
+	err = c.session(ctx, bond, n)
 	if met(sess) {
 		c.met = true
 		c.begun = c.begun || !refused(err)
@@ -191,8 +193,12 @@ func met(sess fasp.Session) bool {
 }
 
 // session does what is left of the job over sess.
-func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
+func (c *client) session(ctx context.Context, sess *fasp.Bond, n int) error {
 	req := c.request(n)
+	ctx, cancel := context.WithCancel(ctx)
+	more := &joiner{c: c, bond: sess}
+	defer more.wait()
+	defer cancel() // ends its work
 	j := job{sess: sess, store: c.store, req: req, out: newOutbox(), in: &inbox{sess: sess}, rep: c.rep, log: c.log, mem: c.mem}
 	workers := orDefault(c.cfg.Workers, defaultWorkers)
 	if c.spec.Direction == Send {
@@ -208,7 +214,10 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 		s := newSender(j, c.sources, c.srcBase(), mode, workers)
 		s.tell = c.cfg.TellSources
 		j.out.put(recRequest, req.encode())
-		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0, a.Parts) }))
+		return s.run(ctx, c.expectAnswer(func(a *answer) {
+			s.answered(a.Flags&flagFresh != 0, a.Parts)
+			more.begin(ctx, a.Session)
+		}))
 	}
 	dest, err := findDestination(ctx, c.store, c.dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, roots(c.names))
 	if err == nil {
@@ -225,7 +234,7 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 	putSources(j.out, c.sources)
 	r := newReceiver(j, dest, workers)
 	r.fresh = dest.fresh && n == 1
-	return r.run(ctx, c.expectAnswer(nil))
+	return r.run(ctx, c.expectAnswer(func(a *answer) { more.begin(ctx, a.Session) }))
 }
 
 // expectAnswer handles the server's first record and lets everything else pass.
@@ -248,9 +257,7 @@ func (c *client) expectAnswer(fn func(*answer)) func(uint64, []byte) (bool, erro
 		answered, c.begun = true, true
 		c.rep.update(func(s *SessionRecord) { s.ID = hexOf(a.Session[:]) })
 		c.rep.emit(EventSessionStarted, nil, nil)
-		if fn != nil {
-			fn(a)
-		}
+		fn(a)
 		return true, nil
 	}
 }
@@ -275,6 +282,7 @@ func (c *client) request(n int) *request {
 	set(s.PreserveMode, flagMode)
 	set(s.SkipSpecial, flagSkipSpecial)
 	q.Filters = s.Filters
+	q.Part = s.Part
 	if s.Direction == Send {
 		q.Dest = s.Destination
 		q.Roots = roots(c.names)
@@ -345,6 +353,9 @@ func (c *client) jobID() id16 {
 	}
 	if c.cfg.Open != nil && s.Direction == Receive {
 		put(s.Destination)
+	}
+	if s.Part != (Part{}) {
+		put(fmt.Sprint("part ", s.Part.Index, " of ", s.Part.Count))
 	}
 	var id id16
 	var sum [rootSize]byte

@@ -175,6 +175,9 @@ func (s *sender) admit(ctx context.Context, f found) error {
 	if again && !(f.err == nil && f.info.Mode.IsDir() && s.has(flagMtime|flagMode)) {
 		return nil // settled by an earlier session of this run, and counted there
 	}
+	if f.err == nil && !f.info.Mode.IsDir() && !s.req.Part.has(f.name) {
+		return nil // of another part; the folders are everybody's
+	}
 	file := &sfile{found: f, block: blockSizeFor(f.info.Size, s.blockSize), again: again}
 	switch {
 	case f.err != nil:

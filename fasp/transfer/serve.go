@@ -15,8 +15,9 @@ import (
 // Sessions keeps track of the sessions that a node serves; see ServeConfig. The zero value is ready for
 // use, by several goroutines at once.
 type Sessions struct {
-	mu   sync.Mutex // protects live
-	live map[sessionKey]*liveSession
+	mu    sync.Mutex // protects the rest
+	live  map[sessionKey]*liveSession
+	bonds map[bondKey]*fasp.Bond // transfers that sessions may join
 }
 
 type sessionKey struct {
@@ -101,9 +102,9 @@ func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
 	if err == nil {
 		srv.linger(ctx)
 	}
-	closeSession(sess, ctx, err, fasp.CodeShutdown)
+	closeSession(srv.sess, ctx, err, fasp.CodeShutdown)
 	if srv.started {
-		st := sess.Stats()
+		st := srv.sess.Stats()
 		rep.emit(EventSessionEnded, &st, err)
 	}
 	if srv.leave != nil {
@@ -141,7 +142,14 @@ func (v *server) linger(ctx context.Context) {
 
 func (v *server) run(ctx context.Context) error {
 	in := &inbox{sess: v.sess}
-	req, err := v.request(ctx, in)
+	typ, body, err := in.next(ctx)
+	if err != nil {
+		return err
+	}
+	if typ == recJoin {
+		return v.join(ctx, body)
+	}
+	req, err := parseRequest(typ, body)
 	if err != nil {
 		return err
 	}
@@ -160,6 +168,12 @@ func (v *server) run(ctx context.Context) error {
 	v.rep.update(func(s *SessionRecord) {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
 	})
+	if req.Direction != manage {
+		b := fasp.NewBond(v.sess)
+		v.sess = b
+		defer v.cfg.Sessions.publish(bondKey{v.cfg.Owner, ans.Session}, b)()
+	}
+	in.sess = v.sess
 	j := job{sess: v.sess, store: v.cfg.Store, req: req, owner: v.cfg.Owner, out: newOutbox(), in: in, rep: v.rep, log: v.log}
 	if j.has(flagMeasure) {
 		j.store = &measureStore{}
@@ -175,12 +189,8 @@ func (v *server) run(ctx context.Context) error {
 	return v.send(ctx, j, ans)
 }
 
-// request reads the client's first record.
-func (v *server) request(ctx context.Context, in *inbox) (*request, error) {
-	typ, body, err := in.next(ctx)
-	if err != nil {
-		return nil, err
-	}
+// parseRequest takes the client's first record.
+func parseRequest(typ uint64, body []byte) (*request, error) {
 	if typ != recRequest {
 		return nil, protocolError(fmt.Errorf("record %d where a request is due", typ))
 	}
@@ -189,9 +199,13 @@ func (v *server) request(ctx context.Context, in *inbox) (*request, error) {
 		return nil, protocolError(err)
 	}
 	if req.Version != wireVersion {
-		return nil, &Error{Code: CodeFaspProto, Err: fmt.Errorf("transfer protocol version %d is not spoken here; this node speaks %d", req.Version, wireVersion)}
+		return nil, errVersion(req.Version)
 	}
 	return req, nil
+}
+
+func errVersion(v uint64) error {
+	return &Error{Code: CodeFaspProto, Err: fmt.Errorf("transfer protocol version %d is not spoken here; this node speaks %d", v, wireVersion)}
 }
 
 // allow refuses what the limits do not grant.

@@ -52,6 +52,8 @@ type Spec struct {
 	// Cipher is none, aes-128, aes-192 or aes-256, with or without -gcm; empty means aes-128. Used by
 	// Config.Dial only.
 	Cipher string
+	// Part is the share of the files that this job is about; the zero Part is all.
+	Part Part
 	// Cookie and Title are kept for those who report on the transfer.
 	Cookie string
 	Title  string
@@ -92,6 +94,7 @@ type specJSON struct {
 	BlockSize     int          `json:"block_size,omitempty"`
 	DatagramSize  int          `json:"dgram_size,omitempty"`
 	Cipher        string       `json:"cipher,omitempty"`
+	Part          *Part        `json:"part,omitempty"`
 	Cookie        string       `json:"cookie,omitempty"`
 	Title         string       `json:"title,omitempty"`
 }
@@ -107,7 +110,10 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 		s.Direction, s.Host, s.Port, s.User, s.Token, s.Paths, s.FromList, s.Destination, s.CreateDir, s.SrcBase,
 		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
 		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
-		s.SkipSpecial, s.Checksum, s.Durability, s.BlockSize, s.DatagramSize, s.Cipher, s.Cookie, s.Title,
+		s.SkipSpecial, s.Checksum, s.Durability, s.BlockSize, s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
+	}
+	if s.Part != (Part{}) {
+		j.Part = &s.Part
 	}
 	for _, f := range s.Filters {
 		if f.Exclude {
@@ -132,6 +138,9 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
 		Checksum: j.Checksum, Durability: j.Durability, BlockSize: j.BlockSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
 		Cookie: j.Cookie, Title: j.Title,
+	}
+	if j.Part != nil {
+		out.Part = *j.Part
 	}
 	if j.Policy != "" {
 		p, err := fasp.ParsePolicy(j.Policy)
@@ -189,6 +198,8 @@ func (s *Spec) check() error {
 		return bad("no destination")
 	case s.BlockSize != 0 && !validBlockSize(uint64(max(s.BlockSize, 0))):
 		return bad("block size %d: want a multiple of 4096 from %d to %d", s.BlockSize, minBlockSize, maxBlockSize)
+	case !s.Part.valid():
+		return bad("part %d of %d: want a number from 1 to the count, and a count of at most %d", s.Part.Index, s.Part.Count, MaxParts)
 	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:
 		return bad("policy fixed needs a target rate")
 	case len(s.Filters) > maxFilters:

@@ -92,6 +92,7 @@ type request struct {
 	Filters   []Filter // download
 	Sources   uint64   // download: how many sources follow in recSources
 	Parts     partRule // download: how the destination takes files
+	Part      Part     // of the files that are wanted; zero is all
 }
 
 // answer is the server's one reply to a request (section 22.2).
@@ -336,6 +337,8 @@ func (q *request) encode() []byte {
 	}
 	w.num(q.Sources)
 	q.Parts.put(&w)
+	w.num(uint64(q.Part.Index))
+	w.num(uint64(q.Part.Count))
 	return w.b
 }
 
@@ -372,6 +375,10 @@ func decodeRequest(b []byte) (*request, error) {
 	}
 	q.Sources = r.num(maxSources)
 	q.Parts.take(&r)
+	q.Part.Index, q.Part.Count = int(r.num(MaxParts)), int(r.num(MaxParts))
+	if !q.Part.valid() {
+		r.bad = true
+	}
 	if !r.bad && !validBlockSize(q.BlockSize) {
 		r.bad = true
 	}

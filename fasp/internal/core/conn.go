@@ -133,7 +133,8 @@ type Conn struct {
 	lossAcked, lossLost   float64 // decaying counts
 	lossAt                time.Duration
 	stamped               bool
-	stamp                 int64 // microseconds on the peer's clock, unwrapped
+	stamp                 int64     // microseconds on the peer's clock, unwrapped
+	pathRTT               windowMin // round trips without the time that this side takes to look at what came
 	delays                delays
 	queue                 time.Duration // how long the newest packet reported waited
 	arrival               time.Duration // of that packet on the peer's clock
@@ -174,6 +175,7 @@ type Conn struct {
 	urgent         bool // a message or a PING waits to be reported
 	lastReport     time.Duration
 	highestAt      time.Duration
+	at             time.Duration // when the packet in hand arrived; never = when it is looked at
 	lastArrival    time.Duration
 	packetGap      time.Duration
 	echoed         uint64
@@ -198,6 +200,7 @@ type controlPacket struct {
 // New returns a Conn that has sent and received nothing.
 func New(cfg Config) *Conn {
 	c := &Conn{
+		at:  never,
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7472616465)),
 		led: newLedger(), seen: newPNSet(),
 		credit: cfg.PeerCredit, extents: cfg.PeerExtents, grant: cfg.PeerGrant,
@@ -207,10 +210,11 @@ func New(cfg Config) *Conn {
 		lastHeard: cfg.Now, lastEliciting: cfg.Now, idleSince: cfg.Now, backlogAt: never, lossAt: cfg.Now, reportAt: cfg.Now,
 		lastReport: cfg.Now,
 	}
-	c.rtt.min.window, c.delays.back.window = baseWindow, backWindow
+	c.rtt.min.window, c.pathRTT.window, c.delays.back.window = baseWindow, baseWindow, backWindow
 	c.pace = pacer{next: cfg.Now, turn: cfg.Now, maxLag: cfg.MaxLag}
 	if cfg.KnownRTT > 0 {
 		c.rtt.min.add(cfg.Now, cfg.KnownRTT)
+		c.pathRTT.add(cfg.Now, cfg.KnownRTT)
 	}
 	c.work(cfg.Now)
 	if cfg.ECN {

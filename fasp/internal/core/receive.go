@@ -66,7 +66,7 @@ func (c *Conn) OnData(now time.Duration, pn uint64, h *wire.Short, n int) (DataR
 	c.elicited(now)
 	c.work(now)
 	c.draw(now)
-	c.train.arrived(now, pn, h.Train)
+	c.train.arrived(c.arrivalOf(now), pn, h.Train)
 	off := int(h.Symbol) * p
 	if n > p || !h.Last && n != p || n == 0 || off+n > maxBlock {
 		return DataResult{}, protocolError("symbol of a wrong size")
@@ -174,10 +174,17 @@ func (c *Conn) draw(now time.Duration) {
 	c.drawAt, c.drawFreed = now, c.freed
 }
 
+// Arrived tells when the packet given next to OnData or OnFrames came to this host, which may be some time before it is looked at: what is measured of the
+// path should not depend on when the session got a processor. Without it a packet arrived when it is given.
+func (c *Conn) Arrived(at time.Duration) { c.at = at }
+
+// arrivalOf returns when the packet in hand arrived.
+func (c *Conn) arrivalOf(now time.Duration) time.Duration { return min(c.at, now) }
+
 // arrived does what every authentic packet causes.
 func (c *Conn) arrived(now time.Duration, pn uint64, echo uint16, ipBytes int) {
 	if pn >= c.seen.next {
-		c.highestAt = now
+		c.highestAt = c.arrivalOf(now)
 		c.lastArrival = now
 	}
 	c.track(pn)

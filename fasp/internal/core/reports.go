@@ -371,10 +371,12 @@ func (c *Conn) onSpan(now time.Duration, s *wire.Span, newest bool) error {
 
 func (c *Conn) rttSample(now time.Duration, e *sent, r *wire.Report) {
 	hold := time.Duration(min(r.Hold, 1e9)) * time.Microsecond
-	d := now - e.at - hold
-	if d > 0 {
+	// What timers wait for is an answer, with the time that this side takes to look at it. What queues on the path are judged by is without it.
+	if d := now - e.at - hold; d > 0 {
 		c.rtt.sample(now, d)
 	}
+	path := max(c.arrivalOf(now)-e.at-hold, time.Microsecond)
+	c.pathRTT.add(now, path)
 	if !c.stamped {
 		c.stamped = true
 		c.stamp = int64(r.Stamp)
@@ -382,7 +384,7 @@ func (c *Conn) rttSample(now time.Duration, e *sent, r *wire.Report) {
 		c.stamp += int64(int32(r.Stamp - uint32(c.stamp)))
 	}
 	c.arrival = time.Duration(c.stamp) * time.Microsecond
-	c.queue = c.delays.queue(now, c.arrival-e.at, max(d, 0), c.rtt.min.get())
+	c.queue = c.delays.queue(now, c.arrival-e.at, path, c.pathRTT.get())
 }
 
 func (c *Conn) onAcked(now time.Duration, pn uint64, e *sent) {

@@ -217,6 +217,9 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 // through is the IP bytes sent but for probes of the search, of which the path may throw away what it would not of others.
 func (c *Conn) through() uint64 { return c.Stats.BytesOut - c.probeBytes }
 
+// leastPass is between two passes over the tail. On a path that takes no time it is the peer that does, and reports come no faster for what is repeated.
+const leastPass = time.Millisecond
+
 // tail repeats unsettled symbols while the link would idle, where parity does not do better (section 8.3).
 type tail struct {
 	block  uint32
@@ -256,7 +259,7 @@ func (c *Conn) nextTail(now time.Duration, p *Packet) bool {
 			t.newBlock, t.newSym = c.newestWanted(3)
 			t.passAt = now + c.tailGap()
 		} else {
-			t.passAt = now + c.RTT()/time.Duration(c.tailCopies())
+			t.passAt = now + max(c.RTT()/time.Duration(c.tailCopies()), leastPass)
 		}
 	}
 	for i := max(0, int(int32(t.block-c.out.base))); i < len(c.out.blocks); i++ {

@@ -74,7 +74,7 @@ func TestNoAllocations(t *testing.T) {
 				if err := from.WriteTrains(train); err != nil {
 					t.Fatal(err)
 				}
-				for n := 0; n < 21; n += len(batch.Packets) {
+				for n := 0; n < 21; n += count(batch) {
 					if err := to.ReadBatch(batch); err != nil {
 						t.Fatal(err)
 					}

@@ -6,7 +6,8 @@
 // generic segmentation offload (GSO), each where the kernel has it; given
 // anything else (another system, a simulated network) it uses ReadFrom and
 // WriteTo. The caller sees the same behaviour from both: batches of received
-// datagrams ([Batch]) and trains of datagrams to send ([Train]).
+// trains ([Batch]) and trains to send ([Train]). What was received is not
+// copied: [Batch.Keep] hands out the memory it lies in.
 //
 // # Concurrency
 //
@@ -30,7 +31,7 @@
 // # ECN
 //
 // On Linux the ECN field of the IP header is set train by train, and told with
-// every datagram received, over IPv4, IPv6 and IPv4 on IPv6 sockets; DSCP stays
+// every train received, over IPv4, IPv6 and IPv4 on IPv6 sockets; DSCP stays
 // what the socket had. [Socket.ECN] is false elsewhere. GRO joins datagrams of
 // one ECN field only, but kernels before 6.9 joined others, too, and tell the
 // first one's for all.

@@ -115,7 +115,7 @@ func TestECNAllocates(t *testing.T) {
 		if err := a.WriteTrains(trains); err != nil {
 			panic(err)
 		}
-		for got := 0; got < 20; got += len(batch.Packets) {
+		for got := 0; got < 20; got += count(batch) {
 			if err := b.ReadBatch(batch); err != nil {
 				panic(err)
 			}

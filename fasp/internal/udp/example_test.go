@@ -30,12 +30,16 @@ func Example() {
 		log.Fatal(err)
 	}
 	b := to.NewBatch()
-	for n := 0; n < 3; n += len(b.Packets) {
+	for n := 0; n < 3; {
 		if err := to.ReadBatch(b); err != nil {
 			log.Fatal(err)
 		}
-		for _, p := range b.Packets {
-			fmt.Printf("%q\n", p.Data)
+		for i := range b.Trains {
+			t := &b.Trains[i]
+			for k := range t.Len() {
+				fmt.Printf("%q\n", t.At(k))
+			}
+			n += t.Len()
 		}
 	}
 	// Output:

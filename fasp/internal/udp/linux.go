@@ -60,6 +60,8 @@ func newFastDriver(uc *net.UDPConn, o Options, c *counters) (driver, error) {
 		d.marks = enableMarks(int(fd), d.v6)
 		// Counting the kernel's drops is a diagnosis; the socket works without.
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+		// So are the times of arrival.
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	})
 	if err == nil {
 		err = opErr

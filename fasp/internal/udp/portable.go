@@ -39,24 +39,36 @@ func (d *portableDriver) ecn() bool { return false }
 func (d *portableDriver) sleep(time.Duration) bool { return false }
 
 func (d *portableDriver) newReceiver() receiver {
-	return &portableReceiver{d: d, buf: make([]byte, 1<<16)}
+	return &portableReceiver{d: d, buffers: newBuffers()}
 }
 
 type portableReceiver struct {
-	d   *portableDriver
-	buf []byte
+	d *portableDriver
+	buffers
+	buf   *Buffer
+	train [1]Train
 }
 
-func (r *portableReceiver) read(pkts []Packet) ([]Packet, error) {
+func (r *portableReceiver) keep(_ int, t Train) (Train, *Buffer) { return r.buffers.keep(t, r.buf) }
+
+func (r *portableReceiver) try() []Train { return nil }
+
+func (r *portableReceiver) done() {}
+
+func (r *portableReceiver) kept() int { return r.small.used() + max(0, r.large.used()-1) }
+
+func (r *portableReceiver) read() ([]Train, error) {
 	d := r.d
+	r.buf = r.renew(r.buf)
 	for {
 		d.c.syscallsIn.Add(1)
-		n, from, err := d.readFrom(r.buf)
+		n, from, err := d.readFrom(r.buf.mem)
 		if err == nil {
-			return append(pkts, Packet{Addr: from, Data: r.buf[:n:n]}), nil
+			r.train[0] = Train{Addr: from, Buf: r.buf.mem[:n:n]}
+			return r.train[:], nil
 		}
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) || !isPathError(err) {
-			return pkts, err
+			return nil, err
 		}
 		d.c.pathErrs.Add(1)
 	}

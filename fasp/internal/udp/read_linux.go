@@ -3,32 +3,41 @@ package udp
 import (
 	"encoding/binary"
 	"os"
+	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	readSlots    = 64      // messages per recvmmsg without GRO
-	readSlotsGRO = 32      // and with it, where each can be 64 KiB
-	slotSize     = 1 << 16 // no message is longer, so none is truncated
+	readSlots    = 64 // messages per recvmmsg without GRO
+	readSlotsGRO = 32 // and with it, where each can be 64 KiB
 
 	// controlSize has room for the three control messages of at most 4 bytes that
-	// can come (UDP_GRO, SO_RXQ_OVFL, and IP_TOS or IPV6_TCLASS).
-	controlSize = 96
+	// can come (UDP_GRO, SO_RXQ_OVFL, and IP_TOS or IPV6_TCLASS), and SCM_TIMESTAMPNS of 16.
+	controlSize = 128
+
+	// oldest is the age above which a time is not believed: the system's clock was set meanwhile.
+	oldest = 10 * time.Second
 )
 
-// linuxReceiver owns the buffers of a Batch and the headers that point at them.
+// linuxReceiver owns the headers of a Batch, each of which points at a Buffer.
 type linuxReceiver struct {
-	d     *linuxDriver
-	hdrs  []mmsghdr
-	iovs  []unix.Iovec
-	names []sockaddr
-	ctrls []alignedControl
-	buf   []byte
-	dirty int // headers that the last call may have changed
+	d  *linuxDriver
+	mu sync.Mutex // guards the rest; held from a read that brought something until what it brought has been dealt with
+	buffers
+	bufs   []*Buffer
+	trains []Train
+	used   []int // of bufs, that the trains of the last read lie in
+	hdrs   []mmsghdr
+	iovs   []unix.Iovec
+	names  []sockaddr
+	ctrls  []alignedControl
+	dirty  int // headers that the last call may have changed
 
 	fn    func(fd uintptr) bool // fixed, so that a read allocates nothing
+	once  func(fd uintptr)      // likewise, of a read that does not wait
 	n     int                   // results of fn
 	errno unix.Errno
 }
@@ -45,17 +54,17 @@ func (d *linuxDriver) newReceiver() receiver {
 		slots = readSlotsGRO
 	}
 	r := &linuxReceiver{
-		d:     d,
-		hdrs:  make([]mmsghdr, slots),
-		iovs:  make([]unix.Iovec, slots),
-		names: make([]sockaddr, slots),
-		ctrls: make([]alignedControl, slots),
-		buf:   make([]byte, slots*slotSize),
-		dirty: slots,
+		d:       d,
+		buffers: newBuffers(),
+		bufs:    make([]*Buffer, slots),
+		used:    make([]int, 0, slots),
+		hdrs:    make([]mmsghdr, slots),
+		iovs:    make([]unix.Iovec, slots),
+		names:   make([]sockaddr, slots),
+		ctrls:   make([]alignedControl, slots),
+		dirty:   slots,
 	}
 	for i := range r.hdrs {
-		r.iovs[i].Base = &r.buf[i*slotSize]
-		r.iovs[i].SetLen(slotSize)
 		h := &r.hdrs[i].hdr
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Iov = &r.iovs[i]
@@ -63,75 +72,127 @@ func (d *linuxDriver) newReceiver() receiver {
 		h.Control = &r.ctrls[i].b[0]
 	}
 	r.fn = r.recv
+	r.once = func(fd uintptr) {
+		r.prepare()
+		r.call(fd)
+	}
 	return r
 }
 
-func (r *linuxReceiver) read(pkts []Packet) ([]Packet, error) {
+func (r *linuxReceiver) keep(i int, t Train) (Train, *Buffer) {
+	return r.buffers.keep(t, r.bufs[r.used[i]])
+}
+
+func (r *linuxReceiver) kept() int { return r.small.used() + max(0, r.large.used()-len(r.bufs)) }
+
+func (r *linuxReceiver) done() { r.mu.Unlock() }
+
+func (r *linuxReceiver) read() ([]Train, error) {
 	for {
-		for i := range r.hdrs[:r.dirty] {
-			h := &r.hdrs[i].hdr
-			h.Namelen = uint32(unsafe.Sizeof(sockaddr{}))
-			h.SetControllen(controlSize)
-			h.Flags = 0
-		}
 		if err := r.d.rc.Read(r.fn); err != nil {
-			return pkts, err
+			return nil, err
 		}
-		if r.errno != 0 {
-			if !pathErrno(r.errno) {
-				return pkts, os.NewSyscallError("recvmmsg", r.errno)
-			}
-			r.d.c.pathErrs.Add(1)
-			continue
+		err := r.take()
+		if len(r.trains) > 0 {
+			return r.trains, nil
 		}
-		r.dirty = r.n
-		for i := range r.n {
-			pkts = r.split(pkts, i)
-		}
-		if len(pkts) > 0 {
-			return pkts, nil
+		r.mu.Unlock()
+		if err != nil {
+			return nil, err
 		}
 	}
 }
 
-// recv makes the system call. It returns false to be called again when the
-// socket is readable.
+func (r *linuxReceiver) try() []Train {
+	if !r.mu.TryLock() {
+		return nil
+	}
+	if r.d.rc.Control(r.once) == nil && r.errno != unix.EAGAIN {
+		_ = r.take() // the error comes again to who waits
+		if len(r.trains) > 0 {
+			return r.trains
+		}
+	}
+	r.mu.Unlock()
+	return nil
+}
+
+// recv locks and makes the system call. It returns false, and unlocks, to be called again when the socket is readable.
 func (r *linuxReceiver) recv(fd uintptr) bool {
+	r.mu.Lock()
+	r.prepare()
+	r.call(fd)
+	if r.errno != unix.EAGAIN {
+		return true
+	}
+	r.mu.Unlock()
+	return false
+}
+
+// prepare makes the headers ready for another call.
+func (r *linuxReceiver) prepare() {
+	for i := range r.hdrs[:r.dirty] {
+		r.bufs[i] = r.renew(r.bufs[i])
+		r.iovs[i].Base = &r.bufs[i].mem[0]
+		r.iovs[i].SetLen(slotSize)
+		h := &r.hdrs[i].hdr
+		h.Namelen = uint32(unsafe.Sizeof(sockaddr{}))
+		h.SetControllen(controlSize)
+		h.Flags = 0
+	}
+	r.dirty = 0
+}
+
+func (r *linuxReceiver) call(fd uintptr) {
 	for {
 		batch := r.d.batchOn.Load()
 		r.n, r.errno = recvmsgs(fd, r.hdrs, batch)
 		r.d.c.syscallsIn.Add(1)
-		if r.errno == unix.ENOSYS && batch {
-			r.d.batchOn.Store(false)
-			continue
+		if r.errno != unix.ENOSYS || !batch {
+			r.dirty = max(r.n, 1)
+			return
 		}
-		return r.errno != unix.EAGAIN
+		r.d.batchOn.Store(false)
 	}
 }
 
-// split appends the datagrams of message i.
-func (r *linuxReceiver) split(pkts []Packet, i int) []Packet {
+// take puts what the system call brought into trains; it fails for what the socket cannot go on after.
+func (r *linuxReceiver) take() error {
+	r.trains, r.used = r.trains[:0], r.used[:0]
+	if r.errno != 0 {
+		if !pathErrno(r.errno) {
+			return os.NewSyscallError("recvmmsg", r.errno)
+		}
+		r.d.c.pathErrs.Add(1)
+		return nil
+	}
+	wall := time.Now().UnixNano()
+	for i := range r.n {
+		r.message(i, wall)
+	}
+	return nil
+}
+
+// message appends the datagrams of message i, which was read at the time wall.
+func (r *linuxReceiver) message(i int, wall int64) {
 	m := &r.hdrs[i]
 	if m.hdr.Flags&unix.MSG_TRUNC != 0 {
-		return pkts // cannot be: the buffer holds the longest message there is
+		return // cannot be: the buffer holds the longest message there is
 	}
-	data := r.buf[i*slotSize:][:m.n]
-	addr := getAddr(&r.names[i], &r.d.zones)
 	c := parseControl(r.ctrls[i].b[:m.hdr.Controllen])
 	if c.hasOverflow {
 		r.d.noteOverflow(c.overflow)
 	}
-	seg, mark := c.seg, c.tos&ecnMask
-	if seg <= 0 || seg >= len(data) {
-		return append(pkts, Packet{Addr: addr, Data: data[:len(data):len(data)], ECN: mark})
+	t := Train{Addr: getAddr(&r.names[i], &r.d.zones), Buf: r.bufs[i].mem[:m.n:m.n], ECN: c.tos & ecnMask}
+	if c.seg > 0 && c.seg < int(m.n) {
+		r.d.c.groReceives.Add(1)
+		t.Seg = c.seg
 	}
-	r.d.c.groReceives.Add(1)
-	for len(data) > 0 {
-		n := min(seg, len(data))
-		pkts = append(pkts, Packet{Addr: addr, Data: data[:n:n], ECN: mark})
-		data = data[n:]
+	if age := time.Duration(wall - c.stamp); c.stamp != 0 && age > 0 && age < oldest {
+		t.Age = age
 	}
-	return pkts
+	r.used = append(r.used, i)
+	r.trains = append(r.trains, t)
 }
 
 // noteOverflow takes the socket's running count of drops.
@@ -147,6 +208,7 @@ type controls struct {
 	seg         int // segment size if GRO has joined datagrams, else 0
 	overflow    uint32
 	hasOverflow bool
+	stamp       int64 // when it was received, ns since 1970; 0 = unknown
 	tos         uint8 // TOS or traffic class; of joined datagrams the first one's, which is that of all from Linux 6.9 on
 }
 
@@ -168,6 +230,8 @@ func parseControl(b []byte) (c controls) {
 		default:
 			v := binary.NativeEndian.Uint32(body)
 			switch {
+			case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(body) >= int(unsafe.Sizeof(unix.Timespec{})):
+				c.stamp = (*unix.Timespec)(unsafe.Pointer(&body[0])).Nano()
 			case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
 				c.seg = int(v & 0xffff)
 			case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL:

@@ -38,30 +38,37 @@ type Options struct {
 	DummyTail bool
 }
 
-// Packet is one received datagram.
-type Packet struct {
-	// Addr is the sender; IPv4 addresses are never in their IPv6-mapped form.
-	Addr netip.AddrPort
-	// Data is the payload, possibly empty. It points into its Batch.
-	Data []byte
-	// ECN is the ECN field of the IP header, 0 to 3 (RFC 3168 section 5); always 0 where Socket.ECN is false.
-	ECN uint8
-}
-
-// Train is a run of datagrams to one address.
+// Train is a run of datagrams to one address, or from it.
 type Train struct {
-	// Addr is the destination. An IPv4-mapped IPv6 address means the IPv4 one.
+	// Addr is the destination, where an IPv4-mapped IPv6 address means the IPv4 one, or the sender, which is never in that form.
 	Addr netip.AddrPort
 	// Buf holds the datagrams one after the other, each Seg bytes long; the last
-	// may be shorter. An empty Buf is a train of no datagrams. The socket only
+	// may be shorter. To be sent, an empty Buf is a train of no datagrams; the socket only
 	// reads it, and not after WriteTrains has returned.
 	Buf []byte
 	// Seg is the length of a datagram in bytes. Zero or negative means that Buf
 	// is one datagram.
 	Seg int
-	// ECN is the ECN field of all datagrams, 0 to 3. It is ignored where Socket.ECN
-	// is false. The rest of the TOS byte is what the socket had when New took it.
+	// ECN is the ECN field of all datagrams, 0 to 3 (RFC 3168 section 5). Where Socket.ECN
+	// is false it is ignored when sent, and 0 when received. The rest of the TOS byte is what the socket had when New took it.
 	ECN uint8
+	// Age is how long before the end of ReadBatch the system received the train, to the microsecond or so; 0 where it does not say.
+	Age time.Duration
+}
+
+// Len returns how many datagrams a received train has, at least one.
+func (t *Train) Len() int {
+	if len(t.Buf) == 0 {
+		return 1
+	}
+	return (len(t.Buf) + t.seg() - 1) / t.seg()
+}
+
+// At returns datagram i of a received train, 0 to Len-1, with no capacity beyond its end.
+func (t *Train) At(i int) []byte {
+	seg := t.seg()
+	end := min((i+1)*seg, len(t.Buf))
+	return t.Buf[i*seg : end : end]
 }
 
 // seg returns the length of the train's datagrams, the last one excepted.
@@ -141,8 +148,15 @@ type driver interface {
 
 // receiver is the part of a Batch that belongs to the driver.
 type receiver interface {
-	// read blocks for at least one datagram and appends to pkts.
-	read(pkts []Packet) ([]Packet, error)
+	// read blocks for at least one datagram. Unless it fails, nobody else may read until done.
+	read() ([]Train, error)
+	// try is read that does not wait. If it returns nothing, done is not to be called.
+	try() []Train
+	done()
+	// keep does what Batch.Keep says, for t, which is train i of the last read or a part of it.
+	keep(i int, t Train) (Train, *Buffer)
+	// kept does what Batch.Kept says.
+	kept() int
 }
 
 // counters are the live Stats; updated once per system call or batch.
@@ -187,18 +201,16 @@ func New(pc net.PacketConn, o Options) (*Socket, error) {
 	return s, nil
 }
 
-// Batch holds datagrams read by one call, and the buffers they lie in. It
+// Batch holds datagrams read by one call, and the Buffers they lie in. It
 // belongs to the Socket it was made for and to one goroutine at a time.
-//
-// The buffers are large (up to 4 MiB of address space), but only the pages that
-// datagrams have touched take memory.
 type Batch struct {
-	// Packets are the datagrams of the last ReadBatch, in order of arrival. They
-	// are valid until the next ReadBatch with this Batch.
-	Packets []Packet
+	// Trains are the datagrams of the last ReadBatch, in order of arrival: those of a train came together from one address. A train whose Buf is
+	// empty is one empty datagram. They are valid until the next ReadBatch with this Batch, or beyond that where Keep was called.
+	Trains []Train
 
 	sock *Socket
 	recv receiver
+	held bool // by ReadBatch
 }
 
 // NewBatch returns an empty Batch for s.
@@ -206,30 +218,64 @@ func (s *Socket) NewBatch() *Batch {
 	return &Batch{sock: s, recv: s.drv.newReceiver()}
 }
 
-// NewBatch returns an empty Batch for s; it is s.NewBatch().
-func NewBatch(s *Socket) *Batch { return s.NewBatch() }
+// Keep returns t, which is Trains[i] or some datagrams of it, such that it stays valid until Release of the Buffer beside it, which the caller owes. Short
+// ones are copied, others stay where they are.
+func (b *Batch) Keep(i int, t Train) (Train, *Buffer) { return b.recv.keep(i, t) }
 
-// ReadBatch blocks until at least one datagram has come, and fills b.Packets
-// with all that were ready, up to the capacity of b. Errors that the network
+// Kept returns how many Buffers of b are held by those who kept them. It may be called at any time by any goroutine.
+func (b *Batch) Kept() int { return b.recv.kept() }
+
+// ReadBatch blocks until at least one datagram has come, and fills b.Trains
+// with all that were ready, up to the capacity of b. It waits, too, while as many Buffers of b are kept as
+// there may be. Errors that the network
 // reported for datagrams sent earlier (ICMP) do not end it; they are counted in
-// Stats.PathErrors. If it returns an error b.Packets is empty; the error matches
+// Stats.PathErrors. If it returns an error b.Trains is empty; the error matches
 // net.ErrClosed after Close, and os.ErrDeadlineExceeded after the deadline.
+//
+// Until the next call, or that of b.Done, TryBatch does nothing.
 func (s *Socket) ReadBatch(b *Batch) error {
 	if b.sock != s {
 		panic("BUG: udp: ReadBatch with the Batch of another Socket")
 	}
-	pkts, err := b.recv.read(b.Packets[:0])
-	b.Packets = pkts
-	if err != nil {
+	b.Done()
+	var err error
+	if b.Trains, err = b.recv.read(); err != nil {
 		return err
 	}
-	var bytes uint64
-	for i := range pkts {
-		bytes += uint64(len(pkts[i].Data))
-	}
-	s.c.datagramsIn.Add(uint64(len(pkts)))
-	s.c.bytesIn.Add(bytes)
+	b.held = true
+	s.count(b.Trains)
 	return nil
+}
+
+// Done says that the trains of the last ReadBatch have been dealt with.
+func (b *Batch) Done() {
+	if b.held {
+		b.held = false
+		b.recv.done()
+	}
+}
+
+// TryBatch is for other goroutines than the one that calls ReadBatch, which may have to wait for a processor, and would not see what has come: it calls fn
+// with trains, of which the same holds as of b.Trains until fn returns, if something has come, and if nobody deals with other trains of b meanwhile. It does not wait, and
+// does nothing where there is no way to (the portable driver).
+func (s *Socket) TryBatch(b *Batch, fn func(trains []Train)) {
+	trains := b.recv.try()
+	if len(trains) == 0 {
+		return
+	}
+	defer b.recv.done()
+	s.count(trains)
+	fn(trains)
+}
+
+func (s *Socket) count(trains []Train) {
+	var n, bytes int
+	for i := range trains {
+		n += trains[i].Len()
+		bytes += len(trains[i].Buf)
+	}
+	s.c.datagramsIn.Add(uint64(n))
+	s.c.bytesIn.Add(uint64(bytes))
 }
 
 // WriteTrains sends all trains in order and returns when the system has taken

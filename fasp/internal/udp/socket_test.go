@@ -81,6 +81,32 @@ func suite(t *testing.T, f func(t *testing.T, a, b *Socket)) {
 	}
 }
 
+// Packet is one datagram of a train.
+type Packet struct {
+	Addr netip.AddrPort
+	Data []byte
+	ECN  uint8
+}
+
+// packets takes the trains of b apart.
+func packets(b *Batch) (list []Packet) {
+	for i := range b.Trains {
+		t := &b.Trains[i]
+		for k := range t.Len() {
+			list = append(list, Packet{t.Addr, t.At(k), t.ECN})
+		}
+	}
+	return list
+}
+
+// count is the number of datagrams in b.
+func count(b *Batch) (n int) {
+	for i := range b.Trains {
+		n += b.Trains[i].Len()
+	}
+	return n
+}
+
 // receive reads until n datagrams that are no dummies have come, and returns
 // copies. The deadline only keeps a broken socket from hanging the test.
 func receive(t *testing.T, s *Socket, n int) []Packet {
@@ -90,8 +116,8 @@ func receive(t *testing.T, s *Socket, n int) []Packet {
 	b := s.NewBatch()
 	for len(got) < n {
 		require.NoError(t, s.ReadBatch(b), "after %d of %d datagrams", len(got), n)
-		require.NotEmpty(t, b.Packets)
-		for _, p := range b.Packets {
+		require.NotEmpty(t, b.Trains)
+		for _, p := range packets(b) {
 			if len(p.Data) == 1 && p.Data[0] == 0 {
 				continue // dummy tail
 			}
@@ -279,11 +305,11 @@ func TestDeadline(t *testing.T) {
 		batch := b.NewBatch()
 		require.NoError(t, b.SetReadDeadline(time.Unix(1, 0)))
 		require.ErrorIs(t, b.ReadBatch(batch), os.ErrDeadlineExceeded)
-		require.Empty(t, batch.Packets)
+		require.Empty(t, batch.Trains)
 		require.NoError(t, b.SetReadDeadline(time.Time{}))
 		require.NoError(t, a.WriteTrains([]Train{{Addr: target(b, a), Buf: []byte("hello")}}))
 		require.NoError(t, b.ReadBatch(batch))
-		require.Equal(t, "hello", string(batch.Packets[0].Data))
+		require.Equal(t, "hello", string(packets(batch)[0].Data))
 	})
 }
 

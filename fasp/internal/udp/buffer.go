@@ -1,0 +1,90 @@
+package udp
+
+import "sync/atomic"
+
+const (
+	slotSize  = 1 << 16 // of a large Buffer; no message is longer, so none is truncated
+	smallSize = 2 << 10 // of a small one: a datagram of an ordinary path
+
+	// maxLarge and maxSmall bound the memory that received datagrams take in a Batch: 64 MiB of what came joined, of which only the pages
+	// that datagrams have touched are real, and 32 MiB of single datagrams. Sessions that are slow to look hold them; what comes
+	// meanwhile waits in the system's own buffer.
+	maxLarge = 1024
+	maxSmall = 16384
+)
+
+// Buffer is memory that the datagrams of one Train lie in. It goes back to its Batch when everyone who holds it has called Release.
+type Buffer struct {
+	mem  []byte
+	refs atomic.Int32
+	pool *bufferPool
+}
+
+// Release gives up one hold on b, from any goroutine. What lies in b must not be used by its holder any more.
+func (b *Buffer) Release() {
+	if b.refs.Add(-1) == 0 {
+		b.pool.free <- b // never blocks: there is room for all that were made
+	}
+}
+
+// bufferPool hands out Buffers of one size; get is for one goroutine at a time.
+type bufferPool struct {
+	free chan *Buffer
+	size int
+	made atomic.Int32
+}
+
+func newBufferPool(size, most int) *bufferPool {
+	return &bufferPool{free: make(chan *Buffer, most), size: size}
+}
+
+// used is the number of Buffers in use.
+func (p *bufferPool) used() int { return int(p.made.Load()) - len(p.free) }
+
+// get returns a Buffer with one hold on it. When as many as there may be are in use it waits until one is released.
+func (p *bufferPool) get() *Buffer {
+	var b *Buffer
+	select {
+	case b = <-p.free:
+	default:
+		if int(p.made.Load()) < cap(p.free) {
+			p.made.Add(1)
+			b = &Buffer{mem: make([]byte, p.size), pool: p}
+		} else {
+			b = <-p.free
+		}
+	}
+	b.refs.Store(1)
+	return b
+}
+
+// buffers are the two sizes of a Batch.
+type buffers struct{ small, large *bufferPool }
+
+func newBuffers() buffers {
+	return buffers{newBufferPool(smallSize, maxSmall), newBufferPool(slotSize, maxLarge)}
+}
+
+// renew returns b if nobody else holds it, else another large Buffer in its place; nil, too, is replaced.
+func (p *buffers) renew(b *Buffer) *Buffer {
+	switch {
+	case b == nil:
+		return p.large.get()
+	case b.refs.Load() == 1: // only who asks can hand out more
+		return b
+	}
+	b.Release()
+	return p.large.get()
+}
+
+// keep returns t and what it lies in, with a hold on it: b, in which it is now, or a copy, so that what is small does not hold much.
+func (p *buffers) keep(t Train, b *Buffer) (Train, *Buffer) {
+	if len(t.Buf) > smallSize {
+		b.refs.Add(1)
+		return t, b
+	}
+	s := p.small.get()
+	n := copy(s.mem, t.Buf)
+	t.Buf = s.mem[:n:n]
+	return t, s
+}
