@@ -73,7 +73,6 @@ func benchmarkSessions(b *testing.B, n int) {
 		}
 	}
 	got := make([]atomic.Int64, n)
-	var zz [][2]*Conn
 	for i := range n {
 		cfg := testConfig()
 		cfg.Rates, cfg.Datagram, cfg.MaxDatagram, cfg.SendBuffer = rates, 1472, 1472, 64<<20
@@ -86,7 +85,6 @@ func benchmarkSessions(b *testing.B, n int) {
 		if i%2 == 1 {
 			client, server = server, client
 		}
-		zz = append(zz, [2]*Conn{client, server})
 		wg.Go(func() { pump(client) })
 		wg.Go(func() { sink(server, &got[i]) })
 	}
@@ -104,9 +102,6 @@ func benchmarkSessions(b *testing.B, n int) {
 	time.Sleep(*sessionsTime)
 	after, c1, dt := read(), cpuTime(), time.Since(t0).Seconds()
 	runtime.ReadMemStats(&m1)
-	for i, z := range zz {
-		dumpStats(i, (after[i]-before[i])*8/1e6/dt, z[0].Stats(), z[1].Stats())
-	}
 	var sum, squares float64
 	least := math.Inf(1)
 	for i := range after {

@@ -313,6 +313,7 @@ func (l *connLoop) pull(now time.Duration) {
 // share keeps the session within what this endpoint can do for each: of what the peer sends, and of what it sends itself.
 func (l *connLoop) share(now time.Duration) {
 	level := Rate(l.c.e.level.Load())
+	l.core.Crowded(level != noLevel)
 	under := func(r Rate) Rate {
 		if level != noLevel && (r == 0 || level < r) {
 			return level

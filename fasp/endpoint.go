@@ -225,7 +225,7 @@ func (e *Endpoint) Stats() EndpointStats {
 // wait for a processor.
 const (
 	inboxTrains = 1024
-	inboxBytes  = 4 << 20
+	inboxBytes  = 8 << 20
 )
 
 // delivery is a run of packets that came together for one session, which owes its buffer a Release.

@@ -33,7 +33,7 @@ type overload struct {
 
 const (
 	overloadInterval = 50 * time.Millisecond
-	overloadBacklog  = 4 * time.Millisecond // of waiting, in the socket and for sessions, throughout an interval
+	overloadBacklog  = 6 * time.Millisecond // of waiting, in the socket and for sessions, throughout an interval
 	overloadLevel    = 5_000_000            // bit/s that any session may have whatever the others do
 	noLevel          = 1<<63 - 1
 )
@@ -70,7 +70,7 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	case dt > 4*overloadInterval: // hardly anything came
 		o.limit, o.mean = 0, 0
 	case lost || len(o.rates) > 1 && waits > overloadBacklog:
-		o.limit = max(busy-busy/10, o.peak/2)
+		o.limit = max(busy-busy/12, o.peak/2)
 	case o.limit > 0 && busy > o.limit-o.limit/8:
 		o.limit += o.limit / 32
 	}

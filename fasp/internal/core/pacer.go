@@ -13,19 +13,26 @@ type pacer struct {
 	left   time.Duration // what may still go in this turn, in time at the rate
 	rest   time.Duration // when the next turn may begin
 	maxLag time.Duration // older debt is not made up for
+	long   bool          // turns are crowdedQuantum
 }
 
 const (
 	// quantum is what a turn takes at the rate, or two packets where that is more: some 4,000 turns a second at most.
 	quantum = 250 * time.Microsecond
 	slack   = 2 * time.Millisecond
+	// crowdedQuantum is that of sessions whose host has no processor left: what a wake costs is then taken from all of them.
+	crowdedQuantum = 2 * time.Millisecond
 	// busy is the time of a packet below which there are no turns: a driver hardly sleeps, sends what has become due meanwhile, and waiting would only
 	// make that more.
 	busy = 20 * time.Microsecond
 )
 
 // perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air.
-func perTurn(air time.Duration) (most, wait time.Duration) {
+func (p *pacer) perTurn(air time.Duration) (most, wait time.Duration) {
+	if p.long {
+		most = max(crowdedQuantum/air, 2) * air
+		return most, most
+	}
 	most = max(quantum/air, 2) * air
 	if air < 2*quantum {
 		return most, most
@@ -38,7 +45,7 @@ func (p *pacer) at(air time.Duration) time.Duration {
 	if p.rest == 0 || air < busy {
 		return p.next // nothing was sent yet, and what comes first is worth no wait
 	}
-	_, wait := perTurn(air)
+	_, wait := p.perTurn(air)
 	return max(p.next+wait-air, min(p.rest, p.next+slack))
 }
 
@@ -52,7 +59,7 @@ func (p *pacer) ready(now, air time.Duration) bool {
 		return false
 	}
 	p.turn, p.rest = now, now
-	p.left, _ = perTurn(air)
+	p.left, _ = p.perTurn(air)
 	return true
 }
 

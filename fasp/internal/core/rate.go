@@ -81,6 +81,9 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 	c.rateNow = rate
 }
 
+// Crowded tells whether the processors of this host have no time left: packets then go in longer turns, which take less.
+func (c *Conn) Crowded(yes bool) { c.pace.long = yes }
+
 // Known returns what the path was seen to take lately, bit/s, 0 = nothing is known. A rate that was kept to, because target, grant or the
 // peer's storage allowed no more, says only that the path takes that much, and is not told.
 func (c *Conn) Known() int64 {
