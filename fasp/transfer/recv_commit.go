@@ -158,45 +158,78 @@ func (r *receiver) allSealed(named int) bool {
 	return r.end != nil && r.resolved.count()+n >= r.end.LastID
 }
 
-// publish gives files their final names and returns those that got theirs.
+// publishChunk is how many files one goroutine names in a row; they are mostly of one folder.
+const publishChunk = 256
+
+// publish gives files their final names, a few at a time, and returns those that got theirs.
 func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]*sealedFile, error) {
-	named := batch[:0:0]
-	for _, f := range batch {
-		if f.sealed != nil {
-			err := f.sealed.Publish(ctx, s, r.replaces())
-			if err != nil && ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+	defer func() {
+		for _, f := range batch {
+			if f.gone != nil && f.sealed == nil {
+				f.gone()
+				f.gone = nil
 			}
-			if f.gone != nil {
-				defer f.gone()
-			}
-			if err != nil {
-				if derr := f.sealed.Discard(ctx); derr != nil {
-					r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
-				}
-				f.sealed = nil
-				// Somebody else's file took the name since it was judged.
-				appeared := errors.Is(err, fs.ErrExist) && !r.replaces()
-				if appeared && r.req.Overwrite == OverwriteNever {
-					if r.settle(f.id, f.final, recSkip, encodeIDs([]span{{f.id, 1}})) {
-						r.skipped(f.rec)
-					}
-					continue
-				}
-				err := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
-				if appeared {
-					err = errNoReplace(f.rec.Name)
-				}
-				if err := r.rejectID(f.id, f.final, f.rec, err); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			f.sealed = nil
 		}
-		named = append(named, f)
+	}()
+	got := make([]bool, len(batch))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.workers)
+	for first := 0; first < len(batch); first += publishChunk {
+		g.Go(func() error {
+			for i := first; i < min(first+publishChunk, len(batch)); i++ {
+				var err error
+				if got[i], err = r.publishFile(gctx, batch[i], s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	named := batch[:0:0]
+	for i, f := range batch {
+		if got[i] {
+			named = append(named, f)
+		}
 	}
 	return named, nil
+}
+
+// publishFile gives one file its final name and says whether it got it. An error ends the session.
+func (r *receiver) publishFile(ctx context.Context, f *sealedFile, s Sync) (bool, error) {
+	if f.sealed == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	err := f.sealed.Publish(ctx, s, r.replaces())
+	if err != nil && ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	sealed := f.sealed
+	f.sealed = nil
+	if err == nil {
+		return true, nil
+	}
+	if derr := sealed.Discard(ctx); derr != nil {
+		r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
+	}
+	// Somebody else's file took the name since it was judged.
+	appeared := errors.Is(err, fs.ErrExist) && !r.replaces()
+	if appeared && r.req.Overwrite == OverwriteNever {
+		if r.settle(f.id, f.final, recSkip, encodeIDs([]span{{f.id, 1}})) {
+			r.skipped(f.rec)
+		}
+		return false, nil
+	}
+	failure := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
+	if appeared {
+		failure = errNoReplace(f.rec.Name)
+	}
+	return false, r.rejectID(f.id, f.final, f.rec, failure)
 }
 
 // replaces says whether files of this job may take the place of others at all.
