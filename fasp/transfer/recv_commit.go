@@ -27,9 +27,15 @@ type sealedFile struct {
 // other modes a short while keeps confirmations few.
 const (
 	batchEvery = 200 * time.Millisecond
+	batchMost  = 1 * time.Second
 	batchSoon  = 10 * time.Millisecond
 	batchOpen  = 256
+	batchFiles = maxUnresolved / 8 // two batches and what arrives meanwhile stay well below what a sender may have unsettled
 )
+
+// batchWait returns how long a batch of the session mode gathers after a sync that took so long. While a file system syncs it makes
+// few new files, so where syncs are slow there must be few of them: they get a quarter of the time.
+func batchWait(sync time.Duration) time.Duration { return min(max(batchEvery, 3*sync), batchMost) }
 
 // commits gives sealed files their names and confirms them (docs/protocol-transfer.md section 27). When it
 // ends before its work is done, what is left stands in r.commit again.
@@ -46,7 +52,7 @@ func (r *receiver) commits(ctx context.Context) error {
 			r.commit.push(f)
 		}
 	}
-	var last time.Time
+	next := time.Now() // when the next batch may be complete
 	for {
 		if len(named) == 0 {
 			f, err := r.commit.pop(ctx)
@@ -55,12 +61,13 @@ func (r *receiver) commits(ctx context.Context) error {
 			}
 			r.commit.push(f)
 		}
-		if err := r.gather(ctx, last, len(named)); err != nil {
+		if err := r.gather(ctx, next, len(named)); err != nil {
 			return err
 		}
 		batch := r.commit.takeAll()
-		last = time.Now()
+		began := time.Now()
 		if r.durability() != DurabilitySession {
+			next = began.Add(batchSoon)
 			named, err := r.publish(ctx, batch, r.sync())
 			if err != nil {
 				giveBack(batch)
@@ -75,6 +82,8 @@ func (r *receiver) commits(ctx context.Context) error {
 			giveBack(batch)
 			return storeError(CodeDiskWrite, "sync", "", err)
 		}
+		now := time.Now()
+		next = now.Add(batchWait(now.Sub(began)))
 		if err := r.confirm(named); err != nil {
 			giveBack(batch)
 			return err
@@ -113,15 +122,12 @@ func (r *receiver) commitEach(ctx context.Context, n int) error {
 }
 
 // gather waits until a batch is worth a sync.
-func (r *receiver) gather(ctx context.Context, last time.Time, named int) error {
-	every := batchSoon
-	if r.durability() == DurabilitySession {
-		every = batchEvery
-	}
-	t := time.NewTimer(time.Until(last.Add(every)))
+func (r *receiver) gather(ctx context.Context, next time.Time, named int) error {
+	t := time.NewTimer(time.Until(next))
 	defer t.Stop()
 	for {
-		if r.commit.len() >= batchOpen && r.openSealed() >= batchOpen {
+		n := r.commit.len()
+		if n >= batchFiles || n >= batchOpen && r.openSealed() >= batchOpen {
 			return nil
 		}
 		if r.allSealed(named) {
