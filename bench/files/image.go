@@ -30,7 +30,7 @@ func mountImage(ctx context.Context, dir, size string) (at string, unmount func(
 		return "", nil, err
 	}
 	for _, c := range [][]string{
-		{"mkfs.ext4", "-q", "-F", "-i", "8192", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image},
+		{"mkfs.ext4", "-q", "-F", "-i", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image},
 		{"mount", "-o", "loop", image, at},
 	} {
 		if out, err := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput(); err != nil {

@@ -23,8 +23,6 @@ type tree struct {
 	size             int64
 }
 
-func (t tree) bytes() int64 { return int64(t.files) * t.size }
-
 func (t tree) folder(i int) string {
 	k := i / t.perFolder
 	return filepath.Join(t.root, fmt.Sprintf("part-%03d", k/100), fmt.Sprintf("batch-%02d", k%100))
