@@ -186,6 +186,9 @@ func isEscape(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
 }
 
+// errEscape is that word of os.Root, which exports none.
+var errEscape = errors.New("path escapes from parent")
+
 // sessionError turns what ended a session into an *Error with the product's code.
 func sessionError(err error) *Error {
 	var e *Error

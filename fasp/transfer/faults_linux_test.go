@@ -56,3 +56,29 @@ func TestForeignFileSystem(t *testing.T) {
 		require.Equal(t, list(t, filepath.Join(r.local, "t")), list(t, filepath.Join(r.root, "in/t")))
 	}
 }
+
+// TestFullAmongPacks fills a real, small file system with small files alone: those that found room are whole and confirmed, no
+// other has its name, and when there is room the rest follows.
+func TestFullAmongPacks(t *testing.T) {
+	r := newRig(t)
+	if err := syscall.Mount("tmpfs", r.root, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("SKIPPED, mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(r.root, syscall.MNT_DETACH) })
+	for i := range 800 {
+		write(t, filepath.Join(r.local, fmt.Sprintf("t/d%d/f%d", i/100, i)), 4096, 1)
+	}
+	spec := r.send("t")
+	_, err := r.run(spec)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Contains(t, []Code{CodeNoSpace, CodeSomeFileErrors}, e.Code)
+	wholeOrAbsent(t, filepath.Join(r.local, "t"), filepath.Join(r.root, "in/t"))
+
+	require.NoError(t, syscall.Mount("tmpfs", r.root, "tmpfs", syscall.MS_REMOUNT, "size=40m"))
+	res, err := r.run(spec)
+	require.NoError(t, err)
+	require.Positive(t, res.FilesSkipped, "what found room has its name and is not sent again")
+	require.Equal(t, list(t, filepath.Join(r.local, "t")), list(t, filepath.Join(r.root, "in/t")))
+	noPartials(t, r.root)
+}

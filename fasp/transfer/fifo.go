@@ -52,6 +52,21 @@ func (q *fifo[T]) tryPop() (v T, ok bool) {
 	return v, true
 }
 
+// tryPopLast takes what was pushed last.
+func (q *fifo[T]) tryPopLast() (v T, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.items)
+	if n == 0 {
+		return v, false
+	}
+	v = q.items[n-1]
+	var zero T
+	q.items[n-1] = zero
+	q.items = q.items[:n-1]
+	return v, true
+}
+
 func (q *fifo[T]) pop(ctx context.Context) (v T, err error) {
 	for {
 		if v, ok := q.tryPop(); ok {

@@ -113,27 +113,26 @@ func infoOf(fi fs.FileInfo) Info {
 
 // Stat implements Store.
 func (d *Dir) Stat(_ context.Context, name string, follow bool) (Info, error) {
-	dir, base := splitName(name)
-	r, err := d.dirs.get(dir)
+	r, base, err := d.folderOf(name)
 	if err != nil {
 		return Info{}, err
 	}
 	defer d.dirs.put(r)
-	fi, err := r.root.Lstat(base)
+	in, err := r.lstat(base)
 	if err != nil {
 		return Info{}, err
 	}
-	if follow && fi.Mode()&fs.ModeSymlink != 0 {
-		fi, err = d.root.Stat(name)
+	if follow && in.Mode&fs.ModeSymlink != 0 {
+		fi, err := d.root.Stat(name)
 		if d.free && isEscape(err) {
 			fi, err = os.Stat(filepath.Join(d.path, filepath.FromSlash(name)))
 		}
 		if err != nil {
 			return Info{}, err
 		}
+		in = infoOf(fi)
+		in.Name = base
 	}
-	in := infoOf(fi)
-	in.Name = base
 	return in, nil
 }
 
@@ -155,14 +154,14 @@ func (d *Dir) ReadDir(ctx context.Context, name string, fn func(Info) error) err
 		}
 		list, err := f.ReadDir(512) // in slices: a folder may hold millions
 		for _, de := range list {
-			fi, err := r.root.Lstat(de.Name())
+			in, err := lstatIn(f, r.root, de.Name())
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // gone since it was listed
 			}
 			if err != nil {
 				return err
 			}
-			if err := fn(infoOf(fi)); err != nil {
+			if err := fn(in); err != nil {
 				return err
 			}
 		}
@@ -183,13 +182,12 @@ func (d *Dir) Readlink(_ context.Context, name string) (string, error) {
 
 // Open implements Store.
 func (d *Dir) Open(_ context.Context, name string) (Source, error) {
-	dir, base := splitName(name)
-	r, err := d.dirs.get(dir)
+	r, base, err := d.folderOf(name)
 	if err != nil {
 		return nil, err
 	}
 	defer d.dirs.put(r)
-	f, err := r.root.Open(base)
+	f, err := r.open(base)
 	if isEscape(err) { // a link out of its own folder, but perhaps not out of the root
 		f, err = d.root.Open(name)
 		if d.free && isEscape(err) {
@@ -257,20 +255,33 @@ func (d *Dir) mkdirAll(name string) error {
 	return err
 }
 
+// folderOf returns the open folder of name, which the caller gives back, and name's last element.
+func (d *Dir) folderOf(name string) (*dirRef, string, error) {
+	dir, base := splitName(name)
+	if base == ".." { // what it means is no longer checked from here on
+		return nil, "", &fs.PathError{Op: "open", Path: name, Err: errEscape}
+	}
+	r, err := d.dirs.get(dir)
+	return r, base, err
+}
+
 // within gives fn the open folder of name and name's last element.
 func (d *Dir) within(name string, fn func(r *os.Root, base string) error) error {
-	dir, base := splitName(name)
-	r, err := d.dirs.get(dir)
+	return d.inFolder(name, func(r *dirRef, base string) error { return fn(r.root, base) })
+}
+
+func (d *Dir) inFolder(name string, fn func(r *dirRef, base string) error) error {
+	r, base, err := d.folderOf(name)
 	if err != nil {
 		return err
 	}
 	defer d.dirs.put(r)
-	return fn(r.root, base)
+	return fn(r, base)
 }
 
-// making is within for calls that make something at name: the folder is made first if it does not exist.
-func (d *Dir) making(name string, fn func(r *os.Root, base string) error) error {
-	err := d.within(name, fn)
+// making is inFolder for calls that make something at name: the folder is made first if it does not exist.
+func (d *Dir) making(name string, fn func(r *dirRef, base string) error) error {
+	err := d.inFolder(name, fn)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -280,7 +291,7 @@ func (d *Dir) making(name string, fn func(r *os.Root, base string) error) error 
 	if err := d.mkdirAll(dir); err != nil {
 		return err
 	}
-	return d.within(name, fn)
+	return d.inFolder(name, fn)
 }
 
 // Symlink implements Store.
@@ -375,15 +386,8 @@ func (d *Dir) SetAttr(_ context.Context, name string, a Attr) error {
 
 // setAttr applies a to base. made is the mode the file was created with, 0 if it is not ours.
 func setAttr(r *os.Root, base string, a Attr, made fs.FileMode) error {
-	want := fs.FileMode(a.Mode) & fs.ModePerm
-	switch {
-	case a.Exact:
-		if err := r.Chmod(base, want); err != nil {
-			return err
-		}
-	case made != 0 && made&want != made:
-		// Created with owner rights that the source lacks, to be able to go on after an interruption.
-		if err := r.Chmod(base, made&want); err != nil {
+	if mode, ok := changedMode(a, made); ok {
+		if err := r.Chmod(base, mode); err != nil {
 			return err
 		}
 	}
@@ -395,6 +399,19 @@ func setAttr(r *os.Root, base string, a Attr, made fs.FileMode) error {
 		at = a.Mtime
 	}
 	return r.Chtimes(base, time.Unix(0, at), time.Unix(0, a.Mtime))
+}
+
+// changedMode returns the mode that a file is to get which was created with made, 0 if it is not ours, and whether it is another.
+func changedMode(a Attr, made fs.FileMode) (fs.FileMode, bool) {
+	want := fs.FileMode(a.Mode) & fs.ModePerm
+	switch {
+	case a.Exact:
+		return want, true
+	case made != 0 && made&want != made:
+		// Created with owner rights that the source lacks, to be able to go on after an interruption.
+		return made & want, true
+	}
+	return 0, false
 }
 
 // createMode is the mode that a new temporary file asks for; the system's mask applies.
@@ -434,46 +451,13 @@ func (d *Dir) freeTemp(p *dirSealed) {
 func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sync) (Sealed, error) {
 	p := &dirSealed{d: d, name: name}
 	d.claimTemp(p, tag)
-	err := d.making(name, func(r *os.Root, base string) error {
-		const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
-		f, err := r.OpenFile(p.tmp, flags, createMode(a))
+	durable := func(dev uint64) bool { return s == SyncNow || s == SyncLater && !d.flushCovers(dev) }
+	err := d.making(name, func(r *dirRef, _ string) (err error) {
+		p.made, err = r.writeNew(p.tmp, data, a, durable)
 		if p.claim != "" && errors.Is(err, fs.ErrExist) { // a leftover
-			if err = r.Remove(p.tmp); err == nil {
-				f, err = r.OpenFile(p.tmp, flags, createMode(a))
+			if err = r.root.Remove(p.tmp); err == nil {
+				p.made, err = r.writeNew(p.tmp, data, a, durable)
 			}
-		}
-		if err != nil {
-			return err
-		}
-		var made fs.FileInfo
-		err = func() error {
-			if _, err := f.Write(data); err != nil {
-				return err
-			}
-			fi, err := f.Stat()
-			if err != nil {
-				return err
-			}
-			made = fi
-			if s == SyncNow || s == SyncLater && !d.flushCovers(infoOf(fi).Dev) {
-				if err := fdatasync(f); err != nil {
-					return err
-				}
-			}
-			return setAttr(r, p.tmp, a, fi.Mode().Perm())
-		}()
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err == nil {
-			// Now, not before it was closed: some file systems settle times only then.
-			p.made, err = r.Lstat(p.tmp)
-		}
-		if err == nil && (!os.SameFile(made, p.made) || p.made.Size() != int64(len(data))) {
-			return fmt.Errorf("%s: %w", base, ErrBusy)
-		}
-		if err != nil {
-			_ = r.Remove(p.tmp)
 		}
 		return err
 	})
@@ -487,7 +471,8 @@ func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sy
 // Create implements Store.
 func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 	t := &dirTarget{d: d, name: name}
-	err := d.making(name, func(r *os.Root, base string) error {
+	err := d.making(name, func(ref *dirRef, base string) error {
+		r := ref.root
 		t.tmp = partialName(base, "", partSuffix)
 		t.state = partialName(base, "", stateSuffix)
 		for range 10 {

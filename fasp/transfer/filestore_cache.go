@@ -24,6 +24,7 @@ type dirCache struct {
 type dirRef struct {
 	name    string
 	root    *os.Root
+	handle  folderHandle
 	self    fs.FileInfo
 	refs    int
 	used    uint64
@@ -50,9 +51,15 @@ func (c *dirCache) get(name string) (*dirRef, error) {
 		_ = root.Close()
 		return nil, err
 	}
+	handle, err := openFolder(root)
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := c.all[name]; r != nil { // another goroutine was faster
+		_ = handle.close()
 		_ = root.Close()
 		r.refs++
 		return r, nil
@@ -60,7 +67,7 @@ func (c *dirCache) get(name string) (*dirRef, error) {
 	if c.all == nil {
 		c.all = make(map[string]*dirRef)
 	}
-	r := &dirRef{name: name, root: root, self: self, refs: 1, used: c.tick, checked: now}
+	r := &dirRef{name: name, root: root, handle: handle, self: self, refs: 1, used: c.tick, checked: now}
 	c.all[name] = r
 	for len(c.all) > maxOpenDirs {
 		var old *dirRef
@@ -111,7 +118,7 @@ func (c *dirCache) put(r *dirRef) {
 	defer c.mu.Unlock()
 	r.refs--
 	if r.dropped && r.refs == 0 {
-		_ = r.root.Close()
+		r.close()
 	}
 }
 
@@ -139,8 +146,14 @@ func (c *dirCache) dropLocked(r *dirRef) {
 	delete(c.all, r.name)
 	r.dropped = true
 	if r.refs == 0 {
-		_ = r.root.Close()
+		r.close()
 	}
+}
+
+// close releases the folder, which was open for looking up names only.
+func (r *dirRef) close() {
+	_ = r.handle.close()
+	_ = r.root.Close()
 }
 
 func (c *dirCache) close() {

@@ -27,24 +27,6 @@ func fdatasync(f *os.File) error { return fdctl.Control(f, unix.Fdatasync) }
 // syncfs writes back the whole file system that f lies on; since Linux 5.8 it reports write errors.
 func syncfs(f *os.File) error { return fdctl.Control(f, unix.Syncfs) }
 
-// renameNew gives the file old the name name, both in the folder r, unless that is taken; then the error wraps
-// fs.ErrExist.
-func renameNew(r *os.Root, old, name string) error {
-	f, err := r.Open(".")
-	if err != nil {
-		return linkNew(r, old, name) // a folder that may be written to but not read
-	}
-	defer f.Close()
-	err = fdctl.Control(f, func(fd int) error { return unix.Renameat2(fd, old, fd, name, unix.RENAME_NOREPLACE) })
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
-		return linkNew(r, old, name) // a file system that cannot do it
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
 func syncFolder(f *os.File) error { return f.Sync() }
 
 // lockFile takes f for this open file alone, until it is closed.

@@ -17,10 +17,6 @@ func fdatasync(f *os.File) error { return f.Sync() }
 
 func syncfs(*os.File) error { return nil }
 
-// renameNew gives the file old the name name, both in the folder r, unless that is taken; then the error wraps
-// fs.ErrExist.
-func renameNew(r *os.Root, old, name string) error { return linkNew(r, old, name) }
-
 func syncFolder(f *os.File) error {
 	if runtime.GOOS == "windows" {
 		return nil // Windows has no sync of a folder; its file systems log names themselves

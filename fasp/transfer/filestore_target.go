@@ -155,16 +155,16 @@ func (t *dirTarget) unusable(r *os.Root, base string) bool {
 type dirSealed struct {
 	d         *Dir
 	name, tmp string
-	t         *dirTarget  // nil for a file that Put wrote
-	made      fs.FileInfo // of a file that Put wrote, after its last change
-	dev       uint64      // once it is named
-	named     bool        // it has its final name
-	claim     string      // in Dir.temps, "" for none
+	t         *dirTarget // nil for a file that Put wrote
+	made      stamp      // of a file that Put wrote, after its last change
+	dev       uint64     // once it is named
+	named     bool       // it has its final name
+	claim     string     // in Dir.temps, "" for none
 }
 
 func (p *dirSealed) Publish(_ context.Context, s Sync, replace bool) error {
 	if !p.named {
-		err := p.d.within(p.name, func(r *os.Root, base string) error { return p.rename(r, base, replace) })
+		err := p.d.inFolder(p.name, func(r *dirRef, base string) error { return p.rename(r, base, replace) })
 		if err != nil {
 			return err
 		}
@@ -182,44 +182,39 @@ func (p *dirSealed) Publish(_ context.Context, s Sync, replace bool) error {
 	return nil
 }
 
-func (p *dirSealed) rename(r *os.Root, base string, replace bool) error {
-	fi, err := p.ours(r, base)
-	if err != nil {
+func (p *dirSealed) rename(r *dirRef, base string, replace bool) error {
+	if err := p.ours(r, base); err != nil {
 		return err
 	}
-	p.dev = infoOf(fi).Dev
-	if replace {
-		err = r.Rename(p.tmp, base)
-	} else {
-		err = renameNew(r, p.tmp, base)
-	}
-	if err != nil {
+	if err := r.rename(p.tmp, base, replace); err != nil {
 		return err
 	}
 	p.named = true
 	p.d.freeTemp(p)
 	if p.t != nil {
-		err := p.t.removeState(r)
+		err := p.t.removeState(r.root)
 		return errors.Join(err, p.t.f.Close()) // and so its lock, last
 	}
 	return nil
 }
 
-// ours describes what stands under the temporary name; the error wraps ErrBusy if that is not what was sealed. A file
+// ours checks what stands under the temporary name; the error wraps ErrBusy if that is not what was sealed. A file
 // that Put wrote is not held open, and its inode may be another file's by now; that one has other times.
-func (p *dirSealed) ours(r *os.Root, base string) (fs.FileInfo, error) {
+func (p *dirSealed) ours(r *dirRef, base string) error {
 	if p.t != nil {
-		return p.t.ours(r, base)
+		_, err := p.t.ours(r.root, base)
+		p.dev = p.t.dev
+		return err
 	}
-	fi, err := r.Lstat(p.tmp)
+	now, err := r.stamp(p.tmp)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !os.SameFile(fi, p.made) || fi.Size() != p.made.Size() || !fi.ModTime().Equal(p.made.ModTime()) ||
-		infoOf(fi).Ctime != infoOf(p.made).Ctime {
-		return nil, fmt.Errorf("%s: %w", base, ErrBusy)
+	p.dev = now.device()
+	if !now.same(p.made) {
+		return fmt.Errorf("%s: %w", base, ErrBusy)
 	}
-	return fi, nil
+	return nil
 }
 
 func (p *dirSealed) Discard(ctx context.Context) error {
@@ -230,15 +225,15 @@ func (p *dirSealed) Discard(ctx context.Context) error {
 		return p.t.Discard(ctx)
 	}
 	defer p.d.freeTemp(p)
-	return p.d.within(p.name, func(r *os.Root, base string) error {
-		if _, err := p.ours(r, base); err != nil {
+	return p.d.inFolder(p.name, func(r *dirRef, base string) error {
+		if err := p.ours(r, base); err != nil {
 			return err
 		}
-		return r.Remove(p.tmp)
+		return r.root.Remove(p.tmp)
 	})
 }
 
-// linkNew is renameNew by a second name. On file systems without hard links it looks first, and what others put there
+// linkNew gives the file old the name name, unless that is taken, by a second name. On file systems without hard links it looks first, and what others put there
 // between the look and the renaming is replaced.
 func linkNew(r *os.Root, old, name string) error {
 	err := r.Link(old, name)

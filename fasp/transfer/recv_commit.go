@@ -27,9 +27,15 @@ type sealedFile struct {
 // other modes a short while keeps confirmations few.
 const (
 	batchEvery = 200 * time.Millisecond
+	batchMost  = 1 * time.Second
 	batchSoon  = 10 * time.Millisecond
 	batchOpen  = 256
+	batchFiles = maxUnresolved / 8 // two batches and what arrives meanwhile stay well below what a sender may have unsettled
 )
+
+// batchWait returns how long a batch of the session mode gathers after a sync that took so long. While a file system syncs it makes
+// few new files, so where syncs are slow there must be few of them: they get a quarter of the time.
+func batchWait(sync time.Duration) time.Duration { return min(max(batchEvery, 3*sync), batchMost) }
 
 // commits gives sealed files their names and confirms them (docs/protocol-transfer.md section 27). When it
 // ends before its work is done, what is left stands in r.commit again.
@@ -46,7 +52,7 @@ func (r *receiver) commits(ctx context.Context) error {
 			r.commit.push(f)
 		}
 	}
-	var last time.Time
+	next := time.Now() // when the next batch may be complete
 	for {
 		if len(named) == 0 {
 			f, err := r.commit.pop(ctx)
@@ -55,12 +61,13 @@ func (r *receiver) commits(ctx context.Context) error {
 			}
 			r.commit.push(f)
 		}
-		if err := r.gather(ctx, last, len(named)); err != nil {
+		if err := r.gather(ctx, next, len(named)); err != nil {
 			return err
 		}
 		batch := r.commit.takeAll()
-		last = time.Now()
+		began := time.Now()
 		if r.durability() != DurabilitySession {
+			next = began.Add(batchSoon)
 			named, err := r.publish(ctx, batch, r.sync())
 			if err != nil {
 				giveBack(batch)
@@ -75,6 +82,8 @@ func (r *receiver) commits(ctx context.Context) error {
 			giveBack(batch)
 			return storeError(CodeDiskWrite, "sync", "", err)
 		}
+		now := time.Now()
+		next = now.Add(batchWait(now.Sub(began)))
 		if err := r.confirm(named); err != nil {
 			giveBack(batch)
 			return err
@@ -113,15 +122,12 @@ func (r *receiver) commitEach(ctx context.Context, n int) error {
 }
 
 // gather waits until a batch is worth a sync.
-func (r *receiver) gather(ctx context.Context, last time.Time, named int) error {
-	every := batchSoon
-	if r.durability() == DurabilitySession {
-		every = batchEvery
-	}
-	t := time.NewTimer(time.Until(last.Add(every)))
+func (r *receiver) gather(ctx context.Context, next time.Time, named int) error {
+	t := time.NewTimer(time.Until(next))
 	defer t.Stop()
 	for {
-		if r.commit.len() >= batchOpen && r.openSealed() >= batchOpen {
+		n := r.commit.len()
+		if n >= batchFiles || n >= batchOpen && r.openSealed() >= batchOpen {
 			return nil
 		}
 		if r.allSealed(named) {
@@ -158,45 +164,78 @@ func (r *receiver) allSealed(named int) bool {
 	return r.end != nil && r.resolved.count()+n >= r.end.LastID
 }
 
-// publish gives files their final names and returns those that got theirs.
+// publishChunk is how many files one goroutine names in a row; they are mostly of one folder.
+const publishChunk = 256
+
+// publish gives files their final names, a few at a time, and returns those that got theirs.
 func (r *receiver) publish(ctx context.Context, batch []*sealedFile, s Sync) ([]*sealedFile, error) {
-	named := batch[:0:0]
-	for _, f := range batch {
-		if f.sealed != nil {
-			err := f.sealed.Publish(ctx, s, r.replaces())
-			if err != nil && ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+	defer func() {
+		for _, f := range batch {
+			if f.gone != nil && f.sealed == nil {
+				f.gone()
+				f.gone = nil
 			}
-			if f.gone != nil {
-				defer f.gone()
-			}
-			if err != nil {
-				if derr := f.sealed.Discard(ctx); derr != nil {
-					r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
-				}
-				f.sealed = nil
-				// Somebody else's file took the name since it was judged.
-				appeared := errors.Is(err, fs.ErrExist) && !r.replaces()
-				if appeared && r.req.Overwrite == OverwriteNever {
-					if r.settle(f.id, f.final, recSkip, encodeIDs([]span{{f.id, 1}})) {
-						r.skipped(f.rec)
-					}
-					continue
-				}
-				err := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
-				if appeared {
-					err = errNoReplace(f.rec.Name)
-				}
-				if err := r.rejectID(f.id, f.final, f.rec, err); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			f.sealed = nil
 		}
-		named = append(named, f)
+	}()
+	got := make([]bool, len(batch))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.workers)
+	for first := 0; first < len(batch); first += publishChunk {
+		g.Go(func() error {
+			for i := first; i < min(first+publishChunk, len(batch)); i++ {
+				var err error
+				if got[i], err = r.publishFile(gctx, batch[i], s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	named := batch[:0:0]
+	for i, f := range batch {
+		if got[i] {
+			named = append(named, f)
+		}
 	}
 	return named, nil
+}
+
+// publishFile gives one file its final name and says whether it got it. An error ends the session.
+func (r *receiver) publishFile(ctx context.Context, f *sealedFile, s Sync) (bool, error) {
+	if f.sealed == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	err := f.sealed.Publish(ctx, s, r.replaces())
+	if err != nil && ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	sealed := f.sealed
+	f.sealed = nil
+	if err == nil {
+		return true, nil
+	}
+	if derr := sealed.Discard(ctx); derr != nil {
+		r.log.Warn("partial file not removed", "file", f.rec.Name, "err", derr)
+	}
+	// Somebody else's file took the name since it was judged.
+	appeared := errors.Is(err, fs.ErrExist) && !r.replaces()
+	if appeared && r.req.Overwrite == OverwriteNever {
+		if r.settle(f.id, f.final, recSkip, encodeIDs([]span{{f.id, 1}})) {
+			r.skipped(f.rec)
+		}
+		return false, nil
+	}
+	failure := storeError(CodeDiskWrite, "rename", f.rec.Name, err)
+	if appeared {
+		failure = errNoReplace(f.rec.Name)
+	}
+	return false, r.rejectID(f.id, f.final, f.rec, failure)
 }
 
 // replaces says whether files of this job may take the place of others at all.

@@ -90,7 +90,9 @@ func (w *walker) drain(ctx context.Context) error {
 	running := 0
 	for {
 		for running < walkWorkers {
-			d, ok := w.dirs.tryPop()
+			// The folder found last is next: so few wait, those beside the path down to it, where breadth first would hold
+			// all of the widest level; and the destination's folders are made and filled one after the other.
+			d, ok := w.dirs.tryPopLast()
 			if !ok {
 				break
 			}
