@@ -204,7 +204,11 @@ func TestDivisionsAreFair(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	for range 20_000 {
+	n := 20_000
+	if testing.Short() {
+		n = 1000
+	}
+	for range n {
 		d := randomDivision(func() int { return rng.IntN(256) })
 		d.divide()
 		requireFair(t, d)

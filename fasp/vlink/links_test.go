@@ -19,6 +19,9 @@ var ofA = Member{Link: "a"}
 
 func TestManySessionsFillACap(t *testing.T) {
 	for _, n := range []int{1, 10, 50} {
+		if n > 10 && testing.Short() {
+			continue // many packets
+		}
 		for _, r := range []fasp.Rates{fixed, {Policy: fasp.Fair}} {
 			for _, up := range []bool{false, true} {
 				name := fmt.Sprintf("%d %v", n, r.Policy)
