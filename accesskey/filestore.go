@@ -102,6 +102,7 @@ type keyJSON struct {
 	Rights   []string   `json:"rights"`
 	Root     string     `json:"root"`
 	RateCap  int64      `json:"rate_cap_bps"`
+	VLink    string     `json:"vlink"`
 	Created  *time.Time `json:"created"`
 	Note     string     `json:"note"`
 }
@@ -193,7 +194,7 @@ func (s *FileStore) decode(data []byte) (keyFile, map[string]Key, error) {
 		if err := errors.Join(json.Unmarshal(raw, &all), json.Unmarshal(raw, &j)); err != nil {
 			return bad(fmt.Sprintf("key %d", i), err)
 		}
-		k := Key{ID: j.ID, Disabled: j.Disabled, Root: j.Root, RateCap: j.RateCap, Note: j.Note}
+		k := Key{ID: j.ID, Disabled: j.Disabled, Root: j.Root, RateCap: j.RateCap, VLink: j.VLink, Note: j.Note}
 		if j.Created != nil {
 			k.Created = *j.Created
 		}
@@ -232,7 +233,7 @@ func (s *FileStore) encode(f keyFile, keys map[string]Key) ([]byte, error) {
 	for _, k := range sorted(keys) {
 		j := keyJSON{
 			ID: k.ID, Verifier: s.aead.Seal(nil, nil, k.Verifier[:], sealedFor(k.ID)), Disabled: k.Disabled,
-			Rights: append([]string{}, k.Rights.names()...), Root: k.Root, RateCap: k.RateCap, Note: k.Note,
+			Rights: append([]string{}, k.Rights.names()...), Root: k.Root, RateCap: k.RateCap, VLink: k.VLink, Note: k.Note,
 		}
 		if !k.Created.IsZero() {
 			j.Created = &k.Created

@@ -105,12 +105,12 @@ func TestFileStoreKeepsUnknownFields(t *testing.T) {
 	first := func(top map[string]any) map[string]any { return top["keys"].([]any)[0].(map[string]any) }
 	edit(func(top map[string]any) {
 		top["tenants"] = "later"
-		first(top)["vlink"] = 7.0
+		first(top)["colour"] = 7.0
 	})
 	require.NoError(t, s.Put(t.Context(), testKey(t, Credential{ID: "bob", Secret: "s"})))
 	edit(func(top map[string]any) {
 		require.Equal(t, "later", top["tenants"])
-		require.Equal(t, 7.0, first(top)["vlink"])
+		require.Equal(t, 7.0, first(top)["colour"])
 	})
 	edit(func(top map[string]any) { first(top)["id"] = "mallory" })
 	_, err := OpenFileStore(dir)

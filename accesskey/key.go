@@ -91,6 +91,9 @@ type Key struct {
 	Root string
 	// RateCap bounds the sum of what all sessions of the key send or receive, in bits of IP packets per second; 0 is no cap.
 	RateCap int64
+	// VLink names the virtual link of the node that sessions of the key belong to, in the form of an id; empty is none. A node that has no such
+	// link refuses the key.
+	VLink string
 	// Created is when the key was made; the zero time if unknown.
 	Created time.Time
 	// Note is free text for whoever manages keys.
@@ -121,7 +124,7 @@ func (c Credential) verifier() (Verifier, error) {
 
 // Grant returns what the key allows.
 func (k Key) Grant() Grant {
-	return Grant{KeyID: k.ID, Rights: k.Rights, Root: k.Root, RateCap: k.RateCap}
+	return Grant{KeyID: k.ID, Rights: k.Rights, Root: k.Root, RateCap: k.RateCap, VLink: k.VLink}
 }
 
 // Grant is everything that an authenticated request may touch. Whoever serves a request asks the Grant and nothing else.
@@ -130,4 +133,5 @@ type Grant struct {
 	Rights  Rights
 	Root    string // see Key
 	RateCap int64  // see Key
+	VLink   string // see Key
 }

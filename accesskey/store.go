@@ -88,5 +88,10 @@ func (k Key) check() error {
 	if k.RateCap < 0 {
 		return fmt.Errorf("access key %s: the rate cap is negative", k.ID)
 	}
+	if k.VLink != "" {
+		if err := checkID(k.VLink); err != nil {
+			return fmt.Errorf("access key %s: vlink: %w", k.ID, err)
+		}
+	}
 	return nil
 }

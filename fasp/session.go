@@ -110,6 +110,7 @@ type Stats struct {
 
 	PacketsSent, PacketsReceived uint64
 	BytesSent, BytesReceived     uint64 // IP bytes
+	PeerPackets                  uint64 // packets the peer has sent, by their numbers: those that were lost are counted, and a few numbers that it leaves out
 	DataSent                     uint64 // data packets, copies included
 	Resent                       uint64 // data packets that repeat a symbol declared lost
 	TailCopies                   uint64 // data packets sent beside that

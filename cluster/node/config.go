@@ -11,6 +11,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/objstore"
 )
 
@@ -41,6 +42,9 @@ type Config struct {
 
 	// MaxRate bounds what all sessions together send, and what they receive, in bits of IP packets per second; 0 means no bound.
 	MaxRate fasp.Rate
+	// VLinks are the virtual links that divide it among groups of keys; see vlink.Link. The one without a name is that of keys that name none.
+	// SetVLinks changes them.
+	VLinks []vlink.Link
 	// MinFree is how many bytes uploads leave free on the docroot's file system; 0 means none.
 	MinFree int64
 	// MaxSessions bounds sessions; more are refused as busy. 0 means 256, negative is an error.

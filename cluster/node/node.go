@@ -11,6 +11,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/objstore"
 )
 
@@ -23,7 +24,7 @@ type Node struct {
 
 	places *places
 	jobs   transfer.Sessions
-	shares shares
+	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
 	mu       sync.Mutex // guards what follows
@@ -51,7 +52,9 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n.shares.total = cfg.MaxRate
+	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -98,6 +101,23 @@ func (n *Node) Stats() Stats {
 	return s
 }
 
+// SetVLinks replaces the virtual links; new caps hold at once, for running sessions too. Sessions of a link that is no more go on under the one without a name. An
+// error, of vlink.Config.Check, changes nothing.
+func (n *Node) SetVLinks(links []vlink.Link) error {
+	return n.links.Set(vlink.Config{Host: vlink.Caps{Out: n.cfg.MaxRate, In: n.cfg.MaxRate}, Links: links})
+}
+
+// Stranded returns the ids of access keys that name a virtual link that is not there, and are refused for that. Errors are those of the store.
+func (n *Node) Stranded(ctx context.Context) (ids []string, err error) {
+	keys, err := n.keys.Keys(ctx)
+	for _, k := range keys {
+		if !n.links.Has(k.VLink) {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids, err
+}
+
 // Run serves until ctx ends; then it takes no new sessions, waits for the running ones up to Config.DrainTimeout, ends the rest, and returns nil
 // when all is over. Other errors are those of the socket and the docroot. Run can be called once.
 func (n *Node) Run(ctx context.Context) error {
@@ -137,6 +157,11 @@ func (n *Node) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	var accepting sync.WaitGroup
 	accepting.Go(func() { failed <- n.accept(life, ep) })
+	sharing, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last session is over
+	var shared sync.WaitGroup
+	shared.Go(func() { n.links.Run(sharing) })
+	defer shared.Wait()
+	defer stop()
 	select {
 	case <-ctx.Done():
 		n.drain()

@@ -408,9 +408,7 @@ func TestRefusal(t *testing.T) {
 	require.Equal(t, "internal error", reason, "what is wrong inside is not the client's business")
 }
 
-func TestPortion(t *testing.T) {
-	require.Equal(t, fasp.Rate(0), portion(0, 3))
-	require.Equal(t, fasp.Rate(1), portion(2, 3), "a bound does not turn into none")
+func TestLower(t *testing.T) {
 	require.Equal(t, fasp.Rate(5), lower(0, 5))
 	require.Equal(t, fasp.Rate(5), lower(5, 0))
 	require.Equal(t, fasp.Rate(5), lower(7, 5))

@@ -10,6 +10,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 )
 
 // A session goes through these states:
@@ -131,8 +132,24 @@ func refusal(err error) (fasp.Code, string) {
 	return fasp.CodeInternal, "internal error"
 }
 
+// lower returns the smaller of two bounds of which 0 is none.
+func lower(a, b fasp.Rate) fasp.Rate {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // transfer serves an authenticated session.
 func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
+	// An unknown link is no reason to go without a cap.
+	sess, err := n.links.Join(conn, vlink.Member{Link: grant.VLink, Key: grant.KeyID, Caps: vlink.Caps{Out: fasp.Rate(grant.RateCap), In: fasp.Rate(grant.RateCap)}})
+	if err != nil {
+		log.Warn("session refused", "reason", "the key's vlink is not configured; create it, or change the key", "error", err)
+		conn.Close(fasp.CodeAuth, "the access key belongs to a vlink that this server does not have: "+grant.VLink)
+		return
+	}
+	defer sess.Leave()
 	if n.places.absent(grant.Root) {
 		// The folder is made, which a recording of a session must not do.
 		if err := conn.Confirmed(life); err != nil {
@@ -150,8 +167,6 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		return
 	}
 	defer release()
-	sess := n.shares.join(conn, grant)
-	defer n.shares.leave(sess)
 	var last transfer.SessionRecord
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
 		Store: store,

@@ -49,6 +49,13 @@ func SignalContext() (ctx context.Context, stop func()) {
 	}
 }
 
+// HangUps returns a channel that gets SIGHUP, which so ceases to end the process, until stop is called. Signals that come while one waits are one with it.
+func HangUps() (signals <-chan os.Signal, stop func()) {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGHUP)
+	return ch, func() { signal.Stop(ch) }
+}
+
 // Columns returns the width of the terminal that w writes to; ok is false if w is no terminal. A terminal that does not know its width has 80.
 func Columns(w io.Writer) (n int, ok bool) {
 	f, isFile := w.(*os.File)

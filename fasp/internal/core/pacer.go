@@ -72,14 +72,18 @@ func (p *pacer) sent(now, air time.Duration) {
 	}
 }
 
-// scale makes what lies ahead longer or shorter, when the rate changes.
-func (p *pacer) scale(now time.Duration, old, rate int64) {
-	for _, at := range []*time.Duration{&p.next, &p.rest} {
+// scale makes what lies ahead longer or shorter, when the rate changes; a fall makes it no longer than most.
+func (p *pacer) scale(now time.Duration, old, rate int64, most time.Duration) {
+	for _, at := range [...]*time.Duration{&p.next, &p.rest} {
 		if ahead := *at - now; ahead > 0 {
-			*at = now + time.Duration(float64(ahead)*float64(old)/float64(rate))
+			scaled := time.Duration(float64(ahead) * float64(old) / float64(rate))
+			*at = now + min(scaled, max(ahead, most))
 		}
 	}
 }
+
+// longestDebt is as much as a train may take of the rate.
+const longestDebt = 250 * time.Millisecond
 
 // airtime returns how long n bytes take at rate bit/s.
 func airtime(n int, rate int64) time.Duration {

@@ -126,7 +126,7 @@ func TestPacerScale(t *testing.T) {
 	now := time.Second + 5*ms
 	require.True(t, p.ready(now, 20*ms))
 	p.sent(now, 20*ms)
-	p.scale(now, 1e6, 100e6)
+	p.scale(now, 1e6, 100e6, longestDebt)
 	require.Equal(t, now+150*time.Microsecond, p.next)
 	require.Equal(t, now+100*time.Microsecond, p.rest)
 }

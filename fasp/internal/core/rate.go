@@ -76,7 +76,11 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 	}
 	// Time that was taken at the old rate and lies ahead shrinks or grows with the rate.
 	if c.rateNow > 0 {
-		c.pace.scale(now, c.rateNow, rate)
+		most := longestDebt // a train that was sent at a much higher rate does not silence the session for long
+		if c.breaker.open {
+			most = never
+		}
+		c.pace.scale(now, c.rateNow, rate, most)
 	}
 	c.rateNow = rate
 }

@@ -170,7 +170,7 @@ func (a *Adaptive) Train(now time.Duration) int {
 		return 0
 	}
 	// Nothing else goes until the time of a train has been made up for.
-	return min(a.trainLength(), max(leastTrain, int(a.r*trainMost.Seconds()/float64(8*a.set.Packet))))
+	return min(a.trainLength(), max(leastTrain, int(min(a.r, a.ceiling)*trainMost.Seconds()/float64(8*a.set.Packet))))
 }
 
 func (a *Adaptive) trainLength() int {

@@ -17,11 +17,12 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/objstore"
 )
 
-const keysHelp = `List, create, disable, enable and delete access keys. A running node sees
+const keysHelp = `List, create, change, disable, enable and delete access keys. A running node sees
 changes at once; sessions that are running are not cut.
 
 The state folder can also stand in the environment variable TWNODE_STATE.`
@@ -75,7 +76,7 @@ func keysCommand(p cli.Process) *cobra.Command {
 	}
 	f.declare(keys.PersistentFlags())
 	keys.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
-	keys.AddCommand(keysList(f), keysCreate(f), keysEnable(f, "disable", "Refuse new sessions of a key", true),
+	keys.AddCommand(keysList(f), keysCreate(f), keysSet(f), keysEnable(f, "disable", "Refuse new sessions of a key", true),
 		keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f))
 	return keys
 }
@@ -88,6 +89,7 @@ type keyJSON struct {
 	Rights   []string  `json:"rights"` // of read, write, list, delete
 	Root     string    `json:"root"`
 	RateCap  int64     `json:"rate_cap_bps"`
+	VLink    string    `json:"vlink,omitempty"`
 	Created  time.Time `json:"created,omitzero"`
 	Note     string    `json:"note,omitempty"`
 }
@@ -97,7 +99,7 @@ func keyToJSON(k accesskey.Key) keyJSON {
 	if k.Rights != (accesskey.Rights{}) {
 		rights = strings.Split(k.Rights.String(), ",")
 	}
-	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: rights, Root: k.Root, RateCap: k.RateCap, Created: k.Created, Note: k.Note}
+	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: rights, Root: k.Root, RateCap: k.RateCap, VLink: k.VLink, Created: k.Created, Note: k.Note}
 }
 
 func keysList(f *keysFlags) *cobra.Command {
@@ -126,7 +128,7 @@ func keysList(f *keysFlags) *cobra.Command {
 
 func printKeys(w io.Writer, keys []accesskey.Key) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSTATE\tRIGHTS\tROOT\tRATE CAP\tCREATED\tNOTE")
+	fmt.Fprintln(t, "ID\tSTATE\tRIGHTS\tROOT\tRATE CAP\tVLINK\tCREATED\tNOTE")
 	for _, k := range keys {
 		state, limit, created := "enabled", "none", ""
 		if k.Disabled {
@@ -138,13 +140,13 @@ func printKeys(w io.Writer, keys []accesskey.Key) error {
 		if !k.Created.IsZero() {
 			created = k.Created.UTC().Format(time.DateTime)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t/%s\t%s\t%s\t%q\n", k.ID, state, k.Rights, k.Root, limit, created, k.Note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t/%s\t%s\t%s\t%s\t%q\n", k.ID, state, k.Rights, k.Root, limit, linkName(k.VLink), created, k.Note)
 	}
 	return t.Flush()
 }
 
 func keysCreate(f *keysFlags) *cobra.Command {
-	var root, rights, limit, note string
+	var root, rights, limit, link, note string
 	c := &cobra.Command{
 		Use: "create [ID]", Short: "Create an access key", Long: createHelp, Args: atMostOneID,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -168,6 +170,9 @@ func keysCreate(f *keysFlags) *cobra.Command {
 				return usageError{err}
 			}
 			if key.Root, err = cleanRoot(root); err != nil {
+				return err
+			}
+			if key.VLink, err = cleanLink(link); err != nil {
 				return err
 			}
 			key.RateCap, key.Note, key.Created = int64(rate), note, time.Now().UTC().Truncate(time.Second)
@@ -195,8 +200,53 @@ func keysCreate(f *keysFlags) *cobra.Command {
 	c.Flags().StringVar(&root, "root", "", "`folder` below the docroot that the key is bound to")
 	c.Flags().StringVar(&rights, "rights", "all", "`list` of read, write, list, delete")
 	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
+	c.Flags().StringVar(&link, "vlink", "", "`name` of the vlink that sessions of the key belong to; see twnode vlinks --help")
 	c.Flags().StringVar(&note, "note", "", "free `text`")
 	return c
+}
+
+// keysSet changes what a key is bound by; only what is given changes.
+func keysSet(f *keysFlags) *cobra.Command {
+	var limit, link string
+	c := &cobra.Command{
+		Use: "set ID", Short: "Change the vlink or the rate cap of a key, for sessions that begin from then on", Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("vlink") && !c.Flags().Changed("rate-cap") {
+				return usagef("nothing to change: give --vlink or --rate-cap")
+			}
+			rate, err := fasp.ParseRate(limit)
+			if err != nil {
+				return usageError{err}
+			}
+			name, err := cleanLink(link)
+			if err != nil {
+				return err
+			}
+			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error {
+				if c.Flags().Changed("vlink") {
+					k.VLink = name
+				}
+				if c.Flags().Changed("rate-cap") {
+					k.RateCap = int64(rate)
+				}
+				return s.Put(c.Context(), k)
+			})
+		},
+	}
+	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
+	c.Flags().StringVar(&link, "vlink", "", "`name` of the vlink that sessions of the key belong to; default for none")
+	return c
+}
+
+// cleanLink returns the vlink of a key as it is kept: that of keys without one has no name.
+func cleanLink(name string) (string, error) {
+	if name == defaultLink {
+		name = ""
+	}
+	if err := vlink.CheckName(name); err != nil {
+		return "", usagef("--vlink: %w", err)
+	}
+	return name, nil
 }
 
 // cleanRoot returns the place that a key is bound to, as a slash path below the docroot; "" is the docroot.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("state", "", "`folder` for identity and access keys, not in the docroot; made if needed")
 	f.String("listen", fmt.Sprint(":", node.DefaultPort), "UDP `address` to listen on; port 0 takes a free one")
 	f.String("max-rate", "0", "`rate` that all sessions share, each way, such as 1G; 0 is no bound")
+	f.String("vlinks", "", "YAML `file` of vlinks, which cap what keys transfer together; SIGHUP reads it again. See twnode vlinks --help")
 	f.String("min-free", "0", "`bytes` that uploads leave free on the disk, such as 10G")
 	f.Int("max-sessions", 256, "most sessions at a time, at least 1")
 	f.String("part-size", "64M", "`bytes` of the parts in which objects in a store are written; they grow where an object needs it")
@@ -91,6 +93,17 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, d.close()) }()
+	}
+	warnStranded(ctx, n, log)
+	if s.VLinks != "" {
+		signals, stop := cli.HangUps()
+		r := &reloader{path: s.VLinks, now: cfg.VLinks, node: n, log: log}
+		life, end := context.WithCancel(context.WithoutCancel(ctx)) // while the node drains, too
+		var reloading sync.WaitGroup
+		reloading.Go(func() { r.run(life, signals) })
+		defer reloading.Wait()
+		defer end()
+		defer stop()
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()

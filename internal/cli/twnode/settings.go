@@ -11,6 +11,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
@@ -20,6 +21,7 @@ type settings struct {
 	State        string        `mapstructure:"state"`
 	Listen       string        `mapstructure:"listen"`
 	MaxRate      string        `mapstructure:"max_rate"`
+	VLinks       string        `mapstructure:"vlinks"`
 	MinFree      string        `mapstructure:"min_free"`
 	MaxSessions  int           `mapstructure:"max_sessions"`
 	PartSize     string        `mapstructure:"part_size"`
@@ -92,12 +94,18 @@ func (s settings) nodeConfig() (node.Config, error) {
 	if s.DatagramSize != 0 && (s.DatagramSize < minPayload || s.DatagramSize > maxPayload) {
 		return node.Config{}, fmt.Errorf("datagram-size %d: want %d to %d bytes, or 0", s.DatagramSize, minPayload, maxPayload)
 	}
+	var links []vlink.Link
+	if s.VLinks != "" {
+		if links, err = readLinks(s.VLinks); err != nil {
+			return node.Config{}, err
+		}
+	}
 	drain := s.DrainTimeout
 	if drain == 0 {
 		drain = -1 // the user's 0 is none at all, that of the library its default
 	}
 	return node.Config{
-		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, MinFree: free, MaxSessions: s.MaxSessions,
+		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
 	}, nil
 }
