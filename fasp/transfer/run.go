@@ -208,7 +208,7 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 		s := newSender(j, c.sources, c.srcBase(), mode, workers)
 		s.tell = c.cfg.TellSources
 		j.out.put(recRequest, req.encode())
-		return s.run(ctx, c.expectAnswer(func(a *answer) { s.answered(a.Flags&flagFresh != 0, a.Parts) }))
+		return s.run(ctx, c.expectAnswer(s.answered))
 	}
 	dest, err := findDestination(ctx, c.store, c.dest, req.Flags&flagSingle != 0, req.Flags&flagCreateDir != 0, roots(c.names))
 	if err == nil {
@@ -225,7 +225,7 @@ func (c *client) session(ctx context.Context, sess fasp.Session, n int) error {
 	putSources(j.out, c.sources)
 	r := newReceiver(j, dest, workers)
 	r.fresh = dest.fresh && n == 1
-	return r.run(ctx, c.expectAnswer(nil))
+	return r.run(ctx, c.expectAnswer(func(a *answer) { r.compressed.Store(a.Compression != CompressionOff) }))
 }
 
 // expectAnswer handles the server's first record and lets everything else pass.
@@ -245,12 +245,13 @@ func (c *client) expectAnswer(fn func(*answer)) func(uint64, []byte) (bool, erro
 		if a.Version != wireVersion {
 			return false, protocolError(fmt.Errorf("the server answers in version %d", a.Version))
 		}
+		if a.Compression != CompressionOff && a.Compression != c.spec.Compression {
+			return false, protocolError(fmt.Errorf("the server answers %s compression to an offer of %s", a.Compression, c.spec.Compression))
+		}
 		answered, c.begun = true, true
 		c.rep.update(func(s *SessionRecord) { s.ID = hexOf(a.Session[:]) })
 		c.rep.emit(EventSessionStarted, nil, nil)
-		if fn != nil {
-			fn(a)
-		}
+		fn(a)
 		return true, nil
 	}
 }
@@ -259,7 +260,7 @@ func (c *client) request(n int) *request {
 	s := &c.spec
 	q := &request{
 		Version: wireVersion, Direction: s.Direction, Job: c.job, Run: c.runID, Resume: uint64(s.Resume.Level()),
-		Overwrite: s.Overwrite, Symlinks: s.Symlinks, Checksum: s.Checksum, Durable: s.Durability, BlockSize: uint64(s.blockSize()),
+		Overwrite: s.Overwrite, Symlinks: s.Symlinks, Checksum: s.Checksum, Durable: s.Durability, BlockSize: uint64(s.blockSize()), Compression: s.Compression,
 	}
 	set := func(on bool, f uint64) {
 		if on {

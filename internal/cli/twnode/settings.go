@@ -27,6 +27,7 @@ type settings struct {
 	DatagramSize int           `mapstructure:"datagram_size"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
 	EarlyData    bool          `mapstructure:"early_data"`
+	Compression  bool          `mapstructure:"compression"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
 }
@@ -97,6 +98,7 @@ func (s settings) nodeConfig() (node.Config, error) {
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
+		NoCompression: !s.Compression,
 	}, nil
 }
 
