@@ -18,8 +18,8 @@ const (
 	squeezeLeast = 1.1  // the ratio below which a block is sent as it is
 	squeezeGain  = 1.05 // how much faster it must become
 	squeezeGroup = 32   // blocks between two questions whether it still pays
-	// Content that does not compress is tried again after 2, 4, 8 and then each 16 blocks, which costs nothing where the path is slow.
-	squeezeSkip, squeezeSkipSlow = 2, 16
+	// Content that does not compress is tried again after 2, 4 and then each 8 blocks, which costs nothing where the path is slow.
+	squeezeSkip, squeezeSkipSlow = 2, 8
 	// Where the path is too fast a try costs as much as several blocks, and the path seldom changes so much.
 	squeezeSkipFast, squeezeSkipMost = 128, 256
 )
