@@ -72,6 +72,8 @@ type Config struct {
 	// NoEarlyData makes every session take the whole handshake: no tickets are handed out, and what clients send early is not accepted
 	// (docs/protocol.md section 4.7).
 	NoEarlyData bool
+	// NoCompression keeps data from being compressed on its way, whatever clients ask for.
+	NoCompression bool
 	// Logger gets a line for each session, at debug level one for each file. nil is silent.
 	Logger *slog.Logger
 	// Events gets the events of all sessions, one call at a time per session; see transfer.Event. May be nil.

@@ -85,7 +85,7 @@ func sendFile(t *testing.T, c filesCell, rates fasp.Rates, warm bool, size int64
 				}
 				return conn, alice.Authenticate(ctx, conn)
 			}}
-			_, err := transfer.Run(w.t.Context(), cfg, transfer.Spec{Paths: []transfer.Path{{Source: source}}, Destination: name, Rates: rates})
+			_, err := transfer.Run(w.t.Context(), cfg, transfer.Spec{Paths: []transfer.Path{{Source: source}}, Destination: name, Rates: rates, Compression: transfer.CompressionOff})
 			require.NoError(t, err)
 			took = time.Since(begin)
 		}

@@ -136,7 +136,7 @@ func (w *world) run(c accesskey.Credential, spec transfer.Spec) error {
 func (w *world) upload(c accesskey.Credential, name string, size int) error {
 	src := filepath.Join(w.t.TempDir(), "file")
 	require.NoError(w.t, os.WriteFile(src, bytes.Repeat([]byte("x"), size), 0o644))
-	return w.run(c, transfer.Spec{Paths: []transfer.Path{{Source: src}}, Destination: name})
+	return w.run(c, transfer.Spec{Paths: []transfer.Path{{Source: src}}, Destination: name, Compression: transfer.CompressionOff})
 }
 
 func codeOf(t *testing.T, err error) transfer.Code {
@@ -280,7 +280,7 @@ func TestRightsAndRoots(t *testing.T) {
 			require.Equal(t, transfer.CodeBadPath, codeOf(t, w.upload(c, "up", 10)), c.ID)
 		}
 		down := func(c accesskey.Credential, name string) error {
-			return w.run(c, transfer.Spec{Direction: transfer.Receive, Paths: []transfer.Path{{Source: name}}, Destination: t.TempDir()})
+			return w.run(c, transfer.Spec{Direction: transfer.Receive, Paths: []transfer.Path{{Source: name}}, Destination: t.TempDir(), Compression: transfer.CompressionOff})
 		}
 		require.NoError(t, w.upload(alice, "hers", 10))
 		require.Error(t, down(bob, "../../hers"))

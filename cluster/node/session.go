@@ -174,7 +174,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
 			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree,
 		},
-		Owner: grant.KeyID, Sessions: &n.jobs, Logger: log,
+		Owner: grant.KeyID, Sessions: &n.jobs, Logger: log, NoCompression: n.cfg.NoCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session
 			logEvent(log, e)
@@ -204,7 +204,7 @@ func logSession(log *slog.Logger, conn *fasp.Conn, s transfer.SessionRecord, err
 	st := conn.Stats()
 	attrs := []any{
 		"session", s.ID, "job", s.Job, "direction", s.Direction.String(), "files", s.FilesDone, "skipped", s.FilesSkipped, "failed", s.FilesFailed,
-		"folders", s.Folders, "bytes", s.BytesSent, "resumed", s.BytesResumed, "elapsed", st.Since.Round(time.Millisecond), "rtt", st.RTT, "loss", st.Loss,
+		"folders", s.Folders, "bytes", s.BytesSent, "wire", s.BytesOnWire, "resumed", s.BytesResumed, "elapsed", st.Since.Round(time.Millisecond), "rtt", st.RTT, "loss", st.Loss,
 	}
 	if err != nil {
 		var te *transfer.Error

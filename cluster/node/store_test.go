@@ -24,7 +24,7 @@ var bob = accesskey.Credential{ID: "bob", Secret: "bob-0123456789-0123456789-abc
 
 // put sends a file with the credentials, and returns what came of it.
 func (w *world) put(c accesskey.Credential, file, dest string) (*transfer.Result, error) {
-	return transfer.Run(w.t.Context(), transfer.Config{Dial: w.dial(c)}, transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: dest})
+	return transfer.Run(w.t.Context(), transfer.Config{Dial: w.dial(c)}, transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: dest, Compression: transfer.CompressionOff})
 }
 
 func objects(t *testing.T, s *memstore.Store) (keys []string) {
@@ -92,7 +92,7 @@ func TestSlowPlaceLosesNothing(t *testing.T) {
 			conn, _ = s.(*fasp.Conn)
 			return s, err
 		}
-		spec := transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: "/f", Rates: fasp.Rates{Policy: fasp.Fixed, Target: 50 * fasp.Mbps}}
+		spec := transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: "/f", Compression: transfer.CompressionOff, Rates: fasp.Rates{Policy: fasp.Fixed, Target: 50 * fasp.Mbps}}
 		_, err := transfer.Run(w.t.Context(), transfer.Config{Dial: dial, StateDir: state}, spec)
 		require.NoError(t, err)
 		st := conn.Stats()

@@ -98,6 +98,8 @@ type ServeConfig struct {
 	Logger   *slog.Logger // nil is silent
 	Events   func(Event)  // may be nil
 	Workers  int          // as in Config
+	// NoCompression declines what clients offer: blocks cross as they are, both ways.
+	NoCompression bool
 	// MaxErrors is as in Config.
 	MaxErrors int
 }

@@ -60,6 +60,7 @@ type SessionRecord struct {
 	FilesFailed  int64
 	Folders      int64 // folders and links confirmed
 	BytesSent    int64 // content that crossed, at the sender; the receiver counts what it placed
+	BytesOnWire  int64 // what BytesSent took: whole blocks as the transport gets them, compressed or not, without what packets add
 	BytesResumed int64 // content that was there from before
 	BytesDone    int64 // content of files confirmed or skipped, and of blocks placed so far at the receiver
 	Unwanted     int64 // bytes that arrived and were not needed
@@ -97,7 +98,8 @@ type counters struct {
 	filesTotal, bytesTotal                        atomic.Int64
 	scanned                                       atomic.Bool
 	filesDone, filesSkipped, filesFailed, folders atomic.Int64
-	bytesSent, bytesResumed, bytesDone, unwanted  atomic.Int64
+	bytesSent, bytesOnWire, bytesResumed          atomic.Int64
+	bytesDone, unwanted                           atomic.Int64
 	progress                                      atomic.Int64 // moves with everything that brings the job forward
 }
 
@@ -116,6 +118,7 @@ func (r *reporter) session() SessionRecord {
 	s.FilesTotal, s.BytesTotal, s.Scanned = r.filesTotal.Load(), r.bytesTotal.Load(), r.scanned.Load()
 	s.FilesDone, s.FilesSkipped, s.FilesFailed = r.filesDone.Load(), r.filesSkipped.Load(), r.filesFailed.Load()
 	s.Folders, s.BytesSent, s.BytesResumed = r.folders.Load(), r.bytesSent.Load(), r.bytesResumed.Load()
+	s.BytesOnWire = r.bytesOnWire.Load()
 	s.BytesDone, s.Unwanted = r.bytesDone.Load(), r.unwanted.Load()
 	return s
 }
@@ -182,6 +185,7 @@ type Result struct {
 	FilesFailed  int64 // Errors says which, up to Config.MaxErrors
 	Folders      int64 // folders and links confirmed
 	BytesSent    int64 // content that crossed, over all attempts
+	BytesOnWire  int64 // blocks in which it crossed, compressed or not; those that were not needed are in it
 	BytesResumed int64 // content that had not to be sent again
 	Unwanted     int64 // bytes that crossed and were not needed
 	Attempts     int   // sessions, at least 1
@@ -212,5 +216,5 @@ func (r *reporter) finish() {
 	res := r.result
 	res.FilesDone, res.FilesSkipped, res.FilesFailed = r.filesDone.Load(), r.filesSkipped.Load(), r.filesFailed.Load()
 	res.Folders, res.BytesSent, res.BytesResumed = r.folders.Load(), r.bytesSent.Load(), r.bytesResumed.Load()
-	res.Unwanted = r.unwanted.Load()
+	res.Unwanted, res.BytesOnWire = r.unwanted.Load(), r.bytesOnWire.Load()
 }

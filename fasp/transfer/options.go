@@ -92,13 +92,25 @@ const (
 	DurabilityNone                      // rename without syncing: a power loss may lose confirmed files
 )
 
+// Compression says whether blocks are compressed on their way. What is stored, hashed and reported as content is not. The zero
+// Compression is CompressionAuto.
+type Compression uint8
+
+// The ways to compress.
+const (
+	CompressionAuto   Compression = iota // where it makes the transfer faster, as far as the sender can tell
+	CompressionOff                       // never
+	CompressionAlways                    // every block that becomes smaller, even where that takes longer
+)
+
 var (
-	directionNames  = []string{Send: "send", Receive: "receive"}
-	resumeNames     = []string{ResumeSparse: "sparse_csum", ResumeNone: "none", ResumeAttrs: "attrs", ResumeFull: "full_csum"}
-	overwriteNames  = []string{OverwriteDiff: "diff", OverwriteNever: "never", OverwriteAlways: "always", OverwriteOlder: "older", OverwriteDiffOlder: "diff+older"}
-	symlinkNames    = []string{SymlinksFollow: "follow", SymlinksCopy: "copy", SymlinksCopyForce: "copy+force", SymlinksSkip: "skip"}
-	checksumNames   = []string{ChecksumNone: "none", ChecksumMD5: "md5", ChecksumSHA1: "sha1", ChecksumSHA256: "sha-256", ChecksumSHA384: "sha-384", ChecksumSHA512: "sha-512"}
-	durabilityNames = []string{DurabilityAuto: "auto", DurabilityFile: "file", DurabilitySession: "session", DurabilityNone: "none"}
+	directionNames   = []string{Send: "send", Receive: "receive"}
+	resumeNames      = []string{ResumeSparse: "sparse_csum", ResumeNone: "none", ResumeAttrs: "attrs", ResumeFull: "full_csum"}
+	overwriteNames   = []string{OverwriteDiff: "diff", OverwriteNever: "never", OverwriteAlways: "always", OverwriteOlder: "older", OverwriteDiffOlder: "diff+older"}
+	symlinkNames     = []string{SymlinksFollow: "follow", SymlinksCopy: "copy", SymlinksCopyForce: "copy+force", SymlinksSkip: "skip"}
+	checksumNames    = []string{ChecksumNone: "none", ChecksumMD5: "md5", ChecksumSHA1: "sha1", ChecksumSHA256: "sha-256", ChecksumSHA384: "sha-384", ChecksumSHA512: "sha-512"}
+	compressionNames = []string{CompressionAuto: "auto", CompressionOff: "off", CompressionAlways: "always"}
+	durabilityNames  = []string{DurabilityAuto: "auto", DurabilityFile: "file", DurabilitySession: "session", DurabilityNone: "none"}
 )
 
 func enumName(names []string, v uint8) string {
@@ -139,6 +151,9 @@ func (c Checksum) String() string { return enumName(checksumNames, uint8(c)) }
 
 // String returns the name that command lines use.
 func (d Durability) String() string { return enumName(durabilityNames, uint8(d)) }
+
+// String returns the name that command lines use.
+func (c Compression) String() string { return enumName(compressionNames, uint8(c)) }
 
 // MarshalText writes the name that transfer specifications use.
 func (d Direction) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
@@ -227,5 +242,15 @@ func (d Durability) MarshalText() ([]byte, error) { return []byte(d.String()), n
 func (d *Durability) UnmarshalText(b []byte) error {
 	v, err := parseEnum("durability", durabilityNames, string(b))
 	*d = Durability(v)
+	return err
+}
+
+// MarshalText writes the name that command lines use.
+func (c Compression) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads auto, off or always.
+func (c *Compression) UnmarshalText(b []byte) error {
+	v, err := parseEnum("compression", compressionNames, string(b))
+	*c = Compression(v)
 	return err
 }

@@ -32,6 +32,9 @@ type receiver struct {
 	sole    atomic.Bool  // the one source turned out to be a file
 	workers int
 	minFree int64
+	// compressed says that blocks may be; where the answer is on its way, whether that was offered.
+	compressed atomic.Bool
+	inflaters  sync.Pool // of *inflater, each with room for a payload
 	// mayRead and mayReplace are rights at the destination: to learn what is in files there, and to put others in their place.
 	mayRead, mayReplace bool
 
@@ -70,6 +73,7 @@ func newReceiver(j job, dest destination, workers int) *receiver {
 		files: make(map[uint64]*rfile), parked: make(map[uint64][]*fasp.Block), names: make(map[string]struct{}),
 		done: make(chan struct{}),
 	}
+	r.compressed.Store(j.req.Compression != CompressionOff)
 	return r
 }
 

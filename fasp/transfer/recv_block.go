@@ -24,14 +24,14 @@ func (r *receiver) blocks(ctx context.Context) error {
 
 // block takes one block over.
 func (r *receiver) block(ctx context.Context, b *fasp.Block) error {
-	h, err := parseBlock(b.Data)
+	r.rep.bytesOnWire.Add(int64(len(b.Data)))
+	h, err := r.parse(b)
 	if err != nil {
 		b.Release()
 		return protocolError(err)
 	}
 	if h.Kind == blockPack {
-		defer b.Release()
-		return r.pack(ctx, &h)
+		return r.pack(ctx, b, &h)
 	}
 	r.mu.Lock()
 	f := r.files[h.File]
@@ -41,7 +41,7 @@ func (r *receiver) block(ctx context.Context, b *fasp.Block) error {
 		return f.arrive(ctx, b)
 	case r.resolved.has(h.File):
 		r.mu.Unlock()
-		r.rep.unwanted.Add(int64(len(h.Payload)))
+		r.rep.unwanted.Add(int64(h.Raw))
 		err := r.extents.pass(&h)
 		b.Release()
 		return err
@@ -60,12 +60,14 @@ func (r *receiver) block(ctx context.Context, b *fasp.Block) error {
 	return nil
 }
 
-// pack takes the small files of a pack block.
-func (r *receiver) pack(ctx context.Context, h *blockHead) error {
-	if !h.verify() {
-		return protocolError(errors.New("pack does not have its hash"))
+// pack takes the small files of a pack block, and takes the block over.
+func (r *receiver) pack(ctx context.Context, b *fasp.Block, h *blockHead) error {
+	c, err := r.expand(b, h)
+	defer c.release()
+	if err != nil {
+		return protocolError(fmt.Errorf("pack: %w", err))
 	}
-	err := eachPacked(h.Payload, h.File, func(p *packed) error { return r.packedFile(ctx, p) })
+	err = eachPacked(h.Payload, h.File, func(p *packed) error { return r.packedFile(ctx, p) })
 	var e *Error
 	if err != nil && !errors.As(err, &e) && ctx.Err() == nil {
 		err = protocolError(err)

@@ -483,12 +483,12 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	i := h.Offset / int64(f.ent.BlockSize)
 	if f.stage != stageOpen || !f.got.claim(i) {
 		f.mu.Unlock()
-		f.r.rep.unwanted.Add(int64(len(h.Payload)))
+		f.r.rep.unwanted.Add(int64(h.Raw))
 		perr := f.r.extents.pass(&h)
 		b.Release()
 		return perr
 	}
-	if f.ent.Stream && len(h.Payload) < f.ent.BlockSize {
+	if f.ent.Stream && h.Raw < f.ent.BlockSize {
 		if f.short != 0 {
 			f.mu.Unlock()
 			b.Release()
@@ -500,11 +500,11 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	tgt := f.tgt
 	f.mu.Unlock()
 
-	n := int64(len(h.Payload))
+	n := int64(h.Raw)
 	hash := h.Hash
-	werr := error(nil)
-	if !h.verify() {
-		werr = protocolError(fmt.Errorf("file %d, offset %d: block does not have its hash", h.File, h.Offset))
+	c, werr := f.r.expand(b, &h)
+	if werr != nil {
+		werr = protocolError(fmt.Errorf("block of file %d at %d: %w", h.File, h.Offset, werr))
 	}
 	if werr == nil && tgt == nil {
 		if werr = f.prepare(ctx, false); werr == nil {
@@ -521,7 +521,7 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 			_, werr = tgt.WriteAt(h.Payload, h.Offset)
 		}
 	}
-	b.Release()
+	c.release()
 
 	f.mu.Lock()
 	f.writers--
@@ -561,9 +561,9 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 func (f *rfile) checkBlock(h *blockHead) error {
 	bs := int64(f.ent.BlockSize)
 	i := h.Offset / bs
-	full := len(h.Payload) == f.blockLen(i) || f.ent.Stream && len(h.Payload) <= f.ent.BlockSize
+	full := h.Raw == f.blockLen(i) || f.ent.Stream && h.Raw <= f.ent.BlockSize
 	if f.ent.Kind != kindFile || f.ent.Small || h.Offset%bs != 0 || i >= f.blocks || !full {
-		return fmt.Errorf("file %d: block at %d of %d bytes does not fit", h.File, h.Offset, len(h.Payload))
+		return fmt.Errorf("file %d: block at %d of %d bytes does not fit", h.File, h.Offset, h.Raw)
 	}
 	return nil
 }

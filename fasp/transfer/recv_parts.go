@@ -24,7 +24,7 @@ func (f *rfile) hold(tgt Target, h *blockHead) error {
 	}
 	switch int64(h.Extent.pages) {
 	case pagesOf(size): // of the whole part
-	case pagesOf(int64(len(h.Payload))): // of this block alone
+	case pagesOf(int64(h.Raw)): // of this block alone
 		from = h.Offset
 	default:
 		return protocolError(fmt.Errorf("file %d: a block of part %d takes %d extents", h.File, n, h.Extent.pages))
@@ -33,7 +33,7 @@ func (f *rfile) hold(tgt Target, h *blockHead) error {
 	if err != nil {
 		return protocolError(err)
 	}
-	f.r.drain.came(int64(len(h.Payload)))
+	f.r.drain.came(int64(h.Raw))
 	if !open {
 		return nil
 	}

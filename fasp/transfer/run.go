@@ -215,7 +215,7 @@ func (c *client) session(ctx context.Context, sess *fasp.Bond, n int) error {
 		s.tell = c.cfg.TellSources
 		j.out.put(recRequest, req.encode())
 		return s.run(ctx, c.expectAnswer(func(a *answer) {
-			s.answered(a.Flags&flagFresh != 0, a.Parts)
+			s.answered(a)
 			more.begin(ctx, a.Session)
 		}))
 	}
@@ -234,7 +234,10 @@ func (c *client) session(ctx context.Context, sess *fasp.Bond, n int) error {
 	putSources(j.out, c.sources)
 	r := newReceiver(j, dest, workers)
 	r.fresh = dest.fresh && n == 1
-	return r.run(ctx, c.expectAnswer(func(a *answer) { more.begin(ctx, a.Session) }))
+	return r.run(ctx, c.expectAnswer(func(a *answer) {
+		r.compressed.Store(a.Compression != CompressionOff)
+		more.begin(ctx, a.Session)
+	}))
 }
 
 // expectAnswer handles the server's first record and lets everything else pass.
@@ -254,6 +257,9 @@ func (c *client) expectAnswer(fn func(*answer)) func(uint64, []byte) (bool, erro
 		if a.Version != wireVersion {
 			return false, protocolError(fmt.Errorf("the server answers in version %d", a.Version))
 		}
+		if a.Compression != CompressionOff && a.Compression != c.spec.Compression {
+			return false, protocolError(fmt.Errorf("the server answers %s compression to an offer of %s", a.Compression, c.spec.Compression))
+		}
 		answered, c.begun = true, true
 		c.rep.update(func(s *SessionRecord) { s.ID = hexOf(a.Session[:]) })
 		c.rep.emit(EventSessionStarted, nil, nil)
@@ -266,7 +272,7 @@ func (c *client) request(n int) *request {
 	s := &c.spec
 	q := &request{
 		Version: wireVersion, Direction: s.Direction, Job: c.job, Run: c.runID, Resume: uint64(s.Resume.Level()),
-		Overwrite: s.Overwrite, Symlinks: s.Symlinks, Checksum: s.Checksum, Durable: s.Durability, BlockSize: uint64(s.blockSize()),
+		Overwrite: s.Overwrite, Symlinks: s.Symlinks, Checksum: s.Checksum, Durable: s.Durability, BlockSize: uint64(s.blockSize()), Compression: s.Compression,
 	}
 	set := func(on bool, f uint64) {
 		if on {

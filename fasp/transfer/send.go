@@ -48,6 +48,8 @@ type sender struct {
 	small *fifo[*sfile]
 	big   *fifo[*sfile]
 
+	squeezer squeezer
+
 	mu       sync.Mutex // protects the rest, and the fields of sfile that say so
 	mode     sendMode
 	rule     *partRule         // how the destination takes files; nil until it has said so
@@ -91,11 +93,13 @@ type sfile struct {
 
 func newSender(j job, sources []source, srcBase string, mode sendMode, workers int) *sender {
 	bs := int(j.req.BlockSize)
-	return &sender{
+	s := &sender{
 		job: j, sources: sources, srcBase: srcBase, mode: mode, workers: workers, blockSize: bs,
 		smallMax: int64(min(smallFile, bs/2)),
 		small:    newFifo[*sfile](), big: newFifo[*sfile](), files: make(map[uint64]*sfile),
 	}
+	s.squeezer.agreed(CompressionOff)
+	return s
 }
 
 // run sends everything and returns nil when the receiver has settled it all. first handles records that
@@ -412,7 +416,9 @@ func (s *sender) receive(ctx context.Context, first func(uint64, []byte) (bool, 
 
 // answered takes the receiver's word on its destination. Files announced before keep their way: a receiver
 // that is asked answers for them.
-func (s *sender) answered(fresh bool, rule partRule) {
+func (s *sender) answered(a *answer) {
+	fresh, rule := a.Flags&flagFresh != 0, a.Parts
+	s.squeezer.agreed(a.Compression)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rule = &rule

@@ -15,6 +15,8 @@ const packLinger = 5 * time.Millisecond
 // packLoop puts small files into packs (docs/protocol-transfer.md section 23.2).
 func (s *sender) packLoop(ctx context.Context) error {
 	var carry *sfile
+	p := s.press()
+	defer s.putPress(p)
 	for {
 		f := carry
 		carry = nil
@@ -28,7 +30,7 @@ func (s *sender) packLoop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if carry, err = s.fillPack(ctx, b, f); err != nil {
+		if carry, err = s.fillPack(ctx, p, b, f); err != nil {
 			return err
 		}
 	}
@@ -36,7 +38,7 @@ func (s *sender) packLoop(ctx context.Context) error {
 
 // fillPack reads f and as many files after it as fit into b, and sends it. It returns a file that did not
 // fit. b is taken over.
-func (s *sender) fillPack(ctx context.Context, b *fasp.Block, f *sfile) (carry *sfile, err error) {
+func (s *sender) fillPack(ctx context.Context, p *press, b *fasp.Block, f *sfile) (carry *sfile, err error) {
 	var batch []*sfile
 	used := blockHeader
 	var prevID uint64
@@ -68,7 +70,10 @@ func (s *sender) fillPack(ctx context.Context, b *fasp.Block, f *sfile) (carry *
 		return carry, cause(ctx, nil)
 	}
 	b.Data = b.Data[:used]
-	putBlockHead(b.Data, blockPack, uint64(len(batch)), 0, extent{})
+	if err := p.pack(b, len(batch)); err != nil {
+		b.Release()
+		return nil, err
+	}
 	// Before SendBlock: the receiver may confirm before it returns.
 	for _, f := range batch {
 		s.mu.Lock()
@@ -78,7 +83,7 @@ func (s *sender) fillPack(ctx context.Context, b *fasp.Block, f *sfile) (carry *
 	}
 	s.rep.bytesSent.Add(bytes)
 	s.rep.progress.Add(bytes)
-	return carry, s.sess.SendBlock(ctx, b)
+	return carry, p.sendPack(ctx, b)
 }
 
 // packOne appends f to dst, whose capacity was checked, and returns the bytes used.
@@ -233,6 +238,8 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		return ferr
 	}
 	defer src.Close()
+	p := s.press()
+	defer s.putPress(p)
 	var (
 		size     = f.info.Size
 		blocks   = blockCount(size, f.block)
@@ -289,26 +296,25 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 			}
 			continue
 		}
-		b, err := s.sess.NewBlock(ctx, blockHeader+n)
-		if err != nil {
+		if err := p.begin(ctx, n); err != nil {
 			return err
 		}
-		if err := readFull(src, b.Data[blockHeader:], off); err != nil {
-			b.Release()
+		if err := readFull(src, p.raw, off); err != nil {
+			p.drop()
 			return sourceError(f, err)
 		}
 		if digest != nil {
-			digest.Write(b.Data[blockHeader:])
+			digest.Write(p.raw)
 		}
 		if i == blocks-1 {
 			// The check must come before the last block is given away, or the receiver would hold a
 			// whole file that is none; FileEnd alone decides, but the earlier the better.
 			if err := s.unchanged(src, f, before); err != nil {
-				b.Release()
+				p.drop()
 				return err
 			}
 		}
-		h, err := s.sendRange(ctx, f, &cursor, b, off)
+		h, err := p.send(ctx, f, &cursor, off)
 		if err != nil {
 			return err
 		}
@@ -341,27 +347,6 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		s.out.put(recFileEnd, end.encode())
 	}
 	return nil
-}
-
-// sendRange sends the block b, whose content stands behind its header, as that of f at off.
-func (s *sender) sendRange(ctx context.Context, f *sfile, c *partCursor, b *fasp.Block, off int64) (blockHash, error) {
-	n := len(b.Data) - blockHeader
-	x, err := s.open(f, c, off, n)
-	if err != nil {
-		b.Release()
-		return blockHash{}, err
-	}
-	h := putBlockHead(b.Data, blockRange, f.id, off, x)
-	b.Extent = x.last
-	if err := s.sess.SendBlock(ctx, b); err != nil {
-		return h, err
-	}
-	s.mu.Lock()
-	f.bytes += int64(n)
-	s.mu.Unlock()
-	s.rep.bytesSent.Add(int64(n))
-	s.rep.progress.Add(int64(n))
-	return h, nil
 }
 
 // sameAs says whether f has all the pieces that the receiver listed.

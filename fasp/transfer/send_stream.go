@@ -14,6 +14,8 @@ func (s *sender) sendStream(ctx context.Context, f *sfile) error {
 		return storeError(CodeDiskRead, "open", f.name, err)
 	}
 	defer src.Close()
+	p := s.press()
+	defer s.putPress(p)
 	var (
 		root   []blockHash
 		digest = newDigest(s.req.Checksum)
@@ -23,25 +25,24 @@ func (s *sender) sendStream(ctx context.Context, f *sfile) error {
 		if stopped, _, _ := s.fileState(f); stopped {
 			return nil
 		}
-		b, err := s.sess.NewBlock(ctx, blockHeader+f.block)
-		if err != nil {
+		if err := p.begin(ctx, f.block); err != nil {
 			return err
 		}
-		n, err := src.ReadAt(b.Data[blockHeader:], off)
+		n, err := src.ReadAt(p.raw, off)
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
-			b.Release()
+			p.drop()
 			return sourceError(f, err)
 		}
 		if n == 0 {
-			b.Release()
+			p.drop()
 			break
 		}
-		b.Data = b.Data[:blockHeader+n]
+		p.cut(n)
 		if digest != nil {
-			digest.Write(b.Data[blockHeader:])
+			digest.Write(p.raw)
 		}
-		h, err := s.sendRange(ctx, f, &cursor, b, off)
+		h, err := p.send(ctx, f, &cursor, off)
 		if err != nil {
 			return err
 		}

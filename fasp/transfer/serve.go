@@ -163,7 +163,10 @@ func (v *server) run(ctx context.Context) error {
 	if v.leave, err = v.cfg.Sessions.enter(ctx, v.sess, key, v.cancel); err != nil {
 		return err
 	}
-	ans := &answer{Version: wireVersion, MaxRate: uint64(v.cfg.Limits.MaxRate)}
+	if v.cfg.NoCompression {
+		req.Compression = CompressionOff
+	}
+	ans := &answer{Version: wireVersion, MaxRate: uint64(v.cfg.Limits.MaxRate), Compression: req.Compression}
 	_, _ = rand.Read(ans.Session[:])
 	v.rep.update(func(s *SessionRecord) {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
@@ -334,6 +337,7 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 	}
 	s := newSender(j, sources, req.SrcBase, mode, orDefault(v.cfg.Workers, defaultWorkers))
 	s.rule = &req.Parts
+	s.squeezer.agreed(req.Compression)
 	s.noList = !v.cfg.Limits.List // the walk looks again: what was no folder a moment ago may be one now
 	j.out.put(recAnswer, ans.encode())
 	v.start()

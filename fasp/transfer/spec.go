@@ -43,6 +43,7 @@ type Spec struct {
 	SkipSpecial   bool // devices, sockets and pipes are left out silently; otherwise each fails with CodeNotRegular
 	Checksum      Checksum
 	Durability    Durability
+	Compression   Compression // on the wire; the server may decline it
 
 	// BlockSize is the payload of a block in bytes, a multiple of 4,096 from 16 KiB to 1,044,480; 0 means
 	// 128 KiB. Memory in flight on a lossy link grows with it. Very large files get larger blocks.
@@ -91,6 +92,7 @@ type specJSON struct {
 	SkipSpecial   bool         `json:"skip_special_files,omitempty"`
 	Checksum      Checksum     `json:"file_checksum"`
 	Durability    Durability   `json:"durability"`
+	Compression   Compression  `json:"compression"`
 	BlockSize     int          `json:"block_size,omitempty"`
 	DatagramSize  int          `json:"dgram_size,omitempty"`
 	Cipher        string       `json:"cipher,omitempty"`
@@ -110,7 +112,7 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 		s.Direction, s.Host, s.Port, s.User, s.Token, s.Paths, s.FromList, s.Destination, s.CreateDir, s.SrcBase,
 		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
 		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
-		s.SkipSpecial, s.Checksum, s.Durability, s.BlockSize, s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
+		s.SkipSpecial, s.Checksum, s.Durability, s.Compression, s.BlockSize, s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
 	}
 	if s.Part != (Part{}) {
 		j.Part = &s.Part
@@ -136,7 +138,7 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		Destination: j.Destination, CreateDir: j.CreateDir, SrcBase: j.SrcBase,
 		Resume: j.Resume, Overwrite: j.Overwrite, Symlinks: j.Symlinks, PreserveTimes: j.PreserveTimes,
 		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
-		Checksum: j.Checksum, Durability: j.Durability, BlockSize: j.BlockSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
+		Checksum: j.Checksum, Durability: j.Durability, Compression: j.Compression, BlockSize: j.BlockSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
 		Cookie: j.Cookie, Title: j.Title,
 	}
 	if j.Part != nil {
@@ -202,6 +204,8 @@ func (s *Spec) check() error {
 		return bad("part %d of %d: want a number from 1 to the count, and a count of at most %d", s.Part.Index, s.Part.Count, MaxParts)
 	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:
 		return bad("policy fixed needs a target rate")
+	case int(s.Compression) >= len(compressionNames):
+		return bad("compression %d is none of %q", s.Compression, compressionNames)
 	case len(s.Filters) > maxFilters:
 		return bad("%d filter rules; at most %d are taken", len(s.Filters), maxFilters)
 	}

@@ -48,6 +48,10 @@ func (s *spy) SendMessage(ctx context.Context, msg []byte) error {
 func (s *spy) SendBlock(ctx context.Context, b *fasp.Block) error {
 	h, err := parseBlock(b.Data)
 	require.NoError(s.t, err)
+	if h.Compressed {
+		h.Payload, err = new(inflater).inflate(h.Payload, h.Raw)
+		require.NoError(s.t, err)
+	}
 	s.mu.Lock()
 	if h.Kind == blockRange {
 		// The id may be announced in a message that has not left yet: names are looked up later.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tradewind-io/tradewind/fasp"
 )
@@ -93,6 +94,8 @@ type request struct {
 	Sources   uint64   // download: how many sources follow in recSources
 	Parts     partRule // download: how the destination takes files
 	Part      Part     // of the files that are wanted; zero is all
+	// Compression is what the client offers for the data, whichever way it goes.
+	Compression Compression
 }
 
 // answer is the server's one reply to a request (section 22.2).
@@ -102,6 +105,8 @@ type answer struct {
 	Flags   uint64   // flagFresh: nothing at the destination, no per-file answers will come
 	MaxRate uint64   // bit/s, the server's cap, 0 = none
 	Parts   partRule // upload: how the destination takes files
+	// Compression is what holds: what the client offered, or off.
+	Compression Compression
 }
 
 // source is one thing to send; Dest is empty unless the job lists pairs.
@@ -339,6 +344,7 @@ func (q *request) encode() []byte {
 	q.Parts.put(&w)
 	w.num(uint64(q.Part.Index))
 	w.num(uint64(q.Part.Count))
+	q.Compression.put(&w)
 	return w.b
 }
 
@@ -379,10 +385,23 @@ func decodeRequest(b []byte) (*request, error) {
 	if !q.Part.valid() {
 		r.bad = true
 	}
+	q.Compression.take(&r)
 	if !r.bad && !validBlockSize(q.BlockSize) {
 		r.bad = true
 	}
 	return q, r.err("request")
+}
+
+// compressionWire are the numbers on the wire, on which nothing said is none.
+var compressionWire = [...]uint64{CompressionOff: 0, CompressionAuto: 1, CompressionAlways: 2}
+
+func (c Compression) put(w *wr) { w.num(compressionWire[c]) }
+
+func (c *Compression) take(r *rd) {
+	*c = Compression(max(0, slices.Index(compressionWire[:], r.num(2))))
+	if r.bad {
+		*c = CompressionOff
+	}
 }
 
 func validBlockSize(n uint64) bool {
@@ -396,6 +415,7 @@ func (a *answer) encode() []byte {
 	w.num(a.Flags)
 	w.num(a.MaxRate)
 	a.Parts.put(&w)
+	a.Compression.put(&w)
 	return w.b
 }
 
@@ -406,6 +426,7 @@ func decodeAnswer(b []byte) (*answer, error) {
 	a.Flags = r.num(1<<64 - 1)
 	a.MaxRate = r.num(1<<62 - 1)
 	a.Parts.take(&r)
+	a.Compression.take(&r)
 	return a, r.err("answer")
 }
 

@@ -8,14 +8,14 @@ import (
 // A block starts with a fixed header (docs/protocol-transfer.md section 23.1), big-endian:
 //
 //	 0  kind       1 = range, 2 = pack
-//	 1  flags      bit 0: payload is compressed (reserved, zero in version 1)
+//	 1  flags      bit 0: the payload is one zstd frame
 //	 2  headerLen  2 bytes, where the payload begins; at least 48
 //	 4  extent     4 bytes, the last of the extents it takes (section 29.2); 0 where the destination has no parts
 //	 8  file       8 bytes, file id; for packs the number of files in it
 //	16  offset     8 bytes, a multiple of the file's block size; 0 for packs
 //	24  pages      4 bytes, how many extents it takes up to that one; 0 where the destination has no parts
 //	28  rawLen     4 bytes, length of the payload before compression
-//	32  hash       16 bytes, BLAKE3 of the payload
+//	32  hash       16 bytes, BLAKE3 of the payload before compression
 const blockHeader = 48
 
 const (
@@ -27,60 +27,64 @@ const (
 
 // blockHead is a decoded block header.
 type blockHead struct {
-	Kind    byte
-	File    uint64
-	Offset  int64
-	Extent  extent
-	Hash    blockHash
-	Payload []byte // within the block
+	Kind       byte
+	Compressed bool
+	File       uint64
+	Offset     int64
+	Extent     extent
+	Raw        int // bytes of the payload before compression
+	Hash       blockHash
+	Payload    []byte // within the block
 }
 
-// putBlockHead fills b's header for the payload that starts at blockHeader, and hashes the payload.
-func putBlockHead(b []byte, kind byte, file uint64, offset int64, x extent) blockHash {
-	h := hashBlock(b[blockHeader:])
-	b[0], b[1] = kind, 0
+// putHead writes h's header to the front of b, whose payload stands behind it. h.Payload does not matter.
+func putHead(b []byte, h *blockHead) {
+	b[0], b[1] = h.Kind, 0
+	if h.Compressed {
+		b[1] = blockFlagCompressed
+	}
 	binary.BigEndian.PutUint16(b[2:], blockHeader)
-	binary.BigEndian.PutUint32(b[4:], uint32(x.last))
-	binary.BigEndian.PutUint64(b[8:], file)
-	binary.BigEndian.PutUint64(b[16:], uint64(offset))
-	binary.BigEndian.PutUint32(b[24:], x.pages)
-	binary.BigEndian.PutUint32(b[28:], uint32(len(b)-blockHeader))
-	copy(b[32:], h[:])
-	return h
+	binary.BigEndian.PutUint32(b[4:], uint32(h.Extent.last))
+	binary.BigEndian.PutUint64(b[8:], h.File)
+	binary.BigEndian.PutUint64(b[16:], uint64(h.Offset))
+	binary.BigEndian.PutUint32(b[24:], h.Extent.pages)
+	binary.BigEndian.PutUint32(b[28:], uint32(h.Raw))
+	copy(b[32:], h.Hash[:])
 }
 
-// parseBlock reads the header and checks it against itself; the payload hash is checked by verify.
+// parseBlock reads the header and checks it against itself; the payload is checked by receiver.expand.
 func parseBlock(b []byte) (blockHead, error) {
 	var h blockHead
 	if len(b) < blockHeader {
 		return h, fmt.Errorf("block: %w", errWire)
 	}
-	n := int(binary.BigEndian.Uint16(b[2:]))
+	at := int(binary.BigEndian.Uint16(b[2:]))
 	h.Kind = b[0]
 	h.File = binary.BigEndian.Uint64(b[8:])
 	off := binary.BigEndian.Uint64(b[16:])
 	h.Extent = extent{uint64(binary.BigEndian.Uint32(b[4:])), binary.BigEndian.Uint32(b[24:])}
 	raw := binary.BigEndian.Uint32(b[28:])
 	copy(h.Hash[:], b[32:])
-	if n < blockHeader || n > len(b) || off > maxFileSize || h.File > maxID ||
+	if at < blockHeader || at > len(b) || off > maxFileSize || h.File > maxID ||
 		(h.Kind != blockRange && h.Kind != blockPack) {
 		return h, fmt.Errorf("block: %w", errWire)
 	}
-	if b[1]&blockFlagCompressed != 0 {
-		return h, fmt.Errorf("block: compression was not agreed: %w", errWire)
-	}
+	h.Compressed = b[1]&blockFlagCompressed != 0
 	h.Offset = int64(off)
-	h.Payload = b[n:]
+	h.Payload = b[at:]
 	if uint64(h.Extent.pages) > h.Extent.last+1 || h.Extent.pages == 0 && h.Extent.last != 0 {
 		return h, fmt.Errorf("block: extents: %w", errWire)
 	}
-	if uint64(raw) != uint64(len(h.Payload)) || len(h.Payload) == 0 {
+	n := uint32(len(h.Payload))
+	switch {
+	case n == 0, !h.Compressed && raw != n:
 		return h, fmt.Errorf("block: %w", errWire)
+	case h.Compressed && (raw <= n || raw > maxBlockSize):
+		return h, fmt.Errorf("block: %d bytes that were compressed from %d: %w", n, raw, errWire)
 	}
+	h.Raw = int(raw)
 	return h, nil
 }
-
-func (h *blockHead) verify() bool { return hashBlock(h.Payload) == h.Hash }
 
 // packed is one small file in a pack (section 23.2).
 type packed struct {

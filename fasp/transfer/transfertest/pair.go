@@ -341,7 +341,7 @@ func (c *Conn) Stats() fasp.Stats {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	s := c.stats
-	s.Since = time.Since(c.l.began)
+	s.Since, s.Rate = time.Since(c.l.began), c.rates.Target
 	return s
 }
 

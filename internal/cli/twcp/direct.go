@@ -21,6 +21,7 @@ func openDirect(ctx context.Context, o *options, p cli.Process, log *slog.Logger
 	l := &stores.Local{Schemes: stores.New(p.Env, log), Config: storeCfg, Stdin: p.Stdin, Stdout: p.Stdout}
 	serve := transfer.ServeConfig{
 		Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Logger: log, Sessions: new(transfer.Sessions),
+		NoCompression: true, // nothing leaves the process
 	}
 	if objstore.IsURI(spec.Destination) && !isFile(spec.Destination) {
 		var names []string

@@ -95,7 +95,7 @@ func printSummary(w io.Writer, o outcome) {
 	fmt.Fprint(w, summary(r))
 }
 
-// summary has the product's two lines, and a third one where something need not be sent. Kilobytes are 1,024 bytes, kilobits 1,000 bits.
+// summary has the product's two lines, and more where something need not be sent or was compressed. Kilobytes are 1,024 bytes, kilobits 1,000 bits.
 func summary(r *transfer.Result) string {
 	word := "Completed: "
 	if r.FilesFailed > 0 {
@@ -117,6 +117,9 @@ func summary(r *transfer.Result) string {
 	s += ".\n"
 	if r.FilesSkipped > 0 || r.BytesResumed > 0 {
 		s += fmt.Sprintf("Already there: %s, and %dK bytes of others.\n", count(r.FilesSkipped, "file", "files"), r.BytesResumed/1024)
+	}
+	if r.BytesOnWire < r.BytesSent {
+		s += fmt.Sprintf("Compressed on the way to %dK bytes.\n", (r.BytesOnWire+1023)/1024)
 	}
 	return s
 }

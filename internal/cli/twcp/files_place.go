@@ -129,7 +129,7 @@ func serveHere(ctx context.Context, s transfer.Store, log *slog.Logger) (fasp.Se
 	served := make(chan error, 1)
 	go func() {
 		served <- transfer.Serve(context.WithoutCancel(ctx), far, transfer.ServeConfig{
-			Store: s, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Logger: log,
+			Store: s, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Logger: log, NoCompression: true,
 		})
 	}()
 	return near, func() error {

@@ -72,6 +72,8 @@ type options struct {
 	checksum   string
 	durability string
 
+	compression string
+
 	partSize   string
 	partMemory string
 
@@ -124,6 +126,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.pairList, "file-pair-list", "", "`file` with source and destination on alternating lines")
 	f.StringVar(&o.checksum, "file-checksum", "none", "`digest` to report for each file: md5, sha1, sha-256, sha-384, sha-512, none")
 	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none (not waited for), auto (file for one file, session for more)")
+	f.StringVar(&o.compression, "compression", "auto", "`when` data is compressed on its way: auto (where the transfer becomes faster), off, always; a node may decline")
 	f.StringVar(&o.partSize, "part-size", "64M", "`bytes` of the parts in which objects in a store are written; K, M, G are powers of 1024")
 	f.StringVar(&o.partMemory, "part-memory", "", "most `bytes` of parts in memory at a time (default 9 parts)")
 	f.BoolVarP(&o.noEncryption, "no-encryption", "T", false, "do not encrypt file content on the wire; it is authenticated all the same")

@@ -36,6 +36,7 @@ type sessionJSON struct {
 	FilesFailed  int64          `json:"files_failed"`
 	Folders      int64          `json:"folders"`
 	BytesSent    int64          `json:"bytes_sent"`
+	BytesOnWire  int64          `json:"bytes_on_wire"`
 	BytesResumed int64          `json:"bytes_resumed"`
 	BytesDone    int64          `json:"bytes_done"`
 	Unwanted     int64          `json:"bytes_unwanted"`
@@ -106,6 +107,7 @@ type resultJSON struct {
 	FilesFailed  int64        `json:"files_failed"`
 	Folders      int64        `json:"folders"`
 	BytesSent    int64        `json:"bytes_sent"`
+	BytesOnWire  int64        `json:"bytes_on_wire"`
 	BytesResumed int64        `json:"bytes_resumed"`
 	Unwanted     int64        `json:"bytes_unwanted"`
 	Attempts     int          `json:"attempts"`
@@ -120,7 +122,7 @@ func (d *jsonDisplay) event(e transfer.Event) {
 	j := eventJSON{Type: e.Kind.String(), Time: e.Time, Session: &sessionJSON{
 		ID: s.ID, Job: s.Job, Direction: s.Direction.String(), Host: s.Host, Attempt: s.Attempt,
 		FilesTotal: s.FilesTotal, BytesTotal: s.BytesTotal, Scanned: s.Scanned, FilesDone: s.FilesDone, FilesSkipped: s.FilesSkipped,
-		FilesFailed: s.FilesFailed, Folders: s.Folders, BytesSent: s.BytesSent, BytesResumed: s.BytesResumed, BytesDone: s.BytesDone,
+		FilesFailed: s.FilesFailed, Folders: s.Folders, BytesSent: s.BytesSent, BytesOnWire: s.BytesOnWire, BytesResumed: s.BytesResumed, BytesDone: s.BytesDone,
 		Unwanted: s.Unwanted, Code: int(s.Code), Error: s.Error,
 	}}
 	switch e.Kind {
@@ -156,6 +158,7 @@ func (d *jsonDisplay) finish(o outcome) {
 	}
 	if r := o.result; r != nil {
 		j.FilesDone, j.FilesSkipped, j.FilesFailed, j.Folders = r.FilesDone, r.FilesSkipped, r.FilesFailed, r.Folders
+		j.BytesOnWire = r.BytesOnWire
 		j.BytesSent, j.BytesResumed, j.Unwanted, j.Attempts = r.BytesSent, r.BytesResumed, r.Unwanted, r.Attempts
 		j.Elapsed, j.Durable = r.Elapsed.Seconds()*1000, r.Durable
 		for _, e := range r.Errors {

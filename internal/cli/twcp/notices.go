@@ -83,7 +83,7 @@ func (l logbook) event(e transfer.Event) {
 func (l logbook) end(r *transfer.Result, err error) {
 	if r != nil {
 		l.log.Info("transfer ended", "ok", err == nil, "files", r.FilesDone, "skipped", r.FilesSkipped, "failed", r.FilesFailed, "folders", r.Folders,
-			"sent", r.BytesSent, "resumed", r.BytesResumed, "attempts", r.Attempts, "elapsed", r.Elapsed.Round(time.Millisecond))
+			"sent", r.BytesSent, "wire", r.BytesOnWire, "resumed", r.BytesResumed, "attempts", r.Attempts, "elapsed", r.Elapsed.Round(time.Millisecond))
 	}
 	if err != nil {
 		l.log.Error("transfer failed", "code", int(codeOf(err)), "mnemonic", codeOf(err).String(), "error", errorText(err))

@@ -148,7 +148,7 @@ func TestBarWritesNotesAboveTheLine(t *testing.T) {
 	}
 	b.note("a note")
 	b.finish(outcome{result: &transfer.Result{
-		FilesDone: 2, BytesSent: 100, Elapsed: 100 * time.Second,
+		FilesDone: 2, BytesSent: 100, BytesOnWire: 100, Elapsed: 100 * time.Second,
 		Digests: []transfer.FileDigest{{Name: "bad\x1bname", Digest: []byte{1, 2}}},
 	}})
 	require.Equal(t, "a note\n", errs.String())

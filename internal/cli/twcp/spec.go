@@ -52,6 +52,7 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 		{"symbolic-links", o.symlinks, &s.Symlinks},
 		{"file-checksum", o.checksum, &s.Checksum},
 		{"durability", o.durability, &s.Durability},
+		{"compression", o.compression, &s.Compression},
 	} {
 		if err := f.into.UnmarshalText([]byte(f.text)); err != nil {
 			return s, usagef("--%s: %w", f.name, err)

@@ -142,6 +142,7 @@ func TestUsageErrors(t *testing.T) {
 		"--symbolic-links=x a h:b":             "--symbolic-links",
 		"--file-checksum=x a h:b":              "--file-checksum",
 		"--durability=x a h:b":                 "--durability",
+		"--compression=x a h:b":                "--compression",
 		"--file-list=- --file-pair-list=- h:b": "exclude each other",
 		"--file-list=/does/not/exist h:b":      "list",
 		"-C 1:2 a h:b":                         "-C is not offered yet",
@@ -263,9 +264,11 @@ func TestErrorText(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	r := &transfer.Result{FilesDone: 1, BytesSent: 249998 * 1024, Elapsed: 21 * time.Second}
+	r := &transfer.Result{FilesDone: 1, BytesSent: 249998 * 1024, BytesOnWire: 250100 * 1024, Elapsed: 21 * time.Second}
 	require.Equal(t, "Completed: 249998K bytes transferred in 21 seconds\n (97523K bits/sec), in 1 file.\n", summary(r))
-	r = &transfer.Result{FilesDone: 6, Folders: 4, FilesFailed: 3, FilesSkipped: 2, BytesSent: 1, BytesResumed: 2048}
+	r = &transfer.Result{FilesDone: 1, BytesSent: 4096, BytesOnWire: 1025, Elapsed: time.Second}
+	require.Equal(t, "Completed: 4K bytes transferred in 1 seconds\n (32K bits/sec), in 1 file.\nCompressed on the way to 2K bytes.\n", summary(r))
+	r = &transfer.Result{FilesDone: 6, Folders: 4, FilesFailed: 3, FilesSkipped: 2, BytesSent: 1, BytesOnWire: 49, BytesResumed: 2048}
 	require.Equal(t, "Partial Completion: 1K bytes transferred in 0 seconds\n (0K bits/sec), in 6 files, 4 directories; 3 files failed.\n"+
 		"Already there: 2 files, and 2K bytes of others.\n", summary(r))
 }

@@ -51,6 +51,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500, or up to 9000 where the path takes it")
 	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
 	f.Bool("early-data", true, "let clients that were here before begin a round trip sooner")
+	f.Bool("compression", true, "let clients have data compressed on its way, where that makes transfers faster")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
 	f.String("debug", "", "TCP `address` for counters and profiles over HTTP, /debug/vars and /debug/pprof/; a port alone is one of this machine only; without it there is none")

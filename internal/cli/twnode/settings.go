@@ -29,6 +29,7 @@ type settings struct {
 	DatagramSize int           `mapstructure:"datagram_size"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
 	EarlyData    bool          `mapstructure:"early_data"`
+	Compression  bool          `mapstructure:"compression"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
 	Debug        string        `mapstructure:"debug"`
@@ -107,6 +108,7 @@ func (s settings) nodeConfig() (node.Config, error) {
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
+		NoCompression: !s.Compression,
 	}, nil
 }
 
