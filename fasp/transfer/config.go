@@ -11,7 +11,7 @@ import (
 // Config is the surroundings of Run. Only Dial is required; Run copies the Config and does not change it.
 type Config struct {
 	// Dial opens a session for the Spec, with the credentials already sent: what is written next is read
-	// by the server's Serve. It is called again for each retry. Errors that may pass are those of package
+	// by the server's Serve. It is called again for each retry, and for each further session of a transfer, one call at a time. Errors that may pass are those of package
 	// fasp about the link, and network errors; any other ends the Run.
 	Dial func(ctx context.Context, spec *Spec) (fasp.Session, error)
 	// Open opens the place of the local paths: of all sources, or of the one destination. It returns the Store, which Run

@@ -119,9 +119,10 @@ type joiner struct {
 func (j *joiner) begin(ctx context.Context, session id16) {
 	j.session = session
 	if n := j.c.cfg.Sessions; n > 0 {
-		for range min(n, fasp.MaxBond) - 1 {
-			j.wg.Go(func() { j.add(ctx) })
-		}
+		j.wg.Go(func() {
+			for j.bond.Sessions() < min(n, fasp.MaxBond) && j.add(ctx) {
+			}
+		})
 		return
 	}
 	if most := runtime.GOMAXPROCS(0) / 2; most > 1 {

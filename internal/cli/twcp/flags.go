@@ -86,6 +86,8 @@ type options struct {
 	verbose     int
 	logDir      string
 	profile     string
+	sessions    int
+	part        string // -C
 
 	fingerprint   string
 	ignoreHostKey bool
@@ -126,6 +128,8 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.pairList, "file-pair-list", "", "`file` with source and destination on alternating lines")
 	f.StringVar(&o.checksum, "file-checksum", "none", "`digest` to report for each file: md5, sha1, sha-256, sha-384, sha-512, none")
 	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none (not waited for), auto (file for one file, session for more)")
+	f.IntVar(&o.sessions, "sessions", 0, "`number` of sessions, 1 to 64, that carry the data of a transfer, each by a processor of its own at both ends; rates are of all together; 0 is one, and more where one takes all of a processor")
+	f.StringVarP(&o.part, "multi-session", "C", "", "`I:N`: copy only part I of the N parts of the files, the rest being copied by other commands, here or on other machines, that differ in I; every file belongs to one part")
 	f.StringVar(&o.compression, "compression", "auto", "`when` data is compressed on its way: auto (where the transfer becomes faster), off, always; a node may decline")
 	f.StringVar(&o.partSize, "part-size", "64M", "`bytes` of the parts in which objects in a store are written; K, M, G are powers of 1024")
 	f.StringVar(&o.partMemory, "part-memory", "", "most `bytes` of parts in memory at a time (default 9 parts)")
@@ -230,7 +234,7 @@ func usageText(err error) error {
 // later says whether the product has an option of this name that this version lacks.
 func later(name string) bool {
 	switch name {
-	case "-6", "-C", "-G", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-g", "-t", "-u", "-w", "-x", "-y",
+	case "-6", "-G", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-g", "-t", "-u", "-w", "-x", "-y",
 		"--apply-local-docroot", "--check-sshfp", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
 		"--fail-bad-filepass", "--file-crypt", "--file-manifest", "--file-manifest-inprogress-suffix", "--file-manifest-path", "--keepalive",
 		"--move-after-transfer", "--multi-session-threshold", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",

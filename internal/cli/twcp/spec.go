@@ -3,6 +3,7 @@ package twcp
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/fasp"
@@ -58,7 +59,28 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 			return s, usagef("--%s: %w", f.name, err)
 		}
 	}
+	if o.sessions < 0 || o.sessions > fasp.MaxBond {
+		return s, usagef("--sessions %d: want 1 to %d, or 0", o.sessions, fasp.MaxBond)
+	}
+	if s.Part, err = parsePart(o.part); err != nil {
+		return s, err
+	}
 	return s, nil
+}
+
+// parsePart reads -C.
+func parsePart(text string) (p transfer.Part, err error) {
+	if text == "" {
+		return p, nil
+	}
+	index, count, ok := strings.Cut(text, ":")
+	var ierr, cerr error
+	p.Index, ierr = strconv.Atoi(index)
+	p.Count, cerr = strconv.Atoi(count)
+	if !ok || ierr != nil || cerr != nil || p.Index < 1 || p.Index > p.Count || p.Count > transfer.MaxParts {
+		return p, usagef("-C %q: want I:N, such as 2:4 for the second of four parts", text)
+	}
+	return p, nil
 }
 
 // minDatagram is the smallest IP datagram: 1,200 bytes of UDP payload over IPv4.

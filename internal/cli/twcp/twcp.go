@@ -110,7 +110,7 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		return nil, err
 	}
 	reasons := newNotices(show, p.Stderr, o.quiet)
-	cfg := transfer.Config{Dial: d.dial, Logger: log, Events: func(e transfer.Event) {
+	cfg := transfer.Config{Dial: d.dial, Sessions: o.sessions, Logger: log, Events: func(e transfer.Event) {
 		book.event(e)
 		reasons.event(e)
 		show.event(e)
