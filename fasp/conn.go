@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/core"
+	"github.com/tradewind-io/tradewind/fasp/internal/fifo"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -305,7 +306,7 @@ func (c *Conn) SendBlock(ctx context.Context, b *Block) error {
 	if err := c.wait(ctx, func() bool { return c.err == nil && c.outBytes < outQueueBytes }); err != nil {
 		return err
 	}
-	c.out = append(c.out, b)
+	c.out = fifo.Push(c.out, b)
 	c.outBytes += int64(len(b.Data))
 	c.settled, c.drain = false, false
 	first := len(c.out) == 1

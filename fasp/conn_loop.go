@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/core"
+	"github.com/tradewind-io/tradewind/fasp/internal/fifo"
 	"github.com/tradewind-io/tradewind/fasp/internal/udp"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
@@ -387,7 +388,9 @@ func (l *connLoop) publish(now time.Duration) {
 	s := l.stats(now)
 	c.mu.Lock()
 	c.messages = append(c.messages, msgs...)
-	c.blocks = append(c.blocks, l.inBlocks...)
+	for _, b := range l.inBlocks {
+		c.blocks = fifo.Push(c.blocks, b)
+	}
 	settled := blocks == 0 && bytes == 0 && l.held == nil && len(c.out) == 0 && len(c.outMessages) == 0
 	if len(msgs) > 0 || len(l.inBlocks) > 0 || settled && !c.settled || c.peerExtents != l.core.Extents() {
 		c.notify()

@@ -136,6 +136,7 @@ type Conn struct {
 	stamp                 int64     // microseconds on the peer's clock, unwrapped
 	pathRTT               windowMin // round trips without the time that this side takes to look at what came
 	delays                delays
+	sample                rate.Sample   // for the law, reused
 	queue                 time.Duration // how long the newest packet reported waited
 	arrival               time.Duration // of that packet on the peer's clock
 	trains                trainsOut

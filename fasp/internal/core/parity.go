@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/fifo"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -180,7 +181,7 @@ func (c *Conn) begin(i uint32) (*InBlock, error) {
 		return nil, err
 	}
 	for int(i) >= len(c.in) {
-		c.in = append(c.in, nil)
+		c.in = fifo.Push(c.in, nil)
 	}
 	b := c.in[i]
 	if b == nil {

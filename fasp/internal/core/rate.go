@@ -119,11 +119,12 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 		return
 	}
 	after := uint32(c.through()) - e.through
-	c.law.OnSample(&rate.Sample{
+	c.sample = rate.Sample{
 		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
 		Through: c.through() - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
 		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never && e.at < c.backlogAt,
-	})
+	}
+	c.law.OnSample(&c.sample)
 	c.applyRates(now)
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tradewind-io/tradewind/fasp/internal/fifo"
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
@@ -60,7 +61,7 @@ func (c *Conn) track(pn uint64) {
 	if i < len(c.stretches) {
 		s.hi = min(s.hi, c.stretches[i].lo)
 	}
-	c.stretches = append(c.stretches, stretch{})
+	c.stretches = fifo.Push(c.stretches, stretch{})
 	copy(c.stretches[i+1:], c.stretches[i:])
 	c.stretches[i] = s
 	c.reportWanted = true
