@@ -22,6 +22,8 @@ const (
 	slack   = 2 * time.Millisecond
 	// crowdedQuantum is that of sessions whose host has no processor left: what a wake costs is then taken from all of them.
 	crowdedQuantum = 2 * time.Millisecond
+	// crowdedLag is the debt that they make up for: they wait for a processor for so long, and what they do not send meanwhile would look like what the path takes.
+	crowdedLag = 100 * time.Millisecond
 	// busy is the time of a packet below which there are no turns: a driver hardly sleeps, sends what has become due meanwhile, and waiting would only
 	// make that more.
 	busy = 20 * time.Microsecond
@@ -65,7 +67,11 @@ func (p *pacer) ready(now, air time.Duration) bool {
 
 // sent takes the time of a packet.
 func (p *pacer) sent(now, air time.Duration) {
-	p.next = max(p.next, now-max(p.maxLag, 2*quantum)) + air // what a turn has waited for is no debt
+	lag := max(p.maxLag, 2*quantum)
+	if p.long {
+		lag = max(lag, crowdedLag)
+	}
+	p.next = max(p.next, now-lag) + air // what a turn has waited for is no debt
 	if now == p.turn {
 		p.left -= air
 		p.rest += air / 2
