@@ -169,3 +169,38 @@ func FuzzDecodeJoin(f *testing.F) {
 		}
 	})
 }
+
+// TestTakeoverInTurn: three sessions of one job, of which the second ends while it waits for the first; the third waits for both.
+func TestTakeoverInTurn(t *testing.T) {
+	var s Sessions
+	sess, _ := fasp.Pipe()
+	defer sess.Close(fasp.CodeDone, "")
+	key := sessionKey{job: id16{1}}
+	enter := func(ctx context.Context, cancel context.CancelCauseFunc) (func(), error) { return s.enter(ctx, sess, key, cancel) }
+	replaced := make(chan struct{})
+	first, err := enter(t.Context(), func(error) { close(replaced) })
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	second := make(chan error)
+	go func() {
+		_, err := enter(ctx, cancel)
+		second <- err
+	}()
+	<-replaced
+	third := make(chan error)
+	go func() {
+		leave, err := enter(t.Context(), func(error) {})
+		if err == nil {
+			leave()
+		}
+		third <- err
+	}()
+	require.ErrorIs(t, <-second, errReplaced)
+	select {
+	case <-third:
+		t.Fatal("it did not wait for the first")
+	default:
+	}
+	first()
+	require.NoError(t, <-third)
+}

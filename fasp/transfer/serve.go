@@ -46,7 +46,7 @@ func (s *Sessions) enter(ctx context.Context, sess fasp.Session, key sessionKey,
 		}
 		old, _ = s.swap(key, me, true)
 	}
-	leave = func() {
+	gone := func() {
 		s.mu.Lock()
 		if s.live[key] == me {
 			delete(s.live, key)
@@ -62,12 +62,12 @@ func (s *Sessions) enter(ctx context.Context, sess fasp.Session, key sessionKey,
 			// Whoever waits for us has to wait for the one before, too.
 			go func() {
 				<-old.ended
-				leave()
+				gone()
 			}()
 			return nil, context.Cause(ctx)
 		}
 	}
-	return leave, nil
+	return gone, nil
 }
 
 // swap registers me in place of another one, which it returns. If there is one and it may not be replaced nothing changes, and ok is false.

@@ -253,3 +253,14 @@ func (p *process) stop(sig syscall.Signal) (Usage, error) {
 	}
 	return usage(p.cmd, time.Since(p.begin)), err
 }
+
+// Bench makes the command of a twcp whose first argument is a command for a node, which comes last.
+func (l *Lab) Bench(ctx context.Context, n *Node, args ...string) (*exec.Cmd, error) {
+	host, port, err := net.SplitHostPort(n.Addr)
+	if err != nil {
+		return nil, err
+	}
+	cmd := l.Twcp(ctx, append(args, "-O", port, "--fingerprint", n.Fingerprint, host)...)
+	cmd.Env = append(cmd.Env, "ASPERA_SCP_TOKEN="+n.Token)
+	return cmd, nil
+}
