@@ -175,8 +175,13 @@ func (c *Conn) draw(now time.Duration) {
 }
 
 // Arrived tells when the packet given next to OnData or OnFrames came to this host, which may be some time before it is looked at: what is measured of the
-// path should not depend on when the session got a processor. Without it a packet arrived when it is given.
-func (c *Conn) Arrived(at time.Duration) { c.at = at }
+// path should not depend on when the session got a processor. Without it a packet arrived when it is given. The order is that of the calls, whatever the clocks say.
+func (c *Conn) Arrived(at time.Duration) {
+	if c.at != never {
+		at = max(at, c.at)
+	}
+	c.at = at
+}
 
 // arrivalOf returns when the packet in hand arrived.
 func (c *Conn) arrivalOf(now time.Duration) time.Duration { return min(c.at, now) }

@@ -73,3 +73,13 @@ func TestKnown(t *testing.T) {
 		require.LessOrEqual(t, s.a.Known(), c.hi, "%+v", c.rates)
 	}
 }
+
+// A clock that is set while a train arrives must not make a time below zero of it.
+func TestArrivalsDoNotGoBack(t *testing.T) {
+	c := New(Config{Symbol: 1000})
+	for _, at := range []time.Duration{50, 40, 60, 10} {
+		c.Arrived(at)
+	}
+	require.Equal(t, 60*time.Nanosecond, c.arrivalOf(100))
+	require.Equal(t, 20*time.Nanosecond, c.arrivalOf(20), "never later than it is looked at")
+}
