@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -273,6 +274,9 @@ func (e *Endpoint) take(trains []udp.Train) {
 		e.dispatch(trains, i, now)
 	}
 	if e.overload.due(now) {
+		if cpu, ok := cpuUsed(); ok {
+			e.overload.ran(now, cpu, runtime.GOMAXPROCS(0))
+		}
 		e.level.Store(e.overload.step(now, e.sock.Stats().KernelDrops, e.moved))
 	}
 }

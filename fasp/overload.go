@@ -11,9 +11,9 @@ import (
 // is the bottleneck the path has no say: packets wait in the socket and in inboxes, or find no room, and the rate law, which judges the path, gives some
 // sessions everything and others nothing.
 //
-// It sees packets that found no room, and a queue that stands, as opposed to one that comes and goes with the scheduler, and then sets a level: no session sends
-// more, nor is granted more. The level is such that the sum of all is what was done lately, less a tenth, so that the queue goes; then it rises slowly.
-// An endpoint with one session heeds losses only: a processor that other programs use makes its input wait, too, and no rate of its own would change that.
+// It sees packets that found no room, and, while this process takes most of the processors, a queue that stands, as opposed to one that comes and goes with the scheduler, and then sets a
+// level: no session sends more, nor is granted more. The level is such that the sum of all is what was done lately, less a tenth, so that the queue goes; then it rises slowly.
+// Processors that other programs use make input wait, too, but no rate of ours would change that. An endpoint with one session heeds losses only.
 //
 // It is a value that belongs to the endpoint's reader: without packets there is no overload.
 type overload struct {
@@ -29,11 +29,15 @@ type overload struct {
 	peak  int64 // most of that, fading
 	drops uint64
 	rates []int64
+
+	cpu  time.Duration // that the process had taken at the begin of the interval
+	busy float64       // share of the processors that it took, lately
 }
 
 const (
 	overloadInterval = 50 * time.Millisecond
 	overloadBacklog  = 6 * time.Millisecond // of waiting, in the socket and for sessions, throughout an interval
+	overloadBusy     = 0.6                  // of the processors, from which on it is this process that keeps its input waiting
 	overloadLevel    = 5_000_000            // bit/s that any session may have whatever the others do
 	noLevel          = 1<<63 - 1
 )
@@ -49,6 +53,14 @@ func (o *overload) read(trains []udp.Train, kept int) {
 	}
 	o.reads++
 	o.trains += len(trains)
+}
+
+// ran notes the processor time that the process has taken, of so many processors, at the end of an interval.
+func (o *overload) ran(now, cpu time.Duration, processors int) {
+	if dt := now - o.begin; dt > 0 && o.cpu > 0 {
+		o.busy += (float64(cpu-o.cpu)/float64(dt)/float64(processors) - o.busy) / 4
+	}
+	o.cpu = cpu
 }
 
 // due tells whether it is time for step.
@@ -69,7 +81,7 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	switch busy := max(sum, o.mean); {
 	case dt > 4*overloadInterval: // hardly anything came
 		o.limit, o.mean = 0, 0
-	case lost || len(o.rates) > 1 && waits > overloadBacklog:
+	case lost || len(o.rates) > 1 && waits > overloadBacklog && o.busy > overloadBusy:
 		o.limit = max(busy-busy/12, o.peak/2)
 	case o.limit > 0 && busy > o.limit-o.limit/8:
 		o.limit += o.limit / 32

@@ -40,6 +40,7 @@ func (h *host) interval() {
 	h.now += dt
 	h.o.read([]udp.Train{{Age: time.Duration(h.queue / h.capacity * 1e9)}}, 0)
 	h.o.lost = int(lost / 8)
+	h.o.busy = 1
 	h.level = h.o.step(h.now, 0, func(list []int64, _ time.Duration) ([]int64, int64) {
 		total := int64(0)
 		for i, r := range h.rates {
@@ -75,6 +76,7 @@ func TestOverloadSharesEvenly(t *testing.T) {
 // Without losses a single session is left alone, however late the processor is: it may be others who use it.
 func TestOverloadLeavesOneAlone(t *testing.T) {
 	var o overload
+	o.busy = 1
 	one := func(list []int64, _ time.Duration) ([]int64, int64) { return append(list, 1e9), 1e9 }
 	for i := range 100 {
 		o.read([]udp.Train{{Age: 20 * time.Millisecond}}, 50)

@@ -176,7 +176,9 @@ func TestTakeoverInTurn(t *testing.T) {
 	sess, _ := fasp.Pipe()
 	defer sess.Close(fasp.CodeDone, "")
 	key := sessionKey{job: id16{1}}
-	enter := func(ctx context.Context, cancel context.CancelCauseFunc) (func(), error) { return s.enter(ctx, sess, key, cancel) }
+	enter := func(ctx context.Context, cancel context.CancelCauseFunc) (func(), error) {
+		return s.enter(ctx, sess, key, cancel)
+	}
 	replaced := make(chan struct{})
 	first, err := enter(t.Context(), func(error) { close(replaced) })
 	require.NoError(t, err)
