@@ -19,9 +19,9 @@ type linuxDriver struct {
 	rc    syscall.RawConn
 	c     *counters
 	v6    bool // the socket is of family AF_INET6
-	dummy bool // Options.DummyTail
+	dummy bool // Options.DummyTail, or a kernel that needs it
 
-	gsoOn   atomic.Bool
+	gsoOn   offload
 	batchOn atomic.Bool // sendmmsg and recvmmsg, as opposed to sendmsg and recvmsg
 	groOn   bool
 	marks   markOptions
@@ -45,7 +45,7 @@ func newFastDriver(uc *net.UDPConn, o Options, c *counters) (driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &linuxDriver{rc: rc, c: c, dummy: o.DummyTail, sendmsgs: sendmsgs}
+	d := &linuxDriver{rc: rc, c: c, dummy: o.DummyTail || manglesEqual(kernelRelease()), sendmsgs: sendmsgs}
 	d.batchOn.Store(!o.NoBatch)
 	d.writers.New = func() any { return newWriter(d) }
 	var opErr error
@@ -55,7 +55,7 @@ func newFastDriver(uc *net.UDPConn, o Options, c *counters) (driver, error) {
 			return
 		}
 		d.v6 = family == unix.AF_INET6
-		d.gsoOn.Store(!o.NoGSO && probeGSO(int(fd)))
+		d.gsoOn.can = !o.NoGSO && probeGSO(int(fd))
 		d.groOn = !o.NoGRO && enableGRO(int(fd))
 		d.marks = enableMarks(int(fd), d.v6)
 		// Counting the kernel's drops is a diagnosis; the socket works without.
@@ -93,7 +93,7 @@ func enableGRO(fd int) bool {
 	return true
 }
 
-func (d *linuxDriver) gso() bool { return d.gsoOn.Load() }
+func (d *linuxDriver) gso() bool { return d.gsoOn.on() }
 
 func (d *linuxDriver) gro() bool { return d.groOn }
 

@@ -33,7 +33,7 @@ type Options struct {
 
 	// DummyTail appends one datagram of one zero byte to every message that is
 	// sent with GSO and whose segments are all of equal length. Some kernels
-	// corrupt the headers of such messages. The receiver must ignore it. The
+	// corrupt the headers of such messages; on those that are known it is always done. The receiver must ignore it. The
 	// extra datagrams are counted in Stats.DummiesOut only.
 	DummyTail bool
 }
@@ -311,7 +311,7 @@ func (s *Socket) Stats() Stats {
 func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 
 // GSO reports whether trains are sent with segmentation offload. It can turn
-// from true to false when the network device proves unable.
+// from true to false when the network device proves unable, and back ten minutes later.
 func (s *Socket) GSO() bool { return s.drv.gso() }
 
 // GRO reports whether datagrams are received with receive offload.

@@ -180,8 +180,8 @@ func (w *writer) failed(errno unix.Errno) bool {
 		w.from++
 		return true
 	case errno == unix.EIO && m.segs > 1:
-		// The device cannot do the checksums that GSO needs, now or later.
-		w.d.gsoOn.Store(false)
+		// The device cannot do the checksums that GSO needs.
+		w.d.gsoOn.failed()
 		c.gsoFallbacks.Add(1)
 		w.at = m.at
 		return false
@@ -253,7 +253,7 @@ func (w *writer) put(t *Train, n int) {
 		ctrl.add(level, typ, 4, uint32(tos|t.ECN&ecnMask))
 	}
 	h.SetIovlen(1)
-	if seg := t.seg(); n == seg && w.single != w.at.train && w.d.gsoOn.Load() {
+	if seg := t.seg(); n == seg && w.single != w.at.train && w.d.gsoOn.on() {
 		maxSegs, maxSize := maxSegments, MaxDatagram
 		if w.d.dummy {
 			maxSegs, maxSize = maxSegs-1, maxSize-1
