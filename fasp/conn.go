@@ -32,6 +32,7 @@ type Conn struct {
 	dial     *dialing // of a client that sends early: the handshake comes first; the goroutine's own
 	inbox    chan delivery
 	load     loadMeter     // the reader's own
+	overflow atomic.Uint64 // packets that found no room in inbox
 	queued   atomic.Int64  // bytes of payload in inbox
 	departed atomic.Int64  // as arrived, of packets sent
 	arrived  int           // IP bytes since the last step of Endpoint.overload; the reader's own
@@ -349,6 +350,15 @@ func (c *Conn) ReceiveBlock(ctx context.Context) (*Block, error) {
 	c.blocks = c.blocks[1:]
 	c.mu.Unlock()
 	return b, nil
+}
+
+// localDrops returns what Stats.LocalDrops says.
+func (c *Conn) localDrops() uint64 {
+	n := c.overflow.Load()
+	if c.e.owned {
+		n += c.e.sock.Stats().KernelDrops
+	}
+	return n
 }
 
 // release is what Release of a received block does.

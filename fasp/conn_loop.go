@@ -417,7 +417,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,
 		Lost: k.Lost, SpuriousLoss: k.Spurious, SymbolsReceived: k.Symbols, Duplicates: k.Duplicates,
 		BlocksSent: k.BlocksOut, BlocksReceived: k.BlocksIn, BlockBytesSent: k.BlockBytesOut, BlockBytesReceived: k.BlockBytesIn,
-		Dropped: k.Dropped + k.ParityDropped + l.forged + l.refused, Breaker: k.Breaker, Rekeys: l.rekeys, CreditWaits: k.CreditWaits,
+		Dropped: k.Dropped + k.ParityDropped + l.forged + l.refused, Breaker: k.Breaker, Rekeys: l.rekeys, LocalDrops: l.c.localDrops(), CreditWaits: k.CreditWaits,
 	}
 }
 

@@ -353,6 +353,7 @@ func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
 		if c.queued.Load() > inboxBytes || len(c.inbox) == cap(c.inbox) { // nobody else puts anything in
 			// The session does not keep up; the network would have dropped them, too.
 			e.overflow.Add(uint64(j - i))
+			c.overflow.Add(uint64(j - i))
 			e.overload.lost += size
 			d.release()
 		} else {

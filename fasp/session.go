@@ -88,6 +88,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.Breaker, t.Breaker},
 		{&s.SizeFalls, t.SizeFalls},
 		{&s.Rekeys, t.Rekeys},
+		{&s.LocalDrops, t.LocalDrops},
 		{&s.CreditWaits, t.CreditWaits},
 	} {
 		*c.sum += c.n
@@ -127,5 +128,6 @@ type Stats struct {
 	Breaker                      uint64 // times the circuit breaker opened
 	SizeFalls                    uint64 // times packets of the size in use ceased to pass, and smaller ones were sent from then on
 	Rekeys                       uint64
+	LocalDrops                   uint64 // packets of the peer that reached this host and found no room in it, which are no loss of the path; what the socket dropped is counted where it has no other session
 	CreditWaits                  uint64 // times sending waited for the receiver's credit
 }

@@ -214,5 +214,9 @@ func logSession(log *slog.Logger, conn *fasp.Conn, s transfer.SessionRecord, err
 		log.Warn("session failed", append(attrs, "error", err)...)
 		return
 	}
+	if s.ID == "" {
+		log.Info("session done that joined another one", "bytes", st.BlockBytesSent+st.BlockBytesReceived, "elapsed", st.Since.Round(time.Millisecond), "rtt", st.RTT, "loss", st.Loss)
+		return
+	}
 	log.Info("session done", attrs...)
 }
