@@ -22,7 +22,7 @@ type Bond struct {
 	members []*member  // the lead first; never taken out
 	rates   *Rates     // as asked for, of all members together; nil = not
 	grant   *Rate
-	drain   Rate
+	drain   *Rate
 	extents uint64
 }
 
@@ -161,7 +161,9 @@ func (b *Bond) NewBlock(ctx context.Context, n int) (*Block, error) {
 	release := blk.release
 	blk.via, blk.release = m.Session, func(blk *Block) {
 		done()
-		release(blk)
+		if release != nil {
+			release(blk)
+		}
 	}
 	return blk, nil
 }
@@ -227,7 +229,7 @@ func (b *Bond) SetGrant(r Rate) {
 func (b *Bond) SetDrain(r Rate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.drain = r
+	b.drain = &r
 	b.divide()
 }
 
@@ -257,8 +259,8 @@ func (b *Bond) divide() {
 		if b.grant != nil {
 			m.SetGrant(part(*b.grant))
 		}
-		if b.drain != 0 || n > 1 {
-			m.SetDrain(part(b.drain))
+		if b.drain != nil {
+			m.SetDrain(part(*b.drain))
 		}
 	}
 }

@@ -137,3 +137,36 @@ func TestBondIsBounded(t *testing.T) {
 	_, err := a.ReceiveBlock(ctx)
 	require.Error(t, err)
 }
+
+// What a bond is asked for and then is not any more goes to its sessions, too, and what it leases need not be released by anybody else.
+func TestBondPassesOn(t *testing.T) {
+	s := &plainSession{}
+	b := NewBond(s)
+	b.SetDrain(5 * Mbps)
+	require.Equal(t, 5*Mbps, s.drain)
+	b.SetDrain(0)
+	require.Zero(t, s.drain)
+	blk, err := b.NewBlock(t.Context(), 10)
+	require.NoError(t, err)
+	blk.Release()
+	require.NoError(t, b.Close(CodeDone, ""))
+}
+
+// plainSession is a Session that does nothing.
+type plainSession struct {
+	Session
+	drain Rate
+}
+
+func (s *plainSession) SetDrain(r Rate) { s.drain = r }
+
+func (s *plainSession) NewBlock(_ context.Context, n int) (*Block, error) {
+	return NewBlock(make([]byte, n), nil), nil
+}
+
+func (s *plainSession) ReceiveBlock(ctx context.Context) (*Block, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func (s *plainSession) Close(Code, string) error { return nil }

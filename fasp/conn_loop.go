@@ -152,9 +152,8 @@ func (c *Conn) end() {
 		c.e.cfg.Paths.leave(l.host)
 	}
 	c.e.forget(c)
-	for len(c.inbox) > 0 {
-		(<-c.inbox).release()
-	}
+	c.gone.Store(true)
+	c.empty()
 	if l.core != nil {
 		l.prove()
 		l.core.Abandon(func(ref any) { ref.(*Block).Release() })
@@ -170,6 +169,18 @@ func (c *Conn) end() {
 		b.Release()
 	}
 	close(c.ended)
+}
+
+// empty releases what waits in the inbox of a session that has ended: the session itself does, and who puts something in after that.
+func (c *Conn) empty() {
+	for {
+		select {
+		case d := <-c.inbox:
+			d.release()
+		default:
+			return
+		}
+	}
 }
 
 func (l *connLoop) deadline(now time.Duration) time.Duration {

@@ -80,5 +80,6 @@ func (c *Conn) keep(d delivery) {
 			c.loop.kept = append(c.loop.kept, p)
 		}
 	}
+	c.queued.Add(-int64(len(d.train.Buf)))
 	d.release()
 }

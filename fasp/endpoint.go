@@ -359,6 +359,9 @@ func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
 		} else {
 			c.queued.Add(int64(len(run.Buf)))
 			c.inbox <- d
+			if c.gone.Load() { // it ended after it was looked up: nobody else would release d
+				c.empty()
+			}
 		}
 		i = j
 	}

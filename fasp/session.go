@@ -71,6 +71,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.PacketsReceived, t.PacketsReceived},
 		{&s.BytesSent, t.BytesSent},
 		{&s.BytesReceived, t.BytesReceived},
+		{&s.PeerPackets, t.PeerPackets},
 		{&s.DataSent, t.DataSent},
 		{&s.Resent, t.Resent},
 		{&s.TailCopies, t.TailCopies},

@@ -41,6 +41,9 @@ func newBufferPool(size, most int) *bufferPool {
 // used is the number of Buffers in use.
 func (p *bufferPool) used() int { return int(p.made.Load()) - len(p.free) }
 
+// left is the number of Buffers that get returns without waiting.
+func (p *bufferPool) left() int { return cap(p.free) - p.used() }
+
 // get returns a Buffer with one hold on it. When as many as there may be are in use it waits until one is released.
 func (p *bufferPool) get() *Buffer {
 	var b *Buffer

@@ -47,32 +47,3 @@ func TestKeep(t *testing.T) {
 		require.LessOrEqual(t, batch.Kept(), 1)
 	})
 }
-
-// TryBatch gets what has come, though nobody else reads; it does nothing while trains of the batch are being dealt with.
-func TestTryBatch(t *testing.T) {
-	a, b := pair(t, Options{})
-	batch := b.NewBatch()
-	send := func(s string) { require.NoError(t, a.WriteTrains([]Train{{Addr: b.LocalAddr(), Buf: []byte(s)}})) }
-	try := func() (got string) {
-		b.TryBatch(batch, func(trains []Train) {
-			for i := range trains {
-				got += string(trains[i].Buf)
-				require.Less(t, trains[i].Age, time.Minute)
-			}
-		})
-		return got
-	}
-	require.Empty(t, try())
-	send("one")
-	require.Equal(t, "one", try())
-	send("two")
-	require.NoError(t, b.ReadBatch(batch))
-	require.Equal(t, "two", string(batch.Trains[0].Buf))
-	send("three")
-	require.Empty(t, try())
-	require.Equal(t, "two", string(batch.Trains[0].Buf))
-	batch.Done()
-	require.Equal(t, "three", try())
-	require.NoError(t, b.Close())
-	require.Empty(t, try())
-}

@@ -107,6 +107,11 @@ func (r *linuxReceiver) try() []Train {
 	if !r.mu.TryLock() {
 		return nil
 	}
+	if r.large.left() < r.dirty || r.small.left() < len(r.bufs) {
+		// Who asks may be the one that keeps them: it would wait for itself, and with it everyone who reads.
+		r.mu.Unlock()
+		return nil
+	}
 	if r.d.rc.Control(r.once) == nil && r.errno != unix.EAGAIN {
 		_ = r.take() // the error comes again to who waits
 		if len(r.trains) > 0 {
