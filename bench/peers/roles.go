@@ -25,7 +25,7 @@ func role(ctx context.Context, args []string) error {
 		argument = args[1]
 	}
 	if name := os.Getenv("PROFILE"); name != "" { // for finding out what a role's time goes into
-		f, err := os.Create(name + "-" + args[0])
+		f, err := os.Create(name + "-" + os.Getenv("MTU") + "-" + args[0])
 		if err != nil {
 			return err
 		}
