@@ -21,7 +21,7 @@ help:
 	@echo 'make fmt         format the source'
 	@echo 'make fuzz        run each fuzz target for FUZZTIME (10s); PKG=./fasp/... limits where'
 	@echo 'make bench       run the benchmarks'
-	@echo 'make bench-wan   long links: the matrix in virtual time, twcp over emulated links, other transports beside ours (root)'
+	@echo 'make bench-wan   long links: the matrix in virtual time, twcp over emulated links, other transports beside ours, and per processor second without a link (root)'
 	@echo 'make demo        run the demonstration; STORE=s3://host/bucket sends into that bucket'
 	@echo 'make demo-s3     install and start a MinIO, and run the demonstration into it'
 	@echo 'make vuln        look up known vulnerabilities (needs the network)'

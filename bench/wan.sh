@@ -13,4 +13,4 @@ go run ./fasp/internal/vlab/cmd/matrix -policy cubic,bbr,fixed,fair,high,low ${M
 say "twcp to twnode, 200 MB over 300 Mbit/s, fixed, and fair with no rate given on a path that is new and on one that is known, median of 5 (a relay without root)"
 go run ./bench/wan -dir "$dir"
 say "other transports on such links, ours beside them (needs root)"
-(cd bench/peers && go run .)
+(cd bench/peers && go run . && go run . -local 3 -time 3s -out ../results/local.json)

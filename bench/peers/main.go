@@ -1,6 +1,8 @@
 // Peers measures what other transports make of an emulated long-distance link, and ours beside them: kernel TCP with BBR and
 // with CUBIC, one connection and sixteen, quic-go, SRT, UDT and UFTP. Each runs for some seconds between two network namespaces
 // that the link joins, with nothing else on it, from memory to memory where the program allows that. It needs Linux and root.
+//
+// With -local there is no link: each runs over loopback and over a veth pair, and what counts is the content per processor second (local.go).
 package main
 
 import (
@@ -68,11 +70,15 @@ func run(ctx context.Context) error {
 	limit := flag.Duration("time", 10*time.Second, "how long each runs at each cell, from the first byte; at least 15 round trips")
 	tries := flag.Int("tries", 3, "runs of a peer at a cell while the emulator was late for more than 2 % of the packets")
 	out := flag.String("out", "../results/peers.json", "file for the results")
+	local := flag.Int("local", 0, "in place of all that: rounds of goodput per processor second without a link between, over loopback and veth; -time and -peers hold, and -out should be given")
 	at := flag.String("at", "", "commit or date noted in the results; empty asks git for the commit")
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "peers: SKIPPED, NOTHING WAS MEASURED: network namespaces and TUN devices need root")
 		return nil
+	}
+	if *local > 0 {
+		return runLocal(ctx, *local, *limit, *names, *out, cmp.Or(*at, commit(ctx)))
 	}
 	b, err := newBench(ctx, link{rate: *rate * 1e6, queue: *queue}, *limit, *tries)
 	if err != nil {

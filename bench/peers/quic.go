@@ -24,17 +24,23 @@ func quicConfig() *quic.Config {
 
 const alpn = "peers"
 
-func quicReceive(ctx context.Context, m *meter) error {
+// certificate returns one made for this run, which nobody checks.
+func certificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return tls.Certificate{}, err
 	}
 	t := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	cert, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{cert}, PrivateKey: key}, err
+}
+
+func quicReceive(ctx context.Context, m *meter) error {
+	cert, err := certificate()
 	if err != nil {
 		return err
 	}
-	ln, err := quic.ListenAddr(":"+port, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}, NextProtos: []string{alpn}}, quicConfig())
+	ln, err := quic.ListenAddr(":"+port, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}}, quicConfig())
 	if err != nil {
 		return err
 	}
@@ -60,6 +66,8 @@ func quicSend(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { c.CloseWithError(0, "") })
+	defer stop()
 	buf := make([]byte, 1<<18)
 	for {
 		if _, err := s.Write(buf); err != nil {

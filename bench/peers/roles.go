@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/pprof"
 	"strconv"
 	"time"
 )
@@ -23,6 +24,17 @@ func role(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		argument = args[1]
 	}
+	if name := os.Getenv("PROFILE"); name != "" { // for finding out what a role's time goes into
+		f, err := os.Create(name + "-" + os.Getenv("MTU") + "-" + args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	server := net.JoinHostPort(os.Getenv("SERVER"), port)
 	ctx, cancel := context.WithTimeout(ctx, limit+15*time.Second+headStart)
 	defer cancel()
@@ -38,6 +50,10 @@ func role(ctx context.Context, args []string) error {
 			}
 		}
 		return tcpSend(ctx, server, argument, flows)
+	case "tls-receive":
+		return m.with(ctx, tlsReceive)
+	case "tls-send":
+		return tlsSend(ctx, server)
 	case "quic-receive":
 		return m.with(ctx, quicReceive)
 	case "quic-send":

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 
@@ -14,7 +16,11 @@ func tradewindReceive(ctx context.Context, m *meter) error {
 	if err != nil {
 		return err
 	}
-	e, err := fasp.Listen(":"+port, fasp.Config{Identity: identity, MaxDatagram: 1472}) // packets of 1,500 bytes, as the others have
+	size, err := datagram()
+	if err != nil {
+		return err
+	}
+	e, err := fasp.Listen(":"+port, fasp.Config{Identity: identity, Datagram: size, MaxDatagram: size})
 	if err != nil {
 		return err
 	}
@@ -32,6 +38,15 @@ func tradewindReceive(ctx context.Context, m *meter) error {
 	}
 }
 
+// datagram returns what fits packets of MTU (environment) bytes, or of 1,500, as the others have.
+func datagram() (int, error) {
+	mtu, err := strconv.Atoi(cmp.Or(os.Getenv("MTU"), "1500"))
+	if err != nil {
+		return 0, fmt.Errorf("MTU: %w", err)
+	}
+	return mtu - 28, nil
+}
+
 // tradewindSend sends under a policy; under fixed at the link's rate.
 func tradewindSend(ctx context.Context, addr, policy string) error {
 	var rates fasp.Rates
@@ -44,13 +59,22 @@ func tradewindSend(ctx context.Context, addr, policy string) error {
 		rates = fasp.Rates{Policy: fasp.Fixed, Target: fasp.Rate(mbit * float64(fasp.Mbps))}
 	case "fair":
 		rates = fasp.Rates{Policy: fasp.Fair}
+	case "high":
+		rates = fasp.Rates{Policy: fasp.High}
 	default:
 		return errors.New("policy: " + policy)
+	}
+	size, err := datagram()
+	if err != nil {
+		return err
 	}
 	c, err := fasp.Dial(ctx, addr, fasp.Config{
 		// Both ends are this program on this machine: there is nobody to be told from.
 		VerifyServer: func(fasp.Fingerprint) error { return nil },
 		Rates:        rates,
+		Ciphers:      []fasp.Cipher{fasp.AES128},
+		Datagram:     size,
+		MaxDatagram:  size,
 	})
 	if err != nil {
 		return err

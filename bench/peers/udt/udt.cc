@@ -1,5 +1,6 @@
 // One end of a measurement of UDT: "receive PORT WINDOW" writes what comes to standard output, "send HOST PORT
-// WINDOW" sends without end. The window is in packets.
+// WINDOW" sends without end. The window is in packets, which MTU (environment, or 1500) bytes fit. With SECONDS in the
+// environment the receiver counts as native/sink.h says.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <udt/udt.h>
@@ -10,13 +11,16 @@
 #include <cstring>
 #include <vector>
 
+#include "../native/sink.h"
+
 static void fail(const char *what) {
   std::fprintf(stderr, "udt: %s: %s\n", what, UDT::getlasterror().getErrorMessage());
   std::exit(1);
 }
 
 static void options(UDTSOCKET s, int window) {
-  int mss = 1500, buffer = window * 1500, udp = 8000000;
+  const char *mtu = std::getenv("MTU");
+  int mss = mtu ? std::atoi(mtu) : 1500, buffer = window * mss, udp = 8000000;
   UDT::setsockopt(s, 0, UDT_MSS, &mss, sizeof mss);
   UDT::setsockopt(s, 0, UDT_FC, &window, sizeof window);
   UDT::setsockopt(s, 0, UDT_SNDBUF, &buffer, sizeof buffer);
@@ -41,6 +45,13 @@ int main(int argc, char **argv) {
     if (UDT::bind(s, (sockaddr *)&addr, sizeof addr) == UDT::ERROR || UDT::listen(s, 1) == UDT::ERROR) fail("listen");
     UDTSOCKET c = UDT::accept(s, nullptr, nullptr);
     if (c == UDT::INVALID_SOCK) fail("accept");
+    if (std::getenv("SECONDS")) {
+      for (Sink sink;;) {
+        int n = UDT::recv(c, buf.data(), buf.size(), 0);
+        if (n == UDT::ERROR) fail("receive");
+        sink.take(n);
+      }
+    }
     for (;;) {
       int n = UDT::recv(c, buf.data(), buf.size(), 0);
       if (n == UDT::ERROR) fail("receive");
