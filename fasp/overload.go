@@ -77,7 +77,10 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	lost := o.lost > 0 || drops != o.drops
 	o.drops = drops
 	o.mean += (sum - o.mean) / 4
-	o.peak = max(o.mean, o.peak-o.peak/256)
+	if o.limit == 0 {
+		o.peak -= o.peak / 256
+	}
+	o.peak = max(o.mean, o.peak) // it does not fade while there is a limit: whoever fills the socket with junk takes no more than half away
 	switch busy := max(sum, o.mean); {
 	case dt > 4*overloadInterval: // hardly anything came
 		o.limit, o.mean = 0, 0

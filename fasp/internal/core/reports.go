@@ -376,8 +376,10 @@ func (c *Conn) rttSample(now time.Duration, e *sent, r *wire.Report) {
 	if d := now - e.at - hold; d > 0 {
 		c.rtt.sample(now, d)
 	}
-	path := max(c.arrivalOf(now)-e.at-hold, time.Microsecond)
-	c.pathRTT.add(now, path)
+	path := max(c.arrivalOf(now)-e.at-hold, 0)
+	if path > 0 {
+		c.pathRTT.add(now, path)
+	}
 	if !c.stamped {
 		c.stamped = true
 		c.stamp = int64(r.Stamp)
