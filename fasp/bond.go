@@ -17,6 +17,7 @@ type Bond struct {
 	cancel context.CancelCauseFunc
 	blocks chan *Block // arrived
 	pumps  sync.WaitGroup
+	first  *member // the lead
 
 	mu      sync.Mutex // guards what follows
 	members []*member  // the lead first; never taken out
@@ -45,6 +46,7 @@ func NewBond(lead Session) *Bond {
 	b := &Bond{blocks: make(chan *Block)}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	b.enter(lead)
+	b.first = b.members[0]
 	return b
 }
 
@@ -116,7 +118,7 @@ func (b *Bond) fail(err error) {
 }
 
 // lead is the session that has the messages.
-func (b *Bond) lead() *member { return b.members[0] }
+func (b *Bond) lead() *member { return b.first }
 
 // reason returns why the bond ended instead of what that did to one of its sessions.
 func (b *Bond) reason(ctx context.Context, err error) error {
