@@ -97,10 +97,10 @@ func benchmarkSessions(b *testing.B, n int) {
 	}
 	time.Sleep(2 * time.Second) // the start is not measured
 	var m0, m1 runtime.MemStats
-	before, c0, t0 := read(), cpuTime(), time.Now()
+	before, c0, t0 := read(), usedCPU(), time.Now()
 	runtime.ReadMemStats(&m0)
 	time.Sleep(*sessionsTime)
-	after, c1, dt := read(), cpuTime(), time.Since(t0).Seconds()
+	after, c1, dt := read(), usedCPU(), time.Since(t0).Seconds()
 	runtime.ReadMemStats(&m1)
 	var sum, squares float64
 	least := math.Inf(1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Bond makes several sessions between the same two ends one Session, so that a transfer has more than one processor, or path, at each end: it begins with
@@ -17,7 +18,7 @@ type Bond struct {
 	cancel context.CancelCauseFunc
 	blocks chan *Block // arrived
 	pumps  sync.WaitGroup
-	first  *member // the lead
+	first  *member // the lead, which has the messages
 
 	mu      sync.Mutex // guards what follows
 	members []*member  // the lead first; never taken out
@@ -43,10 +44,9 @@ const MaxBond = 64
 
 // NewBond makes a Bond of one session, which it takes over.
 func NewBond(lead Session) *Bond {
-	b := &Bond{blocks: make(chan *Block)}
+	b := &Bond{blocks: make(chan *Block), first: &member{Session: lead}}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
-	b.enter(lead)
-	b.first = b.members[0]
+	b.enter(b.first)
 	return b
 }
 
@@ -61,7 +61,7 @@ func (b *Bond) Add(s Session) error {
 	if len(b.members) >= MaxBond {
 		return errBondFull
 	}
-	b.enter(s)
+	b.enter(&member{Session: s})
 	b.divide()
 	if b.extents > 0 {
 		s.SetExtents(b.extents)
@@ -69,9 +69,8 @@ func (b *Bond) Add(s Session) error {
 	return nil
 }
 
-// enter makes s a member; b.mu is held, or b is new.
-func (b *Bond) enter(s Session) {
-	m := &member{Session: s}
+// enter makes m a member; b.mu is held, or b is new.
+func (b *Bond) enter(m *member) {
 	b.members = append(b.members, m)
 	b.pumps.Go(func() { b.pump(m) })
 }
@@ -90,6 +89,10 @@ func (b *Bond) Done() <-chan struct{} { return b.ctx.Done() }
 func (b *Bond) pump(m *member) {
 	for {
 		blk, err := m.ReceiveBlock(b.ctx)
+		var peer *PeerError
+		if errors.As(err, &peer) && peer.Code == CodeDone && m != b.first && b.leadEnds() {
+			return
+		}
 		if err != nil {
 			b.fail(err)
 			return
@@ -99,6 +102,22 @@ func (b *Bond) pump(m *member) {
 		case <-b.ctx.Done():
 			blk.Release()
 		}
+	}
+}
+
+// endTime is how long the lead may stay behind the other sessions when the peer ends all of them.
+const endTime = 10 * time.Second
+
+// leadEnds waits for the lead to end, when the peer has ended another session well: it ends all at once, and what it said last, on the lead, may not
+// have been heard yet. It returns false if the lead goes on.
+func (b *Bond) leadEnds() bool {
+	t := time.NewTimer(endTime)
+	defer t.Stop()
+	select {
+	case <-b.ctx.Done():
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
@@ -117,9 +136,6 @@ func (b *Bond) fail(err error) {
 	}
 }
 
-// lead is the session that has the messages.
-func (b *Bond) lead() *member { return b.first }
-
 // reason returns why the bond ended instead of what that did to one of its sessions.
 func (b *Bond) reason(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil && b.ctx.Err() != nil {
@@ -130,12 +146,12 @@ func (b *Bond) reason(ctx context.Context, err error) error {
 
 // SendMessage implements Session.
 func (b *Bond) SendMessage(ctx context.Context, msg []byte) error {
-	return b.reason(ctx, b.lead().SendMessage(ctx, msg))
+	return b.reason(ctx, b.first.SendMessage(ctx, msg))
 }
 
 // ReceiveMessage implements Session.
 func (b *Bond) ReceiveMessage(ctx context.Context) ([]byte, error) {
-	msg, err := b.lead().ReceiveMessage(ctx)
+	msg, err := b.first.ReceiveMessage(ctx)
 	return msg, b.reason(ctx, err)
 }
 
@@ -209,30 +225,21 @@ func (b *Bond) Drained(ctx context.Context) error {
 }
 
 // Confirmed implements Session: the lead's word counts.
-func (b *Bond) Confirmed(ctx context.Context) error { return b.reason(ctx, b.lead().Confirmed(ctx)) }
+func (b *Bond) Confirmed(ctx context.Context) error { return b.reason(ctx, b.first.Confirmed(ctx)) }
 
 // SetRates implements Session: each session gets its part of the target and of the minimum.
 func (b *Bond) SetRates(r Rates) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.rates = &r
-	b.divide()
+	b.ask(func() { b.rates = &r })
 }
 
 // SetGrant implements Session: each session gets its part.
 func (b *Bond) SetGrant(r Rate) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.grant = &r
-	b.divide()
+	b.ask(func() { b.grant = &r })
 }
 
 // SetDrain implements Session: each session gets its part.
 func (b *Bond) SetDrain(r Rate) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.drain = &r
-	b.divide()
+	b.ask(func() { b.drain = &r })
 }
 
 // SetExtents implements Session: extents are the bond's, and every session knows of all.
@@ -243,6 +250,14 @@ func (b *Bond) SetExtents(n uint64) {
 	for _, m := range b.members {
 		m.SetExtents(b.extents)
 	}
+}
+
+// ask notes what is asked of all sessions together, and asks each for its part.
+func (b *Bond) ask(note func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	note()
+	b.divide()
 }
 
 // divide gives every session its part of what was asked of all. b.mu is held.

@@ -170,3 +170,41 @@ func (s *plainSession) ReceiveBlock(ctx context.Context) (*Block, error) {
 }
 
 func (s *plainSession) Close(Code, string) error { return nil }
+
+// The peer ends all sessions at once. Whichever close is heard first, what it said on the lead before is heard, and the end is a good one.
+func TestBondHearsTheLeadOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, leadPeer := Pipe()
+		y, otherPeer := Pipe()
+		b := NewBond(x)
+		require.NoError(t, b.Add(y))
+		require.NoError(t, otherPeer.Close(CodeDone, ""))
+		time.Sleep(time.Second) // virtual
+		require.NoError(t, leadPeer.SendMessage(t.Context(), []byte("all is there")))
+		msg, err := b.ReceiveMessage(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "all is there", string(msg))
+		require.NoError(t, leadPeer.Close(CodeDone, ""))
+		_, err = b.ReceiveMessage(t.Context())
+		var peer *PeerError
+		require.ErrorAs(t, err, &peer)
+		require.Equal(t, CodeDone, peer.Code)
+		require.NoError(t, b.Close(CodeDone, ""))
+	})
+}
+
+// A session that ends well while the lead goes on is one that was lost.
+func TestBondMissesASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, _ := Pipe()
+		y, peer := Pipe()
+		b := NewBond(x)
+		require.NoError(t, b.Add(y))
+		begin := time.Now()
+		require.NoError(t, peer.Close(CodeDone, ""))
+		_, err := b.ReceiveMessage(t.Context())
+		require.Error(t, err)
+		require.Equal(t, endTime, time.Since(begin))
+		require.NoError(t, b.Close(CodeDone, ""))
+	})
+}

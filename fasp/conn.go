@@ -34,6 +34,7 @@ type Conn struct {
 	load     loadMeter     // the reader's own
 	overflow atomic.Uint64 // packets that found no room in inbox
 	queued   atomic.Int64  // bytes of payload in inbox
+	large    atomic.Int32  // deliveries in it that hold a large buffer
 	gone     atomic.Bool   // the goroutine takes nothing from inbox any more
 	departed atomic.Int64  // as arrived, of packets sent
 	arrived  int           // IP bytes since the last step of Endpoint.overload; the reader's own

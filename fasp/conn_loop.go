@@ -171,18 +171,6 @@ func (c *Conn) end() {
 	close(c.ended)
 }
 
-// empty releases what waits in the inbox of a session that has ended: the session itself does, and who puts something in after that.
-func (c *Conn) empty() {
-	for {
-		select {
-		case d := <-c.inbox:
-			d.release()
-		default:
-			return
-		}
-	}
-}
-
 func (l *connLoop) deadline(now time.Duration) time.Duration {
 	if l.closing != nil {
 		return l.closeAt[l.closeSent]
@@ -324,10 +312,10 @@ func (l *connLoop) pull(now time.Duration) {
 
 // share keeps the session within what this endpoint can do for each: of what the peer sends, and of what it sends itself.
 func (l *connLoop) share(now time.Duration) {
-	level := Rate(l.c.e.level.Load())
-	l.core.Crowded(level != noLevel)
+	level := l.c.e.allowed()
+	l.core.Crowded(level != 0)
 	under := func(r Rate) Rate {
-		if level != noLevel && (r == 0 || level < r) {
+		if level != 0 && (r == 0 || level < r) {
 			return level
 		}
 		return r
@@ -421,7 +409,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	k := &l.core.Stats
 	rtt := l.core.RTT()
 	return Stats{
-		Busy:  l.busy.share(now),
+		Busy: l.busy.share(now), Level: l.c.e.allowed(),
 		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn, PeerPackets: l.core.HighestReceived(),
 		ECN: ECNState(l.core.ECN()), Marked: k.Marked, SizeFalls: k.Falls, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
@@ -453,8 +441,7 @@ func (l *connLoop) receive(now time.Duration, d delivery) {
 			l.fail(now, err)
 		}
 	}
-	l.c.queued.Add(-int64(len(d.train.Buf)))
-	d.release()
+	l.c.done(d)
 }
 
 // receiveKept handles what came while a client's handshake was under way.

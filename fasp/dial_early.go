@@ -80,6 +80,5 @@ func (c *Conn) keep(d delivery) {
 			c.loop.kept = append(c.loop.kept, p)
 		}
 	}
-	c.queued.Add(-int64(len(d.train.Buf)))
-	d.release()
+	c.done(d)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +59,7 @@ type Endpoint struct {
 type EndpointStats struct {
 	Socket    udp.Stats // of the socket driver
 	Unknown   uint64    // datagrams that belong to no session or handshake, dropped
+	Level     Rate      // see Stats.Level
 	Overflow  uint64    // packets dropped because a session did not keep up
 	Greetings uint64    // long packets handled by the listening side
 	Retries   uint64    // stateless retries sent
@@ -216,195 +216,9 @@ func (e *Endpoint) Stats() EndpointStats {
 	e.mu.RUnlock()
 	return EndpointStats{
 		Resets: e.resets.Load(),
-		Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
+		Level:  e.allowed(), Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
 		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(),
 		Early: e.greeter.early.Load(), Tickets: e.greeter.tickets.Load(), Refused: e.greeter.refused.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
-	}
-}
-
-// What may wait for a session: deliveries, each of which holds a buffer, and bytes of payload. It is what comes in the milliseconds that a session may have to
-// wait for a processor.
-const (
-	inboxTrains = 1024
-	inboxBytes  = 8 << 20
-)
-
-// delivery is a run of packets that came together for one session, which owes its buffer a Release.
-type delivery struct {
-	train udp.Train
-	at    time.Duration // when it came to this host
-	buf   *udp.Buffer
-}
-
-func (d delivery) release() { d.buf.Release() }
-
-// packet is a datagram within a delivery.
-type packet struct {
-	data []byte
-	from netip.AddrPort
-	at   time.Duration // when it came to this host
-	ecn  uint8
-}
-
-func (d *delivery) packet(i int) packet {
-	return packet{d.train.At(i), d.train.Addr, d.at, d.train.ECN}
-}
-
-// read hands packets to their sessions until the socket is closed.
-func (e *Endpoint) read() {
-	b := e.batch
-	for {
-		if err := e.sock.ReadBatch(b); err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				e.cfg.Logger.Error("reading from the socket failed", "error", err)
-			}
-			return
-		}
-		e.take(b.Trains)
-		b.Done()
-	}
-}
-
-// take hands out what came. One goroutine at a time does: the reader, or a session in its place.
-func (e *Endpoint) take(trains []udp.Train) {
-	now := e.now()
-	e.readAt.Store(int64(now))
-	e.overload.read(trains, e.batch.Kept()) // of the trains that are kept those of this batch are none yet
-	for i := range trains {
-		e.dispatch(trains, i, now)
-	}
-	if e.overload.due(now) {
-		if cpu, ok := cpuUsed(); ok {
-			e.overload.ran(now, cpu, runtime.GOMAXPROCS(0))
-		}
-		e.level.Store(e.overload.step(now, e.sock.Stats().KernelDrops, e.moved))
-	}
-}
-
-// readWait is how long the socket may wait for the reader before a session that is at work anyway looks into it: where all processors are busy the
-// runtime tells the reader of what has come up to 10 ms late.
-const readWait = 500 * time.Microsecond
-
-// help reads in the reader's place if that has not done so for a while.
-func (e *Endpoint) help(now time.Duration) {
-	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned {
-		e.readAt.Store(int64(now)) // whether there is something or not
-		e.sock.TryBatch(e.batch, e.take)
-	}
-}
-
-// moved appends what each session is expected to send and be sent, and returns what all of them did in the last dt, in bits per second.
-func (e *Endpoint) moved(rates []int64, dt time.Duration) (list []int64, sum int64) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	for _, c := range e.conns {
-		r := int64(float64(int64(c.arrived)+c.departed.Swap(0)) * 8 / dt.Seconds())
-		c.arrived = 0
-		rates, sum = append(rates, c.load.next(r)), sum+r
-	}
-	return rates, sum
-}
-
-// dispatch hands out the packets of a train, which as a rule are of one session.
-func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
-	t := &trains[train]
-	n := t.Len()
-	for i := 0; i < n; {
-		data := t.At(i)
-		switch {
-		case len(data) <= 1: // a dummy (docs/protocol.md section 2)
-			i++
-			continue
-		case wire.IsLong(data):
-			e.long(data, t.Addr)
-			i++
-			continue
-		}
-		cid, ok := shortCID(data)
-		if !ok {
-			e.dropped.Add(1)
-			i++
-			continue
-		}
-		j := i + 1
-		for j < n {
-			if next, ok := shortCID(t.At(j)); !ok || next != cid {
-				break
-			}
-			j++
-		}
-		e.mu.RLock()
-		c := e.conns[cid.Slot()]
-		e.mu.RUnlock()
-		if c == nil || c.cid != cid {
-			e.dropped.Add(uint64(j - i))
-			e.reset(cid, t.Addr, len(data))
-			i = j
-			continue
-		}
-		run := *t
-		if n > 1 {
-			run.Buf = t.Buf[i*t.Seg : min(j*t.Seg, len(t.Buf))]
-		}
-		size := len(run.Buf) + (j-i)*c.overhead
-		c.arrived += size
-		d := delivery{at: now - t.Age}
-		d.train, d.buf = e.batch.Keep(train, run)
-		if c.queued.Load() > inboxBytes || len(c.inbox) == cap(c.inbox) { // nobody else puts anything in
-			// The session does not keep up; the network would have dropped them, too.
-			e.overflow.Add(uint64(j - i))
-			c.overflow.Add(uint64(j - i))
-			e.overload.lost += size
-			d.release()
-		} else {
-			c.queued.Add(int64(len(run.Buf)))
-			c.inbox <- d
-			if c.gone.Load() { // it ended after it was looked up: nobody else would release d
-				c.empty()
-			}
-		}
-		i = j
-	}
-}
-
-// shortCID returns the connection id of a short packet.
-func shortCID(b []byte) (wire.CID, bool) {
-	if len(b) < wire.FrameOverhead || wire.IsLong(b) {
-		return 0, false
-	}
-	return wire.CID(b[1])<<32 | wire.CID(binary.BigEndian.Uint32(b[2:])), true
-}
-
-// long hands a datagram of long packets to the handshake it belongs to.
-func (e *Endpoint) long(b []byte, from netip.AddrPort) {
-	if len(b) < 13 || len(b) > 4096 {
-		e.dropped.Add(1)
-		return
-	}
-	hid := binary.BigEndian.Uint64(b[5:])
-	e.mu.RLock()
-	ch := e.dials[hid]
-	e.mu.RUnlock()
-	if hid == 0 && ch == nil {
-		e.wasReset(b)
-		return
-	}
-	data := append([]byte(nil), b...)
-	if ch != nil {
-		select {
-		case ch <- data:
-		default:
-		}
-		return
-	}
-	if e.greet == nil {
-		e.dropped.Add(1)
-		return
-	}
-	select {
-	case e.greet <- greeting{data, from}:
-	default:
-		e.dropped.Add(1)
 	}
 }
 

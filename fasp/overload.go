@@ -12,7 +12,7 @@ import (
 // sessions everything and others nothing.
 //
 // It sees packets that found no room, and, while this process takes most of the processors, a queue that stands, as opposed to one that comes and goes with the scheduler, and then sets a
-// level: no session sends more, nor is granted more. The level is such that the sum of all is what was done lately, less a tenth, so that the queue goes; then it rises slowly.
+// level: no session sends more, nor is granted more. The level is such that the sum of all is what was done lately, less a twelfth, so that the queue goes; then it rises slowly.
 // Processors that other programs use make input wait, too, but no rate of ours would change that. An endpoint with one session heeds losses only.
 //
 // It is a value that belongs to the endpoint's reader: without packets there is no overload.

@@ -104,6 +104,7 @@ type Stats struct {
 	Rate     Rate    // current sending rate
 	Granted  Rate    // the peer's grant to this side, 0 = none
 	Drain    Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
+	Level    Rate    // most that this endpoint lets each of its sessions send or be sent, Fixed ones too, because its processors are overloaded (docs/protocol.md section 9.2); 0 = they are not
 	Datagram int     // size of full data packets, bytes of UDP payload; a search, or a path that changes, moves it
 	Busy     float64 // share of the last second in which the session's goroutine was at work, 0..1; of a Bond the least busy session's
 	Loss     float64 // share of this side's packets lost, last few seconds, 0..1

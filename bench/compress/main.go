@@ -89,6 +89,13 @@ func parseCells(s string) (cells []cell, err error) {
 	return cells, nil
 }
 
+// report is the file of results.
+type report struct {
+	Command string   `json:"command"`
+	At      string   `json:"at"` // commit
+	Results []result `json:"results"`
+}
+
 // result is a cell in one mode.
 type result struct {
 	Content   string    `json:"content"`
@@ -119,7 +126,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	var all []result
+	all := report{Command: strings.Join(append([]string{"compress"}, os.Args[1:]...), " "), At: lab.Commit(ctx)}
 	fmt.Println("| content, link | mode | goodput (runs) | beside " + strings.Split(o.modes, ",")[0] + " | on the wire | CPU of twcp |\n|---|---|---|---|---|---|")
 	for _, c := range cells {
 		list, err := measure(ctx, o, dir, c)
@@ -129,13 +136,9 @@ func run(ctx context.Context, o options) error {
 		for _, r := range list {
 			fmt.Printf("| %s | %s | %.0f Mbit/s (%s) | %.2f | %.3f | %.2f s/GB |\n", c, r.Mode, r.Mbit, r.each(), r.Speedup, float64(r.OnWire)/float64(r.Bytes), r.ClientCPU/float64(r.Bytes)*1e9)
 		}
-		all = append(all, list...)
+		all.Results = append(all.Results, list...)
 		if o.out != "" {
-			b, err := json.MarshalIndent(all, "", " ")
-			if err == nil {
-				err = os.WriteFile(o.out, append(b, '\n'), 0o644)
-			}
-			if err != nil {
+			if err := lab.WriteJSON(o.out, all); err != nil {
 				return err
 			}
 		}

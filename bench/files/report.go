@@ -5,13 +5,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/tradewind-io/tradewind/internal/lab"
 )
 
 // report is the file of results.
@@ -39,7 +39,7 @@ type result struct {
 }
 
 func newReport(ctx context.Context, o options) *report {
-	r := &report{Command: strings.Join(append([]string{"files"}, os.Args[1:]...), " "), At: commit(ctx), Link: "loopback", Files: o.files}
+	r := &report{Command: strings.Join(append([]string{"files"}, os.Args[1:]...), " "), At: lab.Commit(ctx), Link: "loopback", Files: o.files}
 	if o.link == "tun" {
 		r.Link = fmt.Sprintf("tun, %s, %v, %g %%", o.rate, o.rtt, o.loss)
 	}
@@ -115,18 +115,5 @@ func (r *report) write(name string) error {
 	for _, p := range r.Results {
 		r.compare(p.Size)
 	}
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
-}
-
-// commit returns what git says that the working tree is.
-func commit(ctx context.Context) string {
-	b, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
+	return lab.WriteJSON(name, r)
 }

@@ -8,18 +8,17 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tradewind-io/tradewind/internal/lab"
 )
 
 func main() {
@@ -78,14 +77,14 @@ func run(ctx context.Context) error {
 		return nil
 	}
 	if *local > 0 {
-		return runLocal(ctx, *local, *limit, *names, *out, cmp.Or(*at, commit(ctx)))
+		return runLocal(ctx, *local, *limit, *names, *out, cmp.Or(*at, lab.Commit(ctx)))
 	}
 	b, err := newBench(ctx, link{rate: *rate * 1e6, queue: *queue}, *limit, *tries)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	r := report{Command: strings.Join(append([]string{"peers"}, os.Args[1:]...), " "), At: cmp.Or(*at, commit(ctx)), RateMbit: *rate, QueueMs: queue.Seconds() * 1e3, Seconds: limit.Seconds(), Skipped: map[string]string{}}
+	r := report{Command: strings.Join(append([]string{"peers"}, os.Args[1:]...), " "), At: cmp.Or(*at, lab.Commit(ctx)), RateMbit: *rate, QueueMs: queue.Seconds() * 1e3, Seconds: limit.Seconds(), Skipped: map[string]string{}}
 	var chosen []peer
 	for _, p := range peers(b) {
 		if p.beside != *beside || *names != "" && !slices.Contains(strings.Split(*names, ","), p.name) {
@@ -128,25 +127,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// commit returns what git says that the working tree is.
-func commit(ctx context.Context) string {
-	b, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
-}
-
-func (r *report) write(name string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
-}
+func (r *report) write(name string) error { return lab.WriteJSON(name, r) }
 
 // print writes the table for docs/performance.md.
 func (r *report) print(cells []string) {

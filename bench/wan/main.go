@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -95,7 +94,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	r := report{Command: strings.Join(append([]string{"wan"}, os.Args[1:]...), " "), At: commit(ctx), Front: "tun", RateMbit: bits / 1e6, QueueMs: queue.Seconds() * 1e3, Bytes: b.bytes, Files: max(1, o.small)}
+	r := report{Command: strings.Join(append([]string{"wan"}, os.Args[1:]...), " "), At: lab.Commit(ctx), Front: "tun", RateMbit: bits / 1e6, QueueMs: queue.Seconds() * 1e3, Bytes: b.bytes, Files: max(1, o.small)}
 	if o.relay {
 		r.Front = "relay"
 	}
@@ -117,13 +116,4 @@ func run(ctx context.Context, o options) error {
 	}
 	r.print(os.Stdout, modes)
 	return nil
-}
-
-// commit returns what git says that the working tree is.
-func commit(ctx context.Context) string {
-	b, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/tradewind-io/tradewind/internal/lab"
 )
 
 // report is the file of results.
@@ -99,16 +98,7 @@ func (r *result) lateMark() string {
 	return ""
 }
 
-func (r *report) write(name string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
-}
+func (r *report) write(name string) error { return lab.WriteJSON(name, r) }
 
 // print writes the tables for docs/performance.md, one a mode.
 func (r *report) print(w io.Writer, modes []mode) {

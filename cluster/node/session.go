@@ -206,6 +206,9 @@ func logSession(log *slog.Logger, conn *fasp.Conn, s transfer.SessionRecord, err
 		"session", s.ID, "job", s.Job, "direction", s.Direction.String(), "files", s.FilesDone, "skipped", s.FilesSkipped, "failed", s.FilesFailed,
 		"folders", s.Folders, "bytes", s.BytesSent, "wire", s.BytesOnWire, "resumed", s.BytesResumed, "elapsed", st.Since.Round(time.Millisecond), "rtt", st.RTT, "loss", st.Loss,
 	}
+	if st.Level > 0 {
+		attrs = append(attrs, "overloaded", st.Level.String())
+	}
 	if err != nil {
 		var te *transfer.Error
 		if errors.As(err, &te) {

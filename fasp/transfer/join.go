@@ -14,7 +14,8 @@ import (
 
 // A transfer has one session, which the client opens and asks by; further ones join it (docs/protocol-transfer.md section 31) and carry blocks.
 
-// recJoin is the first record of a session that joins another, recJoined the server's answer.
+// recJoin is the first record of a session that joins another, recJoined the server's answer, and the client's to that: only then does the server
+// count on the session, so that one that is lost on the way takes nothing with it.
 const (
 	recJoin   = 9
 	recJoined = 23
@@ -77,7 +78,7 @@ func (s *Sessions) bond(key bondKey) *fasp.Bond {
 }
 
 // join makes the session of v one of those of a transfer that is under way, and returns when that has ended.
-func (v *server) join(ctx context.Context, body []byte) error {
+func (v *server) join(ctx context.Context, in *inbox, body []byte) error {
 	j, err := decodeJoin(body)
 	if err != nil {
 		return protocolError(err)
@@ -92,12 +93,14 @@ func (v *server) join(ctx context.Context, body []byte) error {
 	if b == nil {
 		return failf(CodeConnectionError, "", "there is no such transfer to join; it has ended, or was begun with other credentials")
 	}
-	if err := b.Add(v.sess); err != nil {
-		return failf(CodeConnectionError, "", "%w", err)
-	}
-	// Now the client may use it. What it cannot hear of any more is lost, and the transfer with it.
 	if err := v.sess.SendMessage(ctx, appendRecord(nil, recJoined, nil)); err != nil {
 		return err
+	}
+	if err := joined(ctx, in); err != nil {
+		return err
+	}
+	if err := b.Add(v.sess); err != nil {
+		return failf(CodeConnectionError, "", "%w", err)
 	}
 	select {
 	case <-b.Done():
@@ -153,12 +156,8 @@ func (j *joiner) open(ctx context.Context) error {
 		return err
 	}
 	err = sess.SendMessage(ctx, appendRecord(nil, recJoin, (&join{wireVersion, j.session}).encode()))
-	var typ uint64
 	if err == nil {
-		typ, _, err = (&inbox{sess: sess}).next(ctx)
-	}
-	if err == nil && typ != recJoined {
-		err = protocolError(fmt.Errorf("record %d where the answer to a join is due", typ))
+		err = joined(ctx, &inbox{sess: sess})
 	}
 	if err == nil {
 		err = j.bond.Add(sess)
@@ -166,7 +165,16 @@ func (j *joiner) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, sess.Close(fasp.CodeCancelled, "not joined"))
 	}
-	return nil
+	return sess.SendMessage(ctx, appendRecord(nil, recJoined, nil)) // blocks may be there before it
+}
+
+// joined waits for the other side's word.
+func joined(ctx context.Context, in *inbox) error {
+	typ, _, err := in.next(ctx)
+	if err == nil && typ != recJoined {
+		err = protocolError(fmt.Errorf("record %d where a join is to go on", typ))
+	}
+	return err
 }
 
 const (

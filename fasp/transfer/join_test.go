@@ -206,3 +206,28 @@ func TestTakeoverInTurn(t *testing.T) {
 	first()
 	require.NoError(t, <-third)
 }
+
+// TestJoinLostHalfWay: a session that is lost before both ends count on it takes nothing with it.
+func TestJoinLostHalfWay(t *testing.T) {
+	var sessions Sessions
+	lead, _ := fasp.Pipe()
+	b := fasp.NewBond(lead)
+	defer b.Close(fasp.CodeDone, "")
+	id := id16{1, 2, 3}
+	defer sessions.publish(bondKey{"key", id}, b)()
+	c, s := transfertest.Pair(transfertest.Options{})
+	served := make(chan error, 1)
+	go func() {
+		served <- Serve(context.Background(), s, ServeConfig{Owner: "key", Sessions: &sessions})
+	}()
+	require.NoError(t, c.SendMessage(t.Context(), appendRecord(nil, recJoin, (&join{wireVersion, id}).encode())))
+	require.NoError(t, joined(t.Context(), &inbox{sess: c}))
+	c.Cut()
+	require.Error(t, <-served)
+	require.Equal(t, 1, b.Sessions())
+	select {
+	case <-b.Done():
+		t.Fatal("the transfer ended with it")
+	default:
+	}
+}

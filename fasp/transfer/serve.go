@@ -147,7 +147,7 @@ func (v *server) run(ctx context.Context) error {
 		return err
 	}
 	if typ == recJoin {
-		return v.join(ctx, body)
+		return v.join(ctx, in, body)
 	}
 	req, err := parseRequest(typ, body)
 	if err != nil {

@@ -6,10 +6,10 @@ const (
 	slotSize  = 1 << 16 // of a large Buffer; no message is longer, so none is truncated
 	smallSize = 2 << 10 // of a small one: a datagram of an ordinary path
 
-	// maxLarge and maxSmall bound the memory that received datagrams take in a Batch: 64 MiB of what came joined, of which only the pages
+	// maxLarge and maxSmall bound the memory that received datagrams take in a Batch: 128 MiB of what came joined, of which only the pages
 	// that datagrams have touched are real, and 32 MiB of single datagrams. Sessions that are slow to look hold them; what comes
 	// meanwhile waits in the system's own buffer.
-	maxLarge = 1024
+	maxLarge = 2048
 	maxSmall = 16384
 )
 
@@ -19,6 +19,9 @@ type Buffer struct {
 	refs atomic.Int32
 	pool *bufferPool
 }
+
+// Large says whether b is one of the large ones, of which there are few.
+func (b *Buffer) Large() bool { return len(b.mem) == slotSize }
 
 // Release gives up one hold on b, from any goroutine. What lies in b must not be used by its holder any more.
 func (b *Buffer) Release() {

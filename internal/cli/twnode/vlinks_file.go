@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // small machines have no time zones
 
 	"go.yaml.in/yaml/v3"
 

@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tradewind-io/tradewind/internal/lab"
 )
 
 func main() {
@@ -54,22 +55,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		o.seeds, o.elsewhere = 20, 3
 	}
 	if o.at == "" {
-		o.at = commit(ctx)
+		o.at = lab.Commit(ctx)
 	}
 	if err := all(ctx, o, "matrix "+strings.Join(args, " "), stdout); err != nil {
 		fmt.Fprintln(stderr, "matrix:", err)
 		return 1
 	}
 	return 0
-}
-
-// commit returns what git says that the working tree is.
-func commit(ctx context.Context) string {
-	b, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
 }
 
 func all(ctx context.Context, o options, command string, stdout io.Writer) error {

@@ -1,0 +1,73 @@
+package fasp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/udp"
+)
+
+// What may wait for a session: deliveries, each of which holds a buffer, and bytes of payload. It is what comes in the milliseconds that a session may have to
+// wait for a processor.
+const (
+	inboxTrains = 1024
+	inboxBytes  = 8 << 20
+	inboxLarge  = 256 // deliveries in large buffers, so that one session does not hold all that the endpoint has
+)
+
+// delivery is a run of packets that came together for one session, which owes its buffer a Release.
+type delivery struct {
+	train udp.Train
+	at    time.Duration // when it came to this host
+	buf   *udp.Buffer
+}
+
+// packet is a datagram within a delivery.
+type packet struct {
+	data []byte
+	from netip.AddrPort
+	at   time.Duration // when it came to this host
+	ecn  uint8
+}
+
+func (d *delivery) packet(i int) packet {
+	return packet{d.train.At(i), d.train.Addr, d.at, d.train.ECN}
+}
+
+// put leaves d to the session, or returns false if there is no room for it. The endpoint's reader, or who is in its place, calls it.
+func (c *Conn) put(d delivery) bool {
+	large := d.buf.Large()
+	if c.queued.Load() > inboxBytes || len(c.inbox) == cap(c.inbox) || large && c.large.Load() >= inboxLarge {
+		return false
+	}
+	c.queued.Add(int64(len(d.train.Buf)))
+	if large {
+		c.large.Add(1)
+	}
+	c.inbox <- d // nobody else puts anything in
+	if c.gone.Load() {
+		c.empty() // it ended after it was looked up: nobody else would release d
+	}
+	return true
+}
+
+// done says that what was taken from the inbox has been dealt with.
+func (c *Conn) done(d delivery) {
+	c.queued.Add(-int64(len(d.train.Buf)))
+	if d.buf.Large() {
+		c.large.Add(-1)
+	}
+	d.buf.Release()
+}
+
+// empty releases what waits in the inbox of a session that has ended: the session itself does, and who puts something in after that.
+func (c *Conn) empty() {
+	for {
+		select {
+		case d := <-c.inbox:
+			c.done(d)
+		default:
+			return
+		}
+	}
+}
