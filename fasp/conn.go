@@ -35,6 +35,8 @@ type Conn struct {
 	overflow atomic.Uint64 // packets that found no room in inbox
 	queued   atomic.Int64  // bytes of payload in inbox
 	large    atomic.Int32  // deliveries in it that hold a large buffer
+	held     atomic.Bool   // the reader waits for room
+	lighter  chan struct{} // capacity 1: less waits in inbox than before
 	gone     atomic.Bool   // the goroutine takes nothing from inbox any more
 	departed atomic.Int64  // as arrived, of packets sent
 	arrived  int           // IP bytes since the last step of Endpoint.overload; the reader's own
@@ -93,7 +95,7 @@ const outQueueBytes = 1 << 20
 func newConn(e *Endpoint, client bool, cid wire.CID, peer netip.AddrPort) *Conn {
 	c := &Conn{
 		e: e, client: client, cid: cid,
-		inbox: make(chan delivery, inboxTrains), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		inbox: make(chan delivery, inboxTrains), lighter: make(chan struct{}, 1), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		room: true, settled: true,
 		log: e.cfg.Logger.With("peer", peer, "cid", uint64(cid)),
 	}

@@ -44,6 +44,7 @@ type connLoop struct {
 	rekeys         uint64
 	started        time.Duration
 	busy           busyMeter
+	woke           time.Duration // when the goroutine last began to work after a wait
 	host           netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
 	noted          time.Duration // when Paths was told last
 	fatal          error
@@ -121,20 +122,18 @@ func (c *Conn) run() {
 		}
 		idle := c.e.now()
 		if c.mayNap(wait) && c.e.nap(wait) {
-			l.busy.idled(c.e.now() - idle)
+			l.awake(idle)
 			continue
 		}
 		timer.Reset(wait)
 		select {
 		case d := <-c.inbox:
-			now = c.e.now()
-			l.busy.idled(now - idle)
-			l.receive(now, d)
+			l.receive(l.awake(idle), d)
 			continue
 		case <-c.wake:
 		case <-timer.C:
 		}
-		l.busy.idled(c.e.now() - idle)
+		l.awake(idle)
 	}
 	c.end()
 }
@@ -154,6 +153,7 @@ func (c *Conn) end() {
 	c.e.forget(c)
 	c.gone.Store(true)
 	c.empty()
+	c.unhold()
 	if l.core != nil {
 		l.prove()
 		l.core.Abandon(func(ref any) { ref.(*Block).Release() })
@@ -431,8 +431,17 @@ func (l *connLoop) notePath(now time.Duration) {
 	}
 }
 
-// receive handles the packets of one delivery.
+// awake notes that the goroutine works again, after it waited since idle, and returns the time.
+func (l *connLoop) awake(idle time.Duration) time.Duration {
+	l.woke = l.c.e.now()
+	l.busy.idled(l.woke - idle)
+	return l.woke
+}
+
+// receive handles the packets of one delivery. For the path it arrived when it came to this host, and as long after that as the session has
+// been at work: while it is, packets wait for it as they would in any queue, and what it cannot take in is not to be sent. That it got no processor before is no queue.
 func (l *connLoop) receive(now time.Duration, d delivery) {
+	d.at = now - max(0, l.woke-d.at)
 	for i := range d.train.Len() {
 		if l.fatal != nil {
 			break

@@ -24,7 +24,23 @@ func (e *Endpoint) read() {
 		}
 		e.take(b.Trains)
 		b.Done()
+		if c := e.only(); c != nil {
+			c.hold()
+		}
 	}
+}
+
+// only returns the session that has the endpoint to itself, nil if there are none or several.
+func (e *Endpoint) only() *Conn {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if len(e.conns) != 1 {
+		return nil
+	}
+	for _, c := range e.conns {
+		return c
+	}
+	return nil
 }
 
 // take hands out what came. One goroutine at a time does: the reader, or a session in its place.
@@ -47,9 +63,9 @@ func (e *Endpoint) take(trains []udp.Train) {
 // runtime tells the reader of what has come up to 10 ms late.
 const readWait = 500 * time.Microsecond
 
-// help reads in the reader's place if that has not done so for a while.
+// help reads in the reader's place if that has not done so for a while. One session alone has the reader beside it, which may hold back what it does not keep up with.
 func (e *Endpoint) help(now time.Duration) {
-	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned {
+	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned && e.only() == nil {
 		e.readAt.Store(int64(now)) // whether there is something or not
 		e.sock.TryBatch(e.batch, e.take)
 	}

@@ -51,12 +51,32 @@ func (c *Conn) put(d delivery) bool {
 	return true
 }
 
+// hold waits while what waits for the session is half of what there is room for, so that the rest waits in the socket. Where there are other sessions they would wait, too.
+func (c *Conn) hold() {
+	c.held.Store(true)
+	for (c.queued.Load() > inboxBytes/2 || c.large.Load() > inboxLarge/2 || len(c.inbox) > inboxTrains/2) && !c.gone.Load() {
+		<-c.lighter
+	}
+	c.held.Store(false)
+}
+
+// unhold lets go on who waits in hold.
+func (c *Conn) unhold() {
+	if c.held.Load() {
+		select {
+		case c.lighter <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // done says that what was taken from the inbox has been dealt with.
 func (c *Conn) done(d delivery) {
 	c.queued.Add(-int64(len(d.train.Buf)))
 	if d.buf.Large() {
 		c.large.Add(-1)
 	}
+	c.unhold()
 	d.buf.Release()
 }
 

@@ -13,7 +13,7 @@ import (
 //
 // It sees packets that found no room, and, while this process takes most of the processors, a queue that stands, as opposed to one that comes and goes with the scheduler, and then sets a
 // level: no session sends more, nor is granted more. The level is such that the sum of all is what was done lately, less a twelfth, so that the queue goes; then it rises slowly.
-// Processors that other programs use make input wait, too, but no rate of ours would change that. An endpoint with one session heeds losses only.
+// Processors that other programs use make input wait, too, but no rate of ours would change that. One session shares with nobody, and its law sees what waits for it.
 //
 // It is a value that belongs to the endpoint's reader: without packets there is no overload.
 type overload struct {
@@ -84,7 +84,7 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	switch busy := max(sum, o.mean); {
 	case dt > 4*overloadInterval: // hardly anything came
 		o.limit, o.mean = 0, 0
-	case lost || len(o.rates) > 1 && waits > overloadBacklog && o.busy > overloadBusy:
+	case len(o.rates) > 1 && (lost || waits > overloadBacklog && o.busy > overloadBusy):
 		o.limit = max(busy-busy/12, o.peak/2)
 	case o.limit > 0 && busy > o.limit-o.limit/8:
 		o.limit += o.limit / 32
