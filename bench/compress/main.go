@@ -39,7 +39,7 @@ func main() {
 	flag.Int64Var(&o.loopback, "loopback", 2_000_000_000, "the same for bare loopback")
 	flag.IntVar(&o.runs, "runs", 3, "runs of each cell in each mode")
 	flag.BoolVar(&o.verbose, "v", false, "print every run")
-	flag.StringVar(&o.out, "out", filepath.Join("bench", "results", "compress.json"), "file for the results; empty writes none")
+	flag.StringVar(&o.out, "out", "", "file for the results as JSON; empty writes none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
