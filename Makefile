@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 PKG ?= ./...
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build test testservers demo-s3 check fmt format vet staticcheck race tidy cross fuzz bench bench-wan demo vuln clean
+.PHONY: help build test testservers demo-s3 check fmt format vet staticcheck race tidy cross fuzz bench bench-save bench-wan demo vuln clean
 
 help:
 	@echo 'make build       build all programs into bin/'
@@ -20,7 +20,8 @@ help:
 	@echo 'make check       formatting, vet, staticcheck, race detector, go.mod, other systems'
 	@echo 'make fmt         format the source'
 	@echo 'make fuzz        run each fuzz target for FUZZTIME (10s); PKG=./fasp/... limits where'
-	@echo 'make bench       run the benchmarks'
+	@echo 'make bench       run the benchmarks; those of single parts are compared with the results that are kept'
+	@echo 'make bench-save  keep new results of single parts, to compare with'
 	@echo 'make bench-wan   long links: the matrix in virtual time, twcp over emulated links, other transports beside ours, and per processor second without a link (root)'
 	@echo 'make demo        run the demonstration; STORE=s3://host/bucket sends into that bucket'
 	@echo 'make demo-s3     install and start a MinIO, and run the demonstration into it'
@@ -85,7 +86,11 @@ fuzz:
 	echo "$$count fuzz targets, $(FUZZTIME) each"
 
 bench:
+	./bench/micro.sh
 	./bench/run.sh
+
+bench-save:
+	./bench/micro.sh save
 
 bench-wan:
 	./bench/wan.sh

@@ -73,19 +73,49 @@ func TestOverloadSharesEvenly(t *testing.T) {
 	}
 }
 
-// Without losses a single session is left alone, however late the processor is: it may be others who use it.
-func TestOverloadLeavesOneAlone(t *testing.T) {
-	var o overload
-	o.busy = 1
-	one := func(list []int64, _ time.Duration) ([]int64, int64) { return append(list, 1e9), 1e9 }
-	for i := range 100 {
-		o.read([]udp.Train{{Age: 20 * time.Millisecond}}, 50)
-		require.EqualValues(t, noLevel, o.step(time.Duration(i+1)*overloadInterval, 0, one))
+// One session is left alone, whatever waits or is lost; of two, losses count, and waits while it is this process that takes the processors.
+func TestOverloadHeeds(t *testing.T) {
+	of := func(n int) func([]int64, time.Duration) ([]int64, int64) {
+		return func(list []int64, _ time.Duration) ([]int64, int64) {
+			for range n {
+				list = append(list, 1e9)
+			}
+			return list, int64(n) * 1e9
+		}
 	}
-	o.read([]udp.Train{{}}, 0)
-	require.EqualValues(t, 1_000_000_000-1_000_000_000/12, o.step(101*overloadInterval, 7, one), "the socket has dropped something")
-	o.read([]udp.Train{{}}, 0)
-	require.EqualValues(t, noLevel, o.step(201*overloadInterval, 7, one), "a pause ends it")
+	interval := func(o *overload, n, kept int, age time.Duration, drops uint64) int64 {
+		o.read([]udp.Train{{Age: age}}, kept)
+		return o.step(o.begin+overloadInterval, drops, of(n))
+	}
+	var one, idle, busy, lossy overload
+	one.busy, busy.busy = 1, 1
+	for i := range 100 {
+		require.EqualValues(t, noLevel, interval(&one, 1, 50, 20*time.Millisecond, uint64(i)))
+		require.EqualValues(t, noLevel, interval(&idle, 2, 50, 20*time.Millisecond, 0))
+		require.EqualValues(t, noLevel, interval(&lossy, 2, 0, 0, 0))
+	}
+	require.EqualValues(t, 1_000_000_000-1_000_000_000/12, interval(&busy, 2, 50, 0, 0), "they wait for sessions")
+	require.EqualValues(t, 1_000_000_000-1_000_000_000/12, interval(&lossy, 2, 0, 0, 7), "the socket has dropped something")
+	lossy.read([]udp.Train{{}}, 0)
+	require.EqualValues(t, noLevel, lossy.step(lossy.begin+5*overloadInterval, 7, of(2)), "a pause ends it")
+}
+
+// Whoever makes the socket drop something in every interval takes no more than half away.
+func TestOverloadByStrangers(t *testing.T) {
+	o := overload{}
+	rate := int64(1e9)
+	least := rate
+	for i := range 5000 {
+		o.read([]udp.Train{{}}, 0)
+		level := o.step(o.begin+overloadInterval, uint64(i/100), func(list []int64, _ time.Duration) ([]int64, int64) { return append(list, rate, rate), 2 * rate })
+		if i >= 100 {
+			level = o.step(o.begin+overloadInterval, uint64(i), func(list []int64, _ time.Duration) ([]int64, int64) { return append(list, rate, rate), 2 * rate })
+		}
+		rate = min(rate, level)
+		least = min(least, rate)
+	}
+	require.Greater(t, least, int64(0.45e9))
+	require.Less(t, least, int64(0.95e9))
 }
 
 func TestEvenLevel(t *testing.T) {
