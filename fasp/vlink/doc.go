@@ -14,7 +14,7 @@
 //
 // What a session wants is measured ([Period], over 200 ms). One that uses nine tenths of its share wants all it may have. One that uses less,
 // because of the network, the disk, the peer, or because it is idle, wants its use and a quarter, and a hundredth of an equal share to come back by; the rest goes to the
-// others. What nobody wants is handed out too, so that the limits of all sessions always add up to the cap.
+// others. The peer of a session that sends is left room for its reports. What nobody wants is handed out too, so that the limits of all sessions always add up to the cap.
 //
 // # Directions
 //

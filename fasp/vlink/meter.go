@@ -26,12 +26,13 @@ type meter struct {
 	// A share that was raised counts only when there was time to use it. Shares, bit/s: the one that counts, and the next one.
 	share, next float64
 	nextAt      time.Duration
-	until       time.Duration // it wants all it can have
+	eager       time.Duration // until when it has used all of its share
+	wait        time.Duration // for how long it is taken to want all it can have after that
 }
 
 // begin tells that the session may have something to send from now on; lag is how long it takes to do so.
 func (m *meter) begin(now, lag time.Duration) {
-	m.until = now + ticks*Period + hold + min(lag, maxLag)
+	m.eager, m.wait = now+ticks*Period, hold
 	m.share, m.next = math.Inf(1), math.Inf(1) // the next share counts at once
 }
 
@@ -71,9 +72,10 @@ func (m *meter) want(now time.Duration, bytes float64, lag time.Duration, floor 
 	m.at[i], m.bytes[i] = now, bytes
 	m.n++
 	if m.n > ticks && use >= greedy*m.share {
-		m.until = max(m.until, now+patience(m.share)+lag)
+		m.eager, m.wait = max(m.eager, now), patience(m.next)
 	}
-	if now < m.until {
+	m.wait = min(m.wait, patience(m.next)) // one that took its time to fill a small share is judged by what it does with a larger one as soon as it has it
+	if now < m.eager+m.wait+lag {
 		return math.Inf(1)
 	}
 	return headroom*m.peak + floor

@@ -111,7 +111,18 @@ func (s *Session) measure(now time.Duration) {
 		s.packets, s.numbers, s.received = st.PacketsReceived, st.PeerPackets, st.BytesReceived
 	}
 	i.want = i.meter.want(now, s.sent, st.RTT, i.floor)
+	if s.asked {
+		sends := o.meter.peak
+		if o.share != 0 {
+			sends = float64(o.share)
+		}
+		i.want = max(i.want, reports*sends+i.floor)
+	}
 }
+
+// reports is what a peer may send to tell of what it receives, as a part of that: more than it does (docs/protocol.md, section 8.1), so that a session that may send more is
+// not taken for one whose peer wants all it can have.
+const reports = 1. / 200
 
 // mostLost is how many packets are taken to have been sent for one that arrives, at most.
 const mostLost = 10

@@ -82,6 +82,7 @@ func (w *world) join(m Member, path simnet.Impair) *member {
 	client, err := fasp.NewEndpoint(pc, fasp.Config{VerifyServer: fasp.PinnedKey(w.id.Fingerprint()), MaxDatagram: 1472})
 	require.NoError(w.t, err)
 	x := &member{w: w, host: host, moved: make(chan struct{}, 1)}
+	x.pause.Store(true)
 	x.peer, err = client.Dial(w.t.Context(), w.at)
 	require.NoError(w.t, err)
 	x.conn, err = w.server.Accept(w.t.Context())
@@ -101,7 +102,6 @@ func (w *world) join(m Member, path simnet.Impair) *member {
 	w.busy.Go(func() { x.send(ctx, x.peer) })
 	w.busy.Go(func() { x.take(ctx, x.sess) })
 	w.busy.Go(func() { x.take(ctx, x.peer) })
-	x.pause.Store(true)
 	return x
 }
 
