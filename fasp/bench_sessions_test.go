@@ -18,6 +18,7 @@ import (
 
 var (
 	sessionsTime = flag.Duration("sessions.time", 4*time.Second, "BenchmarkSessions: how long each number of sessions is measured")
+	sessionsList = flag.Bool("sessions.list", false, "BenchmarkSessions: print what each session did")
 	sessionsRate = flag.Int64("sessions.rate", 0, "BenchmarkSessions: fixed rate of a session in Mbit/s of IP bytes; 0 is policy fair")
 )
 
@@ -97,17 +98,25 @@ func benchmarkSessions(b *testing.B, n int) {
 	}
 	time.Sleep(2 * time.Second) // the start is not measured
 	var m0, m1 runtime.MemStats
-	before, c0, t0 := read(), usedCPU(), time.Now()
+	before, c0, t0, sock := read(), usedCPU(), time.Now(), e.Stats().Socket
 	runtime.ReadMemStats(&m0)
 	time.Sleep(*sessionsTime)
 	after, c1, dt := read(), usedCPU(), time.Since(t0).Seconds()
 	runtime.ReadMemStats(&m1)
+	if *sessionsList {
+		for i := range after {
+			b.Logf("session %d, download %v: %.0f Mbit/s", i, i%2 == 1, (after[i]-before[i])*8/1e6/dt)
+		}
+	}
 	var sum, squares float64
 	least := math.Inf(1)
 	for i := range after {
 		v := after[i] - before[i]
 		sum, squares, least = sum+v, squares+v*v, min(least, v)
 	}
+	now := e.Stats().Socket
+	b.ReportMetric(float64(now.DatagramsOut-sock.DatagramsOut)/float64(now.SyscallsOut-sock.SyscallsOut), "packets/write")
+	b.ReportMetric(float64(now.DatagramsIn-sock.DatagramsIn)/float64(now.SyscallsIn-sock.SyscallsIn), "packets/read")
 	b.ReportMetric(sum*8/1e6/dt, "Mbit/s")
 	b.ReportMetric(sum*sum/squares/float64(n), "Jain")
 	b.ReportMetric(least/sum*float64(n), "least/mean")

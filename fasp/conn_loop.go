@@ -3,6 +3,7 @@ package fasp
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/core"
@@ -26,7 +27,7 @@ type connLoop struct {
 	rates, rated   Rates  // of this side, likewise
 	held           *Block // taken from the queue, waiting for credit
 	scratch        []byte
-	sendBuf        []byte
+	sendBuf        []byte // within a turn
 	trains         []udp.Train
 	packet         core.Packet
 	inBlocks       []*Block // whole since the last publish
@@ -114,10 +115,12 @@ func (c *Conn) run() {
 			break
 		}
 		if more {
+			l.yield()
 			continue
 		}
 		wait := l.deadline(now) - now
 		if wait <= 0 {
+			l.yield()
 			continue
 		}
 		idle := c.e.now()
@@ -136,6 +139,13 @@ func (c *Conn) run() {
 		l.awake(idle)
 	}
 	c.end()
+}
+
+// yield lets other sessions work where they share the processors: the runtime would let this one go on for 10 ms, and packets would wait for the others.
+func (l *connLoop) yield() {
+	if l.c.e.allowed() != 0 {
+		runtime.Gosched()
+	}
 }
 
 // mayNap tells whether the session waits for nothing but the pacer, and that for a time that is worth a nap. What is there already does not
@@ -313,7 +323,14 @@ func (l *connLoop) pull(now time.Duration) {
 // share keeps the session within what this endpoint can do for each: of what the peer sends, and of what it sends itself.
 func (l *connLoop) share(now time.Duration) {
 	level := l.c.e.allowed()
-	l.core.Crowded(level != 0)
+	switch {
+	case level != 0:
+		l.core.SetLoad(core.Crowded)
+	case l.c.e.busy.Load():
+		l.core.SetLoad(core.Busy)
+	default:
+		l.core.SetLoad(core.Idle)
+	}
 	under := func(r Rate) Rate {
 		if level != 0 && (r == 0 || level < r) {
 			return level
@@ -623,14 +640,16 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 		limit = 1
 	}
 	main := *l.c.peer.Load()
-	l.sendBuf, l.trains = l.sendBuf[:0], l.trains[:0]
-	// One of the packets may be a probe of the largest size there is.
-	if need := (turnPackets-1)*l.core.Datagram() + l.core.LargestDatagram(); cap(l.sendBuf) < need {
-		l.sendBuf = make([]byte, 0, need)
-	}
+	l.trains = l.trains[:0]
+	var sealed *sealedPackets
 	n := 0
 	for ; n < limit && !l.muted() && l.core.Next(now, &l.packet); n++ {
 		p := &l.packet
+		if sealed == nil {
+			// One of the packets may be a probe of the largest size there is.
+			sealed = takeSealed((turnPackets-1)*l.core.Datagram() + l.core.LargestDatagram())
+			l.sendBuf = sealed.buf
+		}
 		if l.tx.phase != l.wantPhase(p.PN) {
 			l.tx.rekey(p.PN)
 			l.rekeys++
@@ -665,6 +684,10 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 				l.core.Refused(now, tooLarge.Size)
 			}
 		}
+	}
+	if sealed != nil {
+		sealed.release()
+		l.sendBuf = nil
 	}
 	return n == limit && l.closing == nil
 }

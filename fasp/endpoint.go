@@ -46,6 +46,7 @@ type Endpoint struct {
 	napping  atomic.Bool   // a session of this endpoint is
 	overload overload      // the reader's own
 	level    atomic.Int64  // that it has set
+	busy     atomic.Bool   // this process takes most of the processors
 	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent; the reader's own
 	resetIn  int
 

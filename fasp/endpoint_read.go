@@ -54,6 +54,7 @@ func (e *Endpoint) take(trains []udp.Train) {
 	if e.overload.due(now) {
 		if cpu, ok := cpuUsed(); ok {
 			e.overload.ran(now, cpu, runtime.GOMAXPROCS(0))
+			e.busy.Store(e.overload.busy > overloadBusy)
 		}
 		e.level.Store(e.overload.step(now, e.sock.Stats().KernelDrops, e.moved))
 	}

@@ -36,9 +36,10 @@ type overload struct {
 
 const (
 	overloadInterval = 50 * time.Millisecond
-	overloadBacklog  = 6 * time.Millisecond // of waiting, in the socket and for sessions, throughout an interval
-	overloadBusy     = 0.6                  // of the processors, from which on it is this process that keeps its input waiting
-	overloadLevel    = 5_000_000            // bit/s that any session may have whatever the others do
+	overloadBacklog  = 2 * time.Millisecond   // of waiting, in the socket and for sessions, throughout an interval, and
+	overloadTurn     = 100 * time.Microsecond // more for each session, which takes its turn
+	overloadBusy     = 0.6                    // of the processors, from which on it is this process that keeps its input waiting
+	overloadLevel    = 5_000_000              // bit/s that any session may have whatever the others do
 	noLevel          = 1<<63 - 1
 )
 
@@ -74,6 +75,7 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	o.rates, sum = rates(o.rates[:0], dt)
 	sum -= int64(float64(o.lost) * 8 / dt.Seconds())
 	waits := o.age + time.Duration(float64(dt)*float64(o.kept)/float64(max(o.trains, 1)))
+	backlog := overloadBacklog + time.Duration(len(o.rates))*overloadTurn
 	lost := o.lost > 0 || drops != o.drops
 	o.drops = drops
 	o.mean += (sum - o.mean) / 4
@@ -84,7 +86,7 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 	switch busy := max(sum, o.mean); {
 	case dt > 4*overloadInterval: // hardly anything came
 		o.limit, o.mean = 0, 0
-	case len(o.rates) > 1 && (lost || waits > overloadBacklog && o.busy > overloadBusy):
+	case len(o.rates) > 1 && (lost || waits > backlog && o.busy > overloadBusy):
 		o.limit = max(busy-busy/12, o.peak/2)
 	case o.limit > 0 && busy > o.limit-o.limit/8:
 		o.limit += o.limit / 32

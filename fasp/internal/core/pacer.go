@@ -13,26 +13,30 @@ type pacer struct {
 	left   time.Duration // what may still go in this turn, in time at the rate
 	rest   time.Duration // when the next turn may begin
 	maxLag time.Duration // older debt is not made up for
-	long   bool          // turns are crowdedQuantum
+	load   Load
 }
 
 const (
 	// quantum is what a turn takes at the rate, or two packets where that is more: some 4,000 turns a second at most.
 	quantum = 250 * time.Microsecond
 	slack   = 2 * time.Millisecond
-	// crowdedQuantum is that of sessions whose host has no processor left: what a wake costs is then taken from all of them.
-	crowdedQuantum = 2 * time.Millisecond
-	// crowdedLag is the debt that they make up for: they wait for a processor for so long, and what they do not send meanwhile would look like what the path takes.
+	// busyQuantum is that of sessions whose host has hardly a processor left: what a wake costs is then taken from all of them.
+	busyQuantum = 2 * time.Millisecond
+	// crowdedLag is the debt that sessions make up for which share what processors there are: they wait for one for so long, and what they do not send meanwhile
+	// would look like what the path takes.
 	crowdedLag = 100 * time.Millisecond
-	// busy is the time of a packet below which there are no turns: a driver hardly sleeps, sends what has become due meanwhile, and waiting would only
+	// tight is the time of a packet below which there are no turns: a driver hardly sleeps, sends what has become due meanwhile, and waiting would only
 	// make that more.
-	busy = 20 * time.Microsecond
+	tight = 20 * time.Microsecond
 )
+
+// packets tells whether packets go as they are due, not in turns.
+func (p *pacer) packets(air time.Duration) bool { return air < tight && p.load == Idle }
 
 // perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air.
 func (p *pacer) perTurn(air time.Duration) (most, wait time.Duration) {
-	if p.long {
-		most = max(crowdedQuantum/air, 2) * air
+	if p.load >= Busy {
+		most = max(busyQuantum/air, 2) * air
 		return most, most
 	}
 	most = max(quantum/air, 2) * air
@@ -44,7 +48,7 @@ func (p *pacer) perTurn(air time.Duration) (most, wait time.Duration) {
 
 // at returns when the next turn begins, where a full packet takes air.
 func (p *pacer) at(air time.Duration) time.Duration {
-	if p.rest == 0 || air < busy {
+	if p.rest == 0 || p.packets(air) {
 		return p.next // nothing was sent yet, and what comes first is worth no wait
 	}
 	_, wait := p.perTurn(air)
@@ -53,7 +57,7 @@ func (p *pacer) at(air time.Duration) time.Duration {
 
 // ready tells whether a packet may go: one more of this turn, or the first of the next.
 func (p *pacer) ready(now, air time.Duration) bool {
-	if now == p.turn && p.left >= air || air < busy {
+	if now == p.turn && p.left >= air || p.packets(air) {
 		p.turn = now
 		return p.next <= now
 	}
@@ -68,7 +72,7 @@ func (p *pacer) ready(now, air time.Duration) bool {
 // sent takes the time of a packet.
 func (p *pacer) sent(now, air time.Duration) {
 	lag := max(p.maxLag, 2*quantum)
-	if p.long {
+	if p.load == Crowded {
 		lag = max(lag, crowdedLag)
 	}
 	p.next = max(p.next, now-lag) + air // what a turn has waited for is no debt

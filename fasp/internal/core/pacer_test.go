@@ -91,6 +91,40 @@ func TestPacerWithoutTurns(t *testing.T) {
 	require.Equal(t, time.Second+1000*air, now)
 }
 
+// Where the processors are busy turns take 2 ms, at any rate; only where sessions wait for a processor is more debt made up for.
+func TestPacerLoad(t *testing.T) {
+	for _, rate := range []int64{10e6, 100e6, 1e9, 4e9} {
+		air := airtime(1500, rate)
+		for load, debt := range map[Load]time.Duration{Busy: 10 * ms, Crowded: 100 * ms} {
+			p := pacer{next: time.Second, maxLag: 10 * ms, load: load}
+			now := p.at(air)
+			send := func() (n int) {
+				for ; p.ready(now, air); n++ {
+					p.sent(now, air)
+				}
+				now = p.at(air)
+				return n
+			}
+			send()
+			turns, packets := 0, 0
+			for begin := now; now < begin+time.Second; turns++ {
+				n := send()
+				require.LessOrEqual(t, n, max(2, int(2*ms/air)))
+				packets += n
+			}
+			require.LessOrEqual(t, turns, 522)
+			require.InDelta(t, time.Second/air, packets, float64(2*ms/air)+2)
+			now += time.Second
+			packets = 0
+			for begin := now; now == begin || now < begin+2*ms; begin = min(begin, now) {
+				packets += send()
+				now = max(now, begin)
+			}
+			require.InDelta(t, (debt+2*ms)/air, packets, float64(4*ms/air)+2, "load %d, %d bit/s", load, rate)
+		}
+	}
+}
+
 // What is older than slack goes at once, but nothing that is older than the lag.
 func TestPacerDebt(t *testing.T) {
 	const air = 100 * time.Microsecond

@@ -85,8 +85,17 @@ func (c *Conn) setRate(now time.Duration, rate int64) {
 	c.rateNow = rate
 }
 
-// Crowded tells whether the processors of this host have no time left: packets then go in longer turns, which take less.
-func (c *Conn) Crowded(yes bool) { c.pace.long = yes }
+// Load says how much time the processors of a host have left.
+type Load uint8
+
+const (
+	Idle    Load = iota // enough
+	Busy                // little: packets go in longer turns, which take less of it
+	Crowded             // none, and sessions wait for it: what they could not send meanwhile is made up for, too
+)
+
+// SetLoad tells of the load of this host.
+func (c *Conn) SetLoad(l Load) { c.pace.load = l }
 
 // Known returns what the path was seen to take lately, bit/s, 0 = nothing is known. A rate that was kept to, because target, grant or the
 // peer's storage allowed no more, says only that the path takes that much, and is not told.

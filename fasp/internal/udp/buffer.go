@@ -1,6 +1,9 @@
 package udp
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 const (
 	slotSize  = 1 << 16 // of a large Buffer; no message is longer, so none is truncated
@@ -26,42 +29,63 @@ func (b *Buffer) Large() bool { return len(b.mem) == slotSize }
 // Release gives up one hold on b, from any goroutine. What lies in b must not be used by its holder any more.
 func (b *Buffer) Release() {
 	if b.refs.Add(-1) == 0 {
-		b.pool.free <- b // never blocks: there is room for all that were made
+		b.pool.put(b)
 	}
 }
 
-// bufferPool hands out Buffers of one size; get is for one goroutine at a time.
+// bufferPool hands out Buffers of one size, the one that came back last first: the processor's caches still have it.
 type bufferPool struct {
-	free chan *Buffer
-	size int
-	made atomic.Int32
+	size, most int
+
+	mu   sync.Mutex
+	back sync.Cond // one was released
+	free []*Buffer
+	made int
 }
 
 func newBufferPool(size, most int) *bufferPool {
-	return &bufferPool{free: make(chan *Buffer, most), size: size}
+	p := &bufferPool{size: size, most: most}
+	p.back.L = &p.mu
+	return p
 }
 
 // used is the number of Buffers in use.
-func (p *bufferPool) used() int { return int(p.made.Load()) - len(p.free) }
+func (p *bufferPool) used() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.made - len(p.free)
+}
 
 // left is the number of Buffers that get returns without waiting.
-func (p *bufferPool) left() int { return cap(p.free) - p.used() }
+func (p *bufferPool) left() int { return p.most - p.used() }
 
 // get returns a Buffer with one hold on it. When as many as there may be are in use it waits until one is released.
 func (p *bufferPool) get() *Buffer {
+	p.mu.Lock()
+	for len(p.free) == 0 && p.made == p.most {
+		p.back.Wait()
+	}
 	var b *Buffer
-	select {
-	case b = <-p.free:
-	default:
-		if int(p.made.Load()) < cap(p.free) {
-			p.made.Add(1)
-			b = &Buffer{mem: make([]byte, p.size), pool: p}
-		} else {
-			b = <-p.free
-		}
+	if k := len(p.free) - 1; k >= 0 {
+		b, p.free = p.free[k], p.free[:k]
+	} else {
+		p.made++
+		b = &Buffer{pool: p}
+	}
+	p.mu.Unlock()
+	if b.mem == nil {
+		b.mem = make([]byte, p.size)
 	}
 	b.refs.Store(1)
 	return b
+}
+
+// put takes back a Buffer that nobody holds.
+func (p *bufferPool) put(b *Buffer) {
+	p.mu.Lock()
+	p.free = append(p.free, b)
+	p.mu.Unlock()
+	p.back.Signal()
 }
 
 // buffers are the two sizes of a Batch.
