@@ -18,7 +18,7 @@ import (
 
 var (
 	sessionsTime = flag.Duration("sessions.time", 4*time.Second, "BenchmarkSessions: how long each number of sessions is measured")
-	sessionsList = flag.Bool("sessions.list", false, "BenchmarkSessions: print what each session did")
+	sessionsList = flag.Bool("sessions.list", false, "BenchmarkSessions: print what each session did and what its sender knows")
 	sessionsRate = flag.Int64("sessions.rate", 0, "BenchmarkSessions: fixed rate of a session in Mbit/s of IP bytes; 0 is policy fair")
 )
 
@@ -74,6 +74,7 @@ func benchmarkSessions(b *testing.B, n int) {
 		}
 	}
 	got := make([]atomic.Int64, n)
+	senders := make([]*Conn, n)
 	for i := range n {
 		cfg := testConfig()
 		cfg.Rates, cfg.Datagram, cfg.MaxDatagram, cfg.SendBuffer = rates, 1472, 1472, 64<<20
@@ -86,6 +87,7 @@ func benchmarkSessions(b *testing.B, n int) {
 		if i%2 == 1 {
 			client, server = server, client
 		}
+		senders[i] = client
 		wg.Go(func() { pump(client) })
 		wg.Go(func() { sink(server, &got[i]) })
 	}
@@ -105,7 +107,9 @@ func benchmarkSessions(b *testing.B, n int) {
 	runtime.ReadMemStats(&m1)
 	if *sessionsList {
 		for i := range after {
-			b.Logf("session %d, download %v: %.0f Mbit/s", i, i%2 == 1, (after[i]-before[i])*8/1e6/dt)
+			s := senders[i].Stats()
+			fmt.Printf("session %d, download %v: %.0f Mbit/s, rate %v, level %v, granted %v, round trip %v of %v, loss %.4f, credit waits %d, local drops %d\n", i, i%2 == 1, (after[i]-before[i])*8/1e6/dt,
+				s.Rate, s.Level, s.Granted, s.RTT, s.MinRTT, s.Loss, s.CreditWaits, s.LocalDrops)
 		}
 	}
 	var sum, squares float64

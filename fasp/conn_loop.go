@@ -45,6 +45,7 @@ type connLoop struct {
 	rekeys         uint64
 	started        time.Duration
 	busy           busyMeter
+	load           core.Load
 	woke           time.Duration // when the goroutine last began to work after a wait
 	host           netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
 	noted          time.Duration // when Paths was told last
@@ -141,9 +142,9 @@ func (c *Conn) run() {
 	c.end()
 }
 
-// yield lets other sessions work where they share the processors: the runtime would let this one go on for 10 ms, and packets would wait for the others.
+// yield lets other goroutines work where there are not processors enough: the runtime would let this one go on for 10 ms, and packets would wait for the others.
 func (l *connLoop) yield() {
-	if l.c.e.allowed() != 0 {
+	if l.load != core.Idle {
 		runtime.Gosched()
 	}
 }
@@ -325,12 +326,13 @@ func (l *connLoop) share(now time.Duration) {
 	level := l.c.e.allowed()
 	switch {
 	case level != 0:
-		l.core.SetLoad(core.Crowded)
+		l.load = core.Crowded
 	case l.c.e.busy.Load():
-		l.core.SetLoad(core.Busy)
+		l.load = core.Busy
 	default:
-		l.core.SetLoad(core.Idle)
+		l.load = core.Idle
 	}
+	l.core.SetLoad(l.load)
 	under := func(r Rate) Rate {
 		if level != 0 && (r == 0 || level < r) {
 			return level
