@@ -19,6 +19,7 @@ import (
 var (
 	sessionsTime = flag.Duration("sessions.time", 4*time.Second, "BenchmarkSessions: how long each number of sessions is measured")
 	sessionsList = flag.Bool("sessions.list", false, "BenchmarkSessions: print what each session did and what its sender knows")
+	sessionsSock = flag.Int("sessions.sockets", 0, "BenchmarkSessions: Config.Sockets of the endpoint")
 	sessionsRate = flag.Int64("sessions.rate", 0, "BenchmarkSessions: fixed rate of a session in Mbit/s of IP bytes; 0 is policy fair")
 )
 
@@ -43,7 +44,7 @@ func benchmarkSessions(b *testing.B, n int) {
 	if *sessionsRate > 0 {
 		rates = Rates{Policy: Fixed, Target: Rate(*sessionsRate) * Mbps}
 	}
-	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, Rates: rates, Window: 16 << 20, WindowMax: 64 << 20, SendBuffer: 64 << 20, Datagram: 1472, MaxDatagram: 1472})
+	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, Sockets: *sessionsSock, Rates: rates, Window: 16 << 20, WindowMax: 64 << 20, SendBuffer: 64 << 20, Datagram: 1472, MaxDatagram: 1472})
 	require.NoError(b, err)
 	defer e.Close()
 	var wg sync.WaitGroup

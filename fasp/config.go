@@ -52,6 +52,10 @@ type Config struct {
 	// messages, by which a peer can prove who it is.
 	Unproven int64
 
+	// Sockets is how many sockets Listen opens for one address on an endpoint that accepts, each with a reader of its own, so that what comes for many peers is
+	// received on several processors (Linux; elsewhere one): 1 to 64; 0 is one for each four processors. A session's packets may come by any of them.
+	Sockets int
+
 	// SendBuffer bounds the bytes of blocks leased by NewBlock and not yet acknowledged, per session; 0 means 1 GiB.
 	// What is used is what the path needs: about 5 x rate x RTT at 30 % loss.
 	SendBuffer int64

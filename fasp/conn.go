@@ -35,8 +35,8 @@ type Conn struct {
 	overflow atomic.Uint64 // packets that found no room in inbox
 	queued   atomic.Int64  // bytes of payload in inbox
 	large    atomic.Int32  // deliveries in it that hold a large buffer
-	held     atomic.Bool   // the reader waits for room
-	lighter  chan struct{} // capacity 1: less waits in inbox than before
+	held     atomic.Int32  // readers that wait for room
+	lighter  *sync.Cond    // less waits in inbox than before
 	gone     atomic.Bool   // the goroutine takes nothing from inbox any more
 	departed atomic.Int64  // as arrived, of packets sent
 	arrived  int           // IP bytes since the last step of Endpoint.overload; the reader's own
@@ -95,7 +95,7 @@ const outQueueBytes = 1 << 20
 func newConn(e *Endpoint, client bool, cid wire.CID, peer netip.AddrPort) *Conn {
 	c := &Conn{
 		e: e, client: client, cid: cid,
-		inbox: make(chan delivery, inboxTrains), lighter: make(chan struct{}, 1), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		inbox: make(chan delivery, inboxTrains), lighter: sync.NewCond(new(sync.Mutex)), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		room: true, settled: true,
 		log: e.cfg.Logger.With("peer", peer, "cid", uint64(cid)),
 	}
@@ -360,7 +360,7 @@ func (c *Conn) ReceiveBlock(ctx context.Context) (*Block, error) {
 func (c *Conn) localDrops() uint64 {
 	n := c.overflow.Load()
 	if c.e.owned {
-		n += c.e.sock.Stats().KernelDrops
+		n += c.e.kernelDrops()
 	}
 	return n
 }

@@ -101,7 +101,7 @@ func (c *Conn) run() {
 			}
 			break
 		}
-		c.e.help(now)
+		c.help(now)
 		l.pull(now)
 		more := l.transmit(now)
 		if err := l.core.Check(now); err != nil && l.fatal == nil {
@@ -680,7 +680,7 @@ func (l *connLoop) transmit(now time.Duration) (more bool) {
 	}
 	if len(l.trains) > 0 {
 		l.c.departed.Add(int64(len(l.sendBuf) + n*l.c.overhead))
-		if err := l.c.e.write(l.trains); err != nil {
+		if err := l.c.e.writeTo(l.c.reader().sock, l.trains); err != nil {
 			var tooLarge *udp.SizeError
 			if errors.As(err, &tooLarge) {
 				l.core.Refused(now, tooLarge.Size)

@@ -16,11 +16,11 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
-// Endpoint is one UDP socket with the sessions on it: it dials, and accepts if its Config has an Identity. All methods may
+// Endpoint is one UDP address with the sessions on it: it dials, and accepts if its Config has an Identity. All methods may
 // be called concurrently.
 type Endpoint struct {
 	cfg        Config
-	sock       *udp.Socket
+	sock       *udp.Socket // the first of the readers'
 	datagram   int
 	largest    int // that the search may find
 	epoch      time.Time
@@ -28,8 +28,8 @@ type Endpoint struct {
 	buffers    bufferPool
 	unproven   atomic.Int64 // bytes of Config.Unproven
 	codes      codes
-	features   uint64        // of transport parameter 7; what this build and socket can do but in tests
-	batch      *udp.Batch    // the reader's
+	features   uint64 // of transport parameter 7; what this build and socket can do but in tests
+	readers    []*reader
 	greet      chan greeting // nil if this endpoint only dials
 	accepted   chan *Conn
 	closed     chan struct{}
@@ -41,13 +41,15 @@ type Endpoint struct {
 	overflow atomic.Uint64 // packets dropped because a session did not keep up
 	resets   atomic.Uint64
 	greeter  greeterStats
-	readAt   atomic.Int64  // when the socket was read last
-	awake    atomic.Int64  // time until which no session may nap
-	napping  atomic.Bool   // a session of this endpoint is
-	overload overload      // the reader's own
-	level    atomic.Int64  // that it has set
-	busy     atomic.Bool   // this process takes most of the processors
-	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent; the reader's own
+	readAt   atomic.Int64 // when the socket was read last
+	awake    atomic.Int64 // time until which no session may nap
+	napping  atomic.Bool  // a session of this endpoint is
+	level    atomic.Int64 // that overload has set
+	busy     atomic.Bool  // this process takes most of the processors
+
+	taking   sync.Mutex // held by who hands out what a reader has read; guards what follows
+	overload overload
+	resetAt  time.Duration // begin of the second in which resetIn RESETs were sent
 	resetIn  int
 
 	mu    sync.RWMutex // guards the maps
@@ -58,7 +60,7 @@ type Endpoint struct {
 
 // EndpointStats are counts since the endpoint was made.
 type EndpointStats struct {
-	Socket    udp.Stats // of the socket driver
+	Socket    udp.Stats // of the socket driver, of all sockets together
 	Unknown   uint64    // datagrams that belong to no session or handshake, dropped
 	Level     Rate      // see Stats.Level
 	Overflow  uint64    // packets dropped because a session did not keep up
@@ -75,15 +77,25 @@ type EndpointStats struct {
 // NewEndpoint takes pc over and serves it. On Linux a *net.UDPConn is driven with batches and offload; any other
 // net.PacketConn with *net.UDPAddr addresses works too.
 func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
-	sock, err := udp.New(pc, udp.Options{Portable: cfg.Portable})
-	if err != nil {
-		return nil, err
+	return newEndpoint([]net.PacketConn{pc}, cfg)
+}
+
+// newEndpoint makes an Endpoint of sockets of one address.
+func newEndpoint(pcs []net.PacketConn, cfg Config) (*Endpoint, error) {
+	readers := make([]*reader, len(pcs))
+	for i, pc := range pcs {
+		sock, err := udp.New(pc, udp.Options{Portable: cfg.Portable})
+		if err != nil {
+			return nil, err
+		}
+		readers[i] = &reader{sock: sock, batch: sock.NewBatch()}
 	}
+	sock := readers[0].sock
 	ip := sock.LocalAddr().Addr()
 	e := &Endpoint{
 		cfg:  cfg.withDefaults(ip.Is6() && !ip.IsUnspecified()),
 		sock: sock, epoch: time.Now(), rekeyEvery: rekeyEvery, features: wire.FeatureParity | wire.FeatureSearch,
-		batch: sock.NewBatch(), closed: make(chan struct{}),
+		readers: readers, closed: make(chan struct{}),
 		conns: map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
 	}
 	e.level.Store(noLevel)
@@ -98,23 +110,28 @@ func NewEndpoint(pc net.PacketConn, cfg Config) (*Endpoint, error) {
 		g := newGreeter(e)
 		e.wg.Go(g.run)
 	}
-	e.wg.Go(e.read)
+	for _, r := range readers {
+		r.take = func(trains []udp.Train) { e.take(r.batch, trains) }
+		e.wg.Go(func() { e.read(r) })
+	}
 	return e, nil
 }
 
-// Listen opens a UDP socket at addr ("host:port", host may be empty for all addresses of both families) and makes an Endpoint on it.
+// Listen opens a UDP socket at addr ("host:port", host may be empty for all addresses of both families), or Config.Sockets of them, and makes an Endpoint on it.
 func Listen(addr string, cfg Config) (*Endpoint, error) {
 	a, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, err
 	}
-	pc, err := net.ListenUDP("udp", a)
+	pcs, err := listenAll(a, cfg.sockets())
 	if err != nil {
 		return nil, err
 	}
-	e, err := NewEndpoint(pc, cfg)
+	e, err := newEndpoint(pcs, cfg)
 	if err != nil {
-		pc.Close()
+		for _, pc := range pcs {
+			pc.Close()
+		}
 	}
 	return e, err
 }
@@ -204,7 +221,7 @@ func (e *Endpoint) Close() error {
 			wg.Go(func() { c.Close(CodeShutdown, "shutting down") })
 		}
 		wg.Wait()
-		err = e.sock.Close()
+		err = e.closeSockets()
 	})
 	e.wg.Wait()
 	return err
@@ -217,7 +234,7 @@ func (e *Endpoint) Stats() EndpointStats {
 	e.mu.RUnlock()
 	return EndpointStats{
 		Resets: e.resets.Load(),
-		Level:  e.allowed(), Socket: e.sock.Stats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
+		Level:  e.allowed(), Socket: e.socketStats(), Unknown: e.dropped.Load(), Overflow: e.overflow.Load(),
 		Greetings: e.greeter.greetings.Load(), Retries: e.greeter.retries.Load(),
 		Early: e.greeter.early.Load(), Tickets: e.greeter.tickets.Load(), Refused: e.greeter.refused.Load(), HalfOpen: int(e.greeter.halfOpen.Load()), Sessions: n,
 	}
@@ -251,9 +268,12 @@ func (e *Endpoint) send(datagrams [][]byte, to netip.AddrPort) {
 }
 
 // write sends; what cannot be sent is lost, and the transport deals with that as with any loss.
+func (e *Endpoint) write(trains []udp.Train) { e.writeTo(e.sock, trains) }
+
+// writeTo is write by one of the sockets.
 // The error is only told so that sizes which do not fit the interface can be given up at once.
-func (e *Endpoint) write(trains []udp.Train) error {
-	err := e.sock.WriteTrains(trains)
+func (e *Endpoint) writeTo(sock *udp.Socket, trains []udp.Train) error {
+	err := sock.WriteTrains(trains)
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		e.cfg.Logger.Debug("sending failed", "error", err)
 	}
@@ -315,7 +335,7 @@ func (e *Endpoint) forget(c *Conn) {
 			<-c.ended
 			e.closeOnce.Do(func() {
 				close(e.closed)
-				e.sock.Close()
+				e.closeSockets()
 			})
 		})
 	}

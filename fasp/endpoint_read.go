@@ -12,17 +12,27 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/internal/wire"
 )
 
+// reader is a socket of an endpoint, and what reads it.
+type reader struct {
+	sock  *udp.Socket
+	batch *udp.Batch
+	take  func(trains []udp.Train) // Endpoint.take with the batch
+}
+
+// reader is the one whose socket the session sends by, and which it helps. What comes for it may come by any: the system chooses by the peer's address.
+func (c *Conn) reader() *reader { return c.e.readers[int(c.cid.Slot())%len(c.e.readers)] }
+
 // read hands packets to their sessions until the socket is closed.
-func (e *Endpoint) read() {
-	b := e.batch
+func (e *Endpoint) read(r *reader) {
+	b := r.batch
 	for {
-		if err := e.sock.ReadBatch(b); err != nil {
+		if err := r.sock.ReadBatch(b); err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				e.cfg.Logger.Error("reading from the socket failed", "error", err)
 			}
 			return
 		}
-		e.take(b.Trains)
+		e.take(b, b.Trains)
 		b.Done()
 		if c := e.only(); c != nil {
 			c.hold()
@@ -43,20 +53,26 @@ func (e *Endpoint) only() *Conn {
 	return nil
 }
 
-// take hands out what came. One goroutine at a time does: the reader, or a session in its place.
-func (e *Endpoint) take(trains []udp.Train) {
+// take hands out what came in a batch. One goroutine at a time does: a reader, or a session in its place.
+func (e *Endpoint) take(b *udp.Batch, trains []udp.Train) {
+	e.taking.Lock()
+	defer e.taking.Unlock()
 	now := e.now()
 	e.readAt.Store(int64(now))
-	e.overload.read(trains, e.batch.Kept()) // of the trains that are kept those of this batch are none yet
+	kept := 0
+	for _, r := range e.readers {
+		kept += r.batch.Kept()
+	}
+	e.overload.read(trains, kept) // of the trains that are kept those of this batch are none yet
 	for i := range trains {
-		e.dispatch(trains, i, now)
+		e.dispatch(b, trains, i, now)
 	}
 	if e.overload.due(now) {
 		if cpu, ok := cpuUsed(); ok {
 			e.overload.ran(now, cpu, runtime.GOMAXPROCS(0))
 			e.busy.Store(e.overload.busy > overloadBusy)
 		}
-		e.level.Store(e.overload.step(now, e.sock.Stats().KernelDrops, e.moved))
+		e.level.Store(e.overload.step(now, e.kernelDrops(), e.moved))
 	}
 }
 
@@ -65,10 +81,12 @@ func (e *Endpoint) take(trains []udp.Train) {
 const readWait = 500 * time.Microsecond
 
 // help reads in the reader's place if that has not done so for a while. One session alone has the reader beside it, which may hold back what it does not keep up with.
-func (e *Endpoint) help(now time.Duration) {
+func (c *Conn) help(now time.Duration) {
+	e := c.e
 	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned && e.only() == nil {
 		e.readAt.Store(int64(now)) // whether there is something or not
-		e.sock.TryBatch(e.batch, e.take)
+		r := c.reader()
+		r.sock.TryBatch(r.batch, r.take)
 	}
 }
 
@@ -93,7 +111,7 @@ func (e *Endpoint) moved(rates []int64, dt time.Duration) (list []int64, sum int
 }
 
 // dispatch hands out the packets of a train, which as a rule are of one session.
-func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
+func (e *Endpoint) dispatch(b *udp.Batch, trains []udp.Train, train int, now time.Duration) {
 	t := &trains[train]
 	n := t.Len()
 	for i := 0; i < n; {
@@ -136,7 +154,7 @@ func (e *Endpoint) dispatch(trains []udp.Train, train int, now time.Duration) {
 		size := len(run.Buf) + (j-i)*c.overhead
 		c.arrived += size
 		d := delivery{at: now - t.Age}
-		d.train, d.buf = e.batch.Keep(train, run)
+		d.train, d.buf = b.Keep(train, run)
 		if !c.put(d) {
 			// The session does not keep up; the network would have dropped them, too.
 			e.overflow.Add(uint64(j - i))

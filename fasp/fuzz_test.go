@@ -80,7 +80,7 @@ func FuzzEndpoint(f *testing.F) {
 				require.Zero(t, st.HalfOpen)
 				require.Equal(t, 1, st.Sessions)
 				require.Len(t, e.slots, 1, "connection ids")
-				require.Zero(t, e.batch.Kept(), "every buffer but the reader's went back")
+				require.Zero(t, e.readers[0].batch.Kept(), "every buffer but the reader's went back")
 			}
 			w.close()
 		})

@@ -53,20 +53,21 @@ func (c *Conn) put(d delivery) bool {
 
 // hold waits while what waits for the session is half of what there is room for, so that the rest waits in the socket. Where there are other sessions they would wait, too.
 func (c *Conn) hold() {
-	c.held.Store(true)
+	c.lighter.L.Lock()
+	defer c.lighter.L.Unlock()
+	c.held.Add(1)
+	defer c.held.Add(-1)
 	for (c.queued.Load() > inboxBytes/2 || c.large.Load() > inboxLarge/2 || len(c.inbox) > inboxTrains/2) && !c.gone.Load() {
-		<-c.lighter
+		c.lighter.Wait()
 	}
-	c.held.Store(false)
 }
 
 // unhold lets go on who waits in hold.
 func (c *Conn) unhold() {
-	if c.held.Load() {
-		select {
-		case c.lighter <- struct{}{}:
-		default:
-		}
+	if c.held.Load() > 0 {
+		c.lighter.L.Lock() // who waits has looked at what there was, and waits, or sees what is now
+		c.lighter.Broadcast()
+		c.lighter.L.Unlock()
 	}
 }
 

@@ -1,6 +1,7 @@
 package fasp
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -26,7 +27,7 @@ func inboxOf(t *testing.T, n int) (c *Conn, next func() delivery) {
 		net.Close()
 	})
 	b := sock.NewBatch()
-	c = &Conn{inbox: make(chan delivery, inboxTrains), lighter: make(chan struct{}, 1)}
+	c = &Conn{inbox: make(chan delivery, inboxTrains), lighter: sync.NewCond(new(sync.Mutex))}
 	return c, func() delivery {
 		_, err := from.WriteTo(make([]byte, n), pc.LocalAddr())
 		require.NoError(t, err)

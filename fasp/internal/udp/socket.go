@@ -101,6 +101,27 @@ type Stats struct {
 	PathErrors  uint64 // ICMP errors and the like that the system reported while reading
 }
 
+// Add adds the counts of another socket; a property that only one of them has is not one of both.
+func (s *Stats) Add(o Stats) {
+	s.ECN = o.ECN && (s.ECN || s.SyscallsIn+s.SyscallsOut == 0)
+	s.DatagramsIn += o.DatagramsIn
+	s.BytesIn += o.BytesIn
+	s.DatagramsOut += o.DatagramsOut
+	s.BytesOut += o.BytesOut
+	s.SyscallsIn += o.SyscallsIn
+	s.SyscallsOut += o.SyscallsOut
+	s.GSOSends += o.GSOSends
+	s.GROReceives += o.GROReceives
+	s.GSOFallbacks += o.GSOFallbacks
+	s.DummiesOut += o.DummiesOut
+	s.ECNRefused += o.ECNRefused
+	s.KernelDrops += o.KernelDrops
+	s.SendDrops += o.SendDrops
+	s.Oversize += o.Oversize
+	s.SendErrors += o.SendErrors
+	s.PathErrors += o.PathErrors
+}
+
 // SizeError says that a datagram does not fit the outgoing interface.
 type SizeError struct {
 	Addr netip.AddrPort
