@@ -32,7 +32,7 @@ func TestSockets(t *testing.T) {
 			from, to = server, client
 		}
 		wg.Go(func() {
-			for range 20 {
+			for range 5 {
 				b, err := from.NewBlock(t.Context(), 100_000)
 				if err == nil {
 					copy(b.Data, fmt.Sprint("block of ", i))
@@ -44,7 +44,7 @@ func TestSockets(t *testing.T) {
 				}
 			}
 		})
-		for range 20 {
+		for range 5 {
 			b, err := to.ReceiveBlock(t.Context())
 			require.NoError(t, err)
 			require.Contains(t, string(b.Data[:20]), fmt.Sprint("block of ", i))
