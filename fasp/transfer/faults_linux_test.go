@@ -87,3 +87,42 @@ func TestFullAmongPacks(t *testing.T) {
 	require.Equal(t, list(t, filepath.Join(r.local, "t")), list(t, filepath.Join(r.root, "in/t")))
 	noPartials(t, r.root)
 }
+
+// TestReserve: a file that has no room fails before a byte of it is written, and leaves nothing; a partial file stays as it was.
+func TestReserve(t *testing.T) {
+	root := t.TempDir()
+	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, "size=20m"); err != nil {
+		t.Skipf("SKIPPED, mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(root, syscall.MNT_DETACH) })
+	d := openedDir(t, root)
+	free := func() int64 {
+		n, err := d.Free(t.Context())
+		require.NoError(t, err)
+		return n
+	}
+	empty := free()
+	_, err := d.Create(t.Context(), "f", Attr{Size: 24 << 20})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	noPartials(t, root)
+	require.Equal(t, empty, free(), "what was taken before the disk was full")
+
+	tgt, err := d.Create(t.Context(), "f", Attr{Size: 16 << 20})
+	require.NoError(t, err)
+	require.LessOrEqual(t, free(), empty-16<<20)
+	require.Zero(t, tgt.Partial())
+	_, err = tgt.WriteAt(make([]byte, 1<<20), 0)
+	require.NoError(t, err)
+	require.NoError(t, tgt.Close())
+	require.Equal(t, empty-1<<20, free(), "only what was written stays taken")
+
+	_, err = d.Create(t.Context(), "f", Attr{Size: 24 << 20})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	tgt, err = d.Create(t.Context(), "f", Attr{Size: 16 << 20})
+	require.NoError(t, err)
+	require.EqualValues(t, 1<<20, tgt.Partial())
+	require.NoError(t, tgt.Reset(t.Context()))
+	require.LessOrEqual(t, free(), empty-16<<20, "reserved again")
+	require.NoError(t, tgt.Discard(t.Context()))
+	require.Equal(t, empty, free())
+}

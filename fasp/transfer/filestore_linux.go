@@ -46,3 +46,13 @@ func freeBytes(f *os.File) (n int64, err error) {
 	err = fdctl.Control(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
 	return int64(st.Bavail) * int64(st.Bsize), err // Bsize is an int32 on some
 }
+
+// reserve takes blocks on the disk for the first size bytes of f, where they are not taken already, and leaves the size of f
+// as it is. A file system that cannot is no error.
+func reserve(f *os.File, size int64) error {
+	err := fdctl.Control(f, func(fd int) error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return os.NewSyscallError("fallocate", err)
+}

@@ -316,7 +316,7 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 	}
 	if cp == nil && tgt.Partial() > 0 {
 		if err := tgt.Reset(ctx); err != nil {
-			return errors.Join(err, tgt.Close())
+			return errors.Join(err, tgt.Discard(ctx))
 		}
 	}
 	f.mu.Lock()
