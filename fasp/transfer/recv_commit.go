@@ -66,7 +66,8 @@ func (r *receiver) commits(ctx context.Context) error {
 		}
 		batch := r.commit.takeAll()
 		began := time.Now()
-		if r.durability() != DurabilitySession {
+		// That the job is one file may show after others have got their names: they are confirmed first, as the session mode does.
+		if r.durability() != DurabilitySession && len(named) == 0 {
 			next = began.Add(batchSoon)
 			named, err := r.publish(ctx, batch, r.sync())
 			if err != nil {
