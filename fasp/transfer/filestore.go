@@ -470,7 +470,7 @@ func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sy
 
 // Create implements Store.
 func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
-	t := &dirTarget{d: d, name: name, size: a.Size}
+	t := &dirTarget{d: d, name: name, size: a.Size, sparse: a.Sparse}
 	err := d.making(name, func(ref *dirRef, base string) error {
 		r := ref.root
 		t.tmp = partialName(base, "", partSuffix)

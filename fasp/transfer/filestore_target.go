@@ -17,6 +17,7 @@ type dirTarget struct {
 	tmp, state string // in the file's folder
 	size       int64  // that it is to have, -1 for a stream
 	partial    int64
+	sparse     bool
 	reserved   bool // blocks beyond the end may have been taken
 	made       fs.FileMode
 	dev        uint64
@@ -34,7 +35,7 @@ const reserveFrom = 16 << 20
 // reserve takes the file's blocks, so that a full disk shows before the first byte and not after the last that has room. After
 // an error nothing is taken that was not before. The size stays: it says where the data ends that an interrupted Target left.
 func (t *dirTarget) reserve() error {
-	if t.size < reserveFrom {
+	if t.size < reserveFrom || t.sparse {
 		return nil
 	}
 	t.reserved = true

@@ -356,7 +356,7 @@ func (f *rfile) due(now time.Time) bool {
 	defer f.mu.Unlock()
 	return f.stage == stageOpen && f.tgt != nil && !f.ent.Stream && f.dirty > 0 &&
 		(f.dirty >= checkpointBytes || now.Sub(f.saved) >= checkpointAge) &&
-		f.dirty >= f.got.n*blockHashSize*checkpointCost
+		f.dirty >= f.got.cost()*checkpointCost
 }
 
 // save writes a checkpoint of what is written by now.
