@@ -207,7 +207,7 @@ func TestHostileCompression(t *testing.T) {
 				return
 			}
 			root := newRoot(minBlockSize, minBlockSize)
-			root.add(0, hashBlock(raw))
+			root.add(span{0, 1}, hashBlock(raw))
 			p.put(recFileEnd, (&fileEnd{ID: 1, Root: root.sum()}).encode())
 			p.put(recEnd, (&totals{LastID: 1}).encode())
 			require.Empty(t, p.finish())

@@ -59,7 +59,7 @@ type SessionRecord struct {
 	FilesSkipped int64
 	FilesFailed  int64
 	Folders      int64 // folders and links confirmed
-	BytesSent    int64 // content that crossed, at the sender; the receiver counts what it placed
+	BytesSent    int64 // content that crossed, holes included, at the sender; the receiver counts what it placed
 	BytesOnWire  int64 // what BytesSent took: whole blocks as the transport gets them, compressed or not, without what packets add
 	BytesResumed int64 // content that was there from before
 	BytesDone    int64 // content of files confirmed or skipped, and of blocks placed so far at the receiver
@@ -184,7 +184,7 @@ type Result struct {
 	FilesSkipped int64 // the destination keeps what it has
 	FilesFailed  int64 // Errors says which, up to Config.MaxErrors
 	Folders      int64 // folders and links confirmed
-	BytesSent    int64 // content that crossed, over all attempts
+	BytesSent    int64 // content that crossed, holes included, over all attempts
 	BytesOnWire  int64 // blocks in which it crossed, compressed or not; those that were not needed are in it
 	BytesResumed int64 // content that had not to be sent again
 	Unwanted     int64 // bytes that crossed and were not needed

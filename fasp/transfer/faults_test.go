@@ -156,6 +156,24 @@ func TestBadNames(t *testing.T) {
 	require.Equal(t, before, after, "nothing else was touched")
 }
 
+// TestSoleFileLate has a node learn that a job may be one file while another one has its name and waits to be confirmed.
+func TestSoleFileLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		store, err := OpenDir(root)
+		require.NoError(t, err)
+		defer store.Close()
+		p := hostileClient(t, store, flagSingle)
+		p.block(packBlock(packed{ID: 2, Name: "b", Data: []byte("second")}))
+		synctest.Wait()
+		require.Contains(t, list(t, root), "b")
+		p.block(packBlock(packed{ID: 1, Name: "a", Data: []byte("first")}))
+		p.put(recEnd, (&totals{LastID: 2}).encode())
+		require.Empty(t, p.finish())
+		require.Len(t, list(t, root), 3)
+	})
+}
+
 func TestHostileSender(t *testing.T) {
 	file := entry{ID: 1, Name: "f", Size: 40_000, BlockSize: minBlockSize}
 	for _, c := range []struct {

@@ -470,7 +470,7 @@ func (d *Dir) Put(_ context.Context, name, tag string, data []byte, a Attr, s Sy
 
 // Create implements Store.
 func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
-	t := &dirTarget{d: d, name: name}
+	t := &dirTarget{d: d, name: name, size: a.Size, sparse: a.Sparse}
 	err := d.making(name, func(ref *dirRef, base string) error {
 		r := ref.root
 		t.tmp = partialName(base, "", partSuffix)
@@ -495,7 +495,7 @@ func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 				var now fs.FileInfo
 				if now, err = r.Lstat(t.tmp); err == nil && os.SameFile(fi, now) {
 					t.f, t.made, t.partial, t.dev = f, fi.Mode().Perm(), fi.Size(), infoOf(fi).Dev
-					return nil
+					return t.begin(r)
 				}
 			}
 			_ = f.Close()

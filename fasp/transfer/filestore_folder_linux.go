@@ -87,7 +87,7 @@ func lstatIn(f *os.File, _ *os.Root, base string) (in Info, err error) {
 func infoOfStat(base string, st *unix.Stat_t) Info {
 	return Info{
 		Name: base, Mode: modeOf(st.Mode), Size: st.Size, Mtime: st.Mtim.Nano(), Atime: st.Atim.Nano(), Ctime: st.Ctim.Nano(),
-		Dev: uint64(st.Dev), Ino: st.Ino,
+		Dev: uint64(st.Dev), Ino: st.Ino, Sparse: sparse(modeOf(st.Mode), st.Size, st.Blocks),
 	}
 }
 

@@ -3,6 +3,7 @@
 package transfer
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"runtime"
@@ -28,3 +29,11 @@ func syncFolder(f *os.File) error {
 func lockFile(*os.File) error { return nil }
 
 func freeBytes(*os.File) (int64, error) { return -1, nil }
+
+// reserve does nothing: on this system a full disk shows when it is full.
+func reserve(*os.File, int64) error { return nil }
+
+// nextData finds no holes: they are not asked for on this system.
+func nextData(f *os.File, off int64) (from, to int64, err error) { return allData(f, off) }
+
+func punch(*os.File, int64, int64) error { return errors.ErrUnsupported }

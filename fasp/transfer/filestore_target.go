@@ -15,7 +15,10 @@ type dirTarget struct {
 	f          *os.File
 	name       string
 	tmp, state string // in the file's folder
+	size       int64  // that it is to have, -1 for a stream
 	partial    int64
+	sparse     bool
+	reserved   bool // blocks beyond the end may have been taken
 	made       fs.FileMode
 	dev        uint64
 }
@@ -24,7 +27,52 @@ func (t *dirTarget) WriteAt(p []byte, off int64) (int, error) { return t.f.Write
 func (t *dirTarget) ReadAt(p []byte, off int64) (int, error)  { return t.f.ReadAt(p, off) }
 func (t *dirTarget) Partial() int64                           { return t.partial }
 func (t *dirTarget) Sync(context.Context) error               { return fdatasync(t.f) }
-func (t *dirTarget) Close() error                             { return t.f.Close() }
+
+// reserveFrom is the size in bytes from which a file's blocks are reserved before it is written. Below it little is lost
+// by finding the disk full late.
+const reserveFrom = 16 << 20
+
+// reserve takes the file's blocks, so that a full disk shows before the first byte and not after the last that has room. After
+// an error nothing is taken that was not before. The size stays: it says where the data ends that an interrupted Target left.
+func (t *dirTarget) reserve() error {
+	if t.size < reserveFrom || t.sparse {
+		return nil
+	}
+	t.reserved = true
+	err := reserve(t.f, t.size)
+	if err != nil {
+		err = errors.Join(err, t.giveBack())
+	}
+	return err
+}
+
+// begin reserves the file's blocks. Without room for it a new file goes, and what an interrupted Target left stays.
+func (t *dirTarget) begin(r *os.Root) error {
+	err := t.reserve()
+	if err == nil {
+		return nil
+	}
+	if t.partial == 0 {
+		err = errors.Join(err, r.Remove(t.tmp))
+	}
+	return errors.Join(err, t.f.Close())
+}
+
+// giveBack frees the blocks beyond the end, which are reserved and not written.
+func (t *dirTarget) giveBack() error {
+	if !t.reserved {
+		return nil
+	}
+	t.reserved = false
+	fi, err := t.f.Stat()
+	if err != nil {
+		return err
+	}
+	return t.f.Truncate(fi.Size())
+}
+
+// Close implements Target. Room for what did not arrive is not held until somebody comes back for it.
+func (t *dirTarget) Close() error { return errors.Join(t.giveBack(), t.f.Close()) }
 
 // maxState bounds the checkpoint that is read back, in bytes.
 const maxState = 256 << 20
@@ -89,9 +137,12 @@ func (t *dirTarget) Reset(context.Context) error {
 	// The state goes first: state without its data would be trusted, data without state is not.
 	err := t.d.within(t.name, func(r *os.Root, _ string) error { return t.removeState(r) })
 	if err == nil {
-		err = t.f.Truncate(0)
+		err = t.f.Truncate(0) // and what was reserved is gone, too
 	}
 	t.partial = 0
+	if err == nil {
+		err = t.reserve()
+	}
 	return err
 }
 

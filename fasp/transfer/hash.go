@@ -27,28 +27,48 @@ func hashBlock(p []byte) blockHash {
 }
 
 // rootHasher computes a file root: BLAKE3-256 over the label, the file's size and block size as
-// 8-byte big-endian numbers, then index and hash of each block owed, in index order
-// (docs/protocol-transfer.md section 23.4).
-type rootHasher struct{ h *blake3.Hasher }
+// 8-byte big-endian numbers, then for each run of adjacent blocks owed that have the same hash, in order, the index of the
+// first, their number and the hash (docs/protocol-transfer.md section 23.4).
+type rootHasher struct {
+	h    *blake3.Hasher
+	run  span // not written yet
+	hash blockHash
+}
 
-func newRoot(size int64, blockSize int) rootHasher {
+func newRoot(size int64, blockSize int) *rootHasher {
 	h := blake3.New()
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], uint64(size))
 	binary.BigEndian.PutUint64(b[8:], uint64(blockSize))
 	_, _ = h.WriteString("tradewind file root 1")
 	_, _ = h.Write(b[:])
-	return rootHasher{h}
+	return &rootHasher{h: h}
 }
 
-func (r rootHasher) add(index int64, h blockHash) {
-	var b [8 + blockHashSize]byte
-	binary.BigEndian.PutUint64(b[:], uint64(index))
-	copy(b[8:], h[:])
+// add adds blocks behind those that were added before, all with the same hash. How they are divided among calls does not matter.
+func (r *rootHasher) add(s span, h blockHash) {
+	if r.run.Count > 0 && r.run.end() == s.First && r.hash == h {
+		r.run.Count += s.Count
+		return
+	}
+	r.flush()
+	r.run, r.hash = s, h
+}
+
+func (r *rootHasher) flush() {
+	if r.run.Count == 0 {
+		return
+	}
+	var b [16 + blockHashSize]byte
+	binary.BigEndian.PutUint64(b[:], r.run.First)
+	binary.BigEndian.PutUint64(b[8:], r.run.Count)
+	copy(b[16:], r.hash[:])
 	_, _ = r.h.Write(b[:])
+	r.run.Count = 0
 }
 
-func (r rootHasher) sum() (root [rootSize]byte) {
+func (r *rootHasher) sum() (root [rootSize]byte) {
+	r.flush()
 	r.h.Sum(root[:0])
 	return root
 }

@@ -66,7 +66,8 @@ func (r *receiver) commits(ctx context.Context) error {
 		}
 		batch := r.commit.takeAll()
 		began := time.Now()
-		if r.durability() != DurabilitySession {
+		// That the job is one file may show after others have got their names: they are confirmed first, as the session mode does.
+		if r.durability() != DurabilitySession && len(named) == 0 {
 			next = began.Add(batchSoon)
 			named, err := r.publish(ctx, batch, r.sync())
 			if err != nil {
@@ -355,7 +356,7 @@ func (f *rfile) due(now time.Time) bool {
 	defer f.mu.Unlock()
 	return f.stage == stageOpen && f.tgt != nil && !f.ent.Stream && f.dirty > 0 &&
 		(f.dirty >= checkpointBytes || now.Sub(f.saved) >= checkpointAge) &&
-		f.dirty >= f.got.n*blockHashSize*checkpointCost
+		f.dirty >= f.got.cost()*checkpointCost
 }
 
 // save writes a checkpoint of what is written by now.

@@ -40,6 +40,7 @@ type rfile struct {
 	waiting   []*fasp.Block // came before the decision
 	tgt       Target
 	got       blockMap
+	zeroRuns  int    // that came
 	had       []span // of got, what an earlier session left, as the sender was told
 	hadBytes  int64
 	pieces    []piece // of the existing file, which the sender was asked to compare with
@@ -295,7 +296,7 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 		return err
 	}
 	a := f.r.attr(f.ent.Size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
-	a.Block = f.ent.BlockSize
+	a.Block, a.Sparse = f.ent.BlockSize, f.ent.Sparse
 	if f.ent.Stream {
 		a.Size = -1
 	}
@@ -316,7 +317,7 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 	}
 	if cp == nil && tgt.Partial() > 0 {
 		if err := tgt.Reset(ctx); err != nil {
-			return errors.Join(err, tgt.Close())
+			return errors.Join(err, tgt.Discard(ctx))
 		}
 	}
 	f.mu.Lock()
@@ -327,9 +328,8 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 		f.got = cp.Blocks
 		f.had = cp.Blocks.spans()
 		for _, s := range f.had {
-			for i := s.First; i < s.First+s.Count; i++ {
-				f.hadBytes += int64(f.blockLen(int64(i)))
-			}
+			bs := int64(f.ent.BlockSize)
+			f.hadBytes += min(int64(s.end())*bs, f.size) - int64(s.First)*bs
 		}
 		f.r.rep.bytesResumed.Add(f.hadBytes)
 		f.r.rep.bytesDone.Add(f.hadBytes)
@@ -371,25 +371,37 @@ func sampled(k, n int64) bool {
 	return k == 1 || k == n || k%max(n/sampleBlocks, 1) == 0
 }
 
-// checkedOf says which of the blocks that the receiver had count in the file's root all the same, so that what was
-// begun with another source is found out: all at level 3, a sample at level 2, none below.
-func checkedOf(had []span, level int) func(i uint64) bool {
-	if level != 2 {
-		return func(uint64) bool { return level > 2 }
+// trusted returns what of had, the blocks that the receiver had, does not count in the file's root. What counts although it was there
+// finds out what was begun with another source: all at level 3, a sample at level 2, none below. had ascends.
+func trusted(had []span, level int) []span {
+	if level > 2 {
+		return nil
 	}
-	var n, k int64
+	if level < 2 {
+		return had
+	}
+	var n int64
 	for _, s := range had {
 		n += int64(s.Count)
 	}
-	set := make(map[uint64]bool)
+	var seen []span
+	k, step := int64(1), max(n/sampleBlocks, 1)
+	before := int64(0) // blocks of had in front of s
 	for _, s := range had {
-		for i := range s.Count {
-			if k++; sampled(k, n) {
-				set[s.First+i] = true
-			}
+		for ; k <= n && k <= before+int64(s.Count); k = nextSample(k, n, step) {
+			seen = append(seen, span{s.First + uint64(k-before-1), 1})
 		}
+		before += int64(s.Count)
 	}
-	return func(i uint64) bool { return set[i] }
+	return minus(had, seen)
+}
+
+// nextSample returns the first k' behind k that is sampled of n, beyond n if there is none.
+func nextSample(k, n, step int64) int64 {
+	if next := (k/step + 1) * step; k >= n || next <= n {
+		return next
+	}
+	return n
 }
 
 // verify reads blocks that cp lists and drops those that are not what was received: none below level 2,
@@ -397,7 +409,7 @@ func checkedOf(had []span, level int) func(i uint64) bool {
 func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpoint, level int) bool {
 	buf := make([]byte, cp.BlockSize)
 	ok := true
-	k := int64(0)
+	k, datas := int64(0), cp.Blocks.n-cp.Blocks.zeroed
 	var bad []int64
 	pt, parted := tgt.(PartTarget)
 	cp.Blocks.each(func(i int64, h blockHash) {
@@ -414,7 +426,7 @@ func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpo
 			bad = append(bad, i) // the data is not even there
 			return
 		}
-		if level < 2 || level == 2 && !sampled(k, cp.Blocks.n) {
+		if level < 2 || level == 2 && !sampled(k, datas) {
 			return
 		}
 		if ctx.Err() != nil || readFull(tgt, buf[:n], i*int64(cp.BlockSize)) != nil || hashBlock(buf[:n]) != h {
@@ -425,7 +437,7 @@ func (r *receiver) verify(ctx context.Context, f *rfile, tgt Target, cp *checkpo
 		cp.Blocks.drop(i)
 		ok = false
 	}
-	return ok
+	return r.verifyZeros(ctx, tgt, cp, level) && ok
 }
 
 // open lets blocks in, first those that wait.
@@ -461,111 +473,6 @@ func (f *rfile) readyLocked() bool {
 	}
 	f.stage = stageSealing
 	return true
-}
-
-// arrive takes a range block over.
-func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
-	h, err := parseBlock(b.Data)
-	f.mu.Lock()
-	if err == nil {
-		err = f.checkBlock(&h)
-	}
-	if err != nil {
-		f.mu.Unlock()
-		b.Release()
-		return protocolError(err)
-	}
-	if f.stage == stageDeciding {
-		f.waiting = append(f.waiting, b)
-		f.mu.Unlock()
-		return nil
-	}
-	i := h.Offset / int64(f.ent.BlockSize)
-	if f.stage != stageOpen || !f.got.claim(i) {
-		f.mu.Unlock()
-		f.r.rep.unwanted.Add(int64(h.Raw))
-		perr := f.r.extents.pass(&h)
-		b.Release()
-		return perr
-	}
-	if f.ent.Stream && h.Raw < f.ent.BlockSize {
-		if f.short != 0 {
-			f.mu.Unlock()
-			b.Release()
-			return protocolError(fmt.Errorf("file %d: two blocks of a stream are not full", h.File))
-		}
-		f.short = i + 1
-	}
-	f.writers++
-	tgt := f.tgt
-	f.mu.Unlock()
-
-	n := int64(h.Raw)
-	hash := h.Hash
-	c, werr := f.r.expand(b, &h)
-	if werr != nil {
-		werr = protocolError(fmt.Errorf("block of file %d at %d: %w", h.File, h.Offset, werr))
-	}
-	if werr == nil && tgt == nil {
-		if werr = f.prepare(ctx, false); werr == nil {
-			f.mu.Lock()
-			tgt = f.tgt
-			f.mu.Unlock()
-			if tgt == nil { // gone meanwhile
-				werr = context.Canceled
-			}
-		}
-	}
-	if werr == nil {
-		if werr = f.hold(tgt, &h); werr == nil {
-			_, werr = tgt.WriteAt(h.Payload, h.Offset)
-		}
-	}
-	c.release()
-
-	f.mu.Lock()
-	f.writers--
-	if werr == nil {
-		f.got.finish(i, hash)
-		f.dirty += n
-	} else {
-		f.got.pages[i>>6].claimed &^= 1 << (i & 63)
-	}
-	ready := f.readyLocked()
-	last := f.stage == stageGone && f.writers == 0
-	gone := f.stage == stageGone
-	f.mu.Unlock()
-	if last {
-		f.cleanup(ctx)
-	}
-	switch {
-	case werr == nil:
-		f.r.rep.bytesDone.Add(n)
-		f.r.rep.progress.Add(n)
-		f.r.addSent(n)
-		if ready {
-			f.r.finish.push(f)
-		}
-		return nil
-	case gone:
-		return nil
-	}
-	var e *Error
-	if errors.As(werr, &e) && e.Code == CodeFaspProto {
-		return werr
-	}
-	return f.r.reject(ctx, f, storeError(CodeDiskWrite, "write", f.ent.Name, werr))
-}
-
-// checkBlock refuses a block that f cannot have. f.mu is held.
-func (f *rfile) checkBlock(h *blockHead) error {
-	bs := int64(f.ent.BlockSize)
-	i := h.Offset / bs
-	full := h.Raw == f.blockLen(i) || f.ent.Stream && h.Raw <= f.ent.BlockSize
-	if f.ent.Kind != kindFile || f.ent.Small || h.Offset%bs != 0 || i >= f.blocks || !full {
-		return fmt.Errorf("file %d: block at %d of %d bytes does not fit", h.File, h.Offset, h.Raw)
-	}
-	return nil
 }
 
 // drop gives f up; code says why, 0 for skipped. Partial data stays only where it may be of use.

@@ -27,13 +27,7 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	if !end.Have {
 		had = nil
 	}
-	checked := checkedOf(had, int(r.req.Resume))
-	root := newRoot(f.size, f.ent.BlockSize)
-	f.got.each(func(i int64, h blockHash) {
-		if !inSpans(had, uint64(i)) || checked(uint64(i)) {
-			root.add(i, h)
-		}
-	})
+	root := f.got.root(f.size, f.ent.BlockSize, trusted(had, int(r.req.Resume)))
 	f.mu.Unlock()
 	undo := func(err *Error) error {
 		f.mu.Lock()
@@ -52,7 +46,7 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 		r.skip(f)
 		return nil
 	}
-	if root.sum() != end.Root {
+	if root != end.Root {
 		if resumed {
 			return undo(failf(CodeTransferError, f.ent.Name, "its content is not that of the interrupted transfer, which is forgotten now; send it again"))
 		}
@@ -173,7 +167,7 @@ func (f *rfile) equalsOld(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// hashesAre says whether old has the blocks that were received.
+// hashesAre says whether old has the blocks that were received, of which a place of parts has none as zeros.
 func (f *rfile) hashesAre(ctx context.Context, old Source) (same bool, err error) {
 	f.mu.Lock()
 	hashes := make([]blockHash, f.blocks)

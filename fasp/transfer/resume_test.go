@@ -36,7 +36,11 @@ func covered(t testing.TB, root string) map[string]map[int64]bool {
 		dir, base := filepath.Split(rel)
 		name := dir + base[1:len(base)-len(stateSuffix)]
 		out[name] = make(map[int64]bool)
-		c.Blocks.each(func(i int64, _ blockHash) { out[name][i*int64(c.BlockSize)] = true })
+		for s := range c.Blocks.runs() {
+			for i := s.First; i < s.end(); i++ {
+				out[name][int64(i)*int64(c.BlockSize)] = true
+			}
+		}
 		return nil
 	}))
 	return out
@@ -52,6 +56,7 @@ func resumeTree(t testing.TB, root string) int64 {
 	for i := range 3 {
 		add(fmt.Sprintf("big%d", i), 3<<20+i*12345, uint64(i))
 	}
+	holed(t, filepath.Join(root, "big1"), 3<<20)
 	for i := range 40 {
 		add(fmt.Sprintf("d/small%d", i), 1000*i, uint64(100+i))
 	}

@@ -250,6 +250,7 @@ func (f *sfile) entry(atime bool) *entry {
 	e := &entry{
 		ID: f.id, Kind: f.kind, Small: f.small, Name: f.name, Size: f.info.Size, Mode: uint32(f.info.Mode.Perm()),
 		Mtime: f.info.Mtime, BlockSize: f.block, Target: f.link, Stream: f.stream,
+		Sparse: f.sparse(),
 	}
 	if f.stream {
 		e.Size = streamSize
@@ -259,6 +260,9 @@ func (f *sfile) entry(atime bool) *entry {
 	}
 	return e
 }
+
+// sparse says whether f may have holes that are not sent.
+func (f *sfile) sparse() bool { return f.kind == kindFile && !f.small && !f.stream && f.info.Sparse }
 
 func (s *sender) enqueue(f *sfile) {
 	if f.small {

@@ -59,7 +59,7 @@ func (s *sender) sendStream(ctx context.Context, f *sfile) error {
 	end := &fileEnd{ID: f.id, Size: f.length}
 	sum := newRoot(f.length, f.block)
 	for i, h := range root {
-		sum.add(int64(i), h)
+		sum.add(span{uint64(i), 1}, h)
 	}
 	end.Root = sum.sum()
 	if digest != nil {

@@ -53,10 +53,18 @@ func (s *spy) SendBlock(ctx context.Context, b *fasp.Block) error {
 		require.NoError(s.t, err)
 	}
 	s.mu.Lock()
-	if h.Kind == blockRange {
+	switch h.Kind {
+	case blockZeros:
+		name := s.names[h.File]
+		for _, e := range s.entries {
+			for off := h.Offset; e.ID == h.File && off < h.Offset+h.Zeros; off += int64(e.BlockSize) {
+				s.blocks[name] = append(s.blocks[name], off)
+			}
+		}
+	case blockRange:
 		// The id may be announced in a message that has not left yet: names are looked up later.
 		s.blocks[s.names[h.File]] = append(s.blocks[s.names[h.File]], h.Offset)
-	} else {
+	default:
 		require.NoError(s.t, eachPacked(h.Payload, h.File, func(p *packed) error { s.packed[p.Name]++; return nil }))
 	}
 	s.mu.Unlock()

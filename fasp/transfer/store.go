@@ -70,6 +70,8 @@ type Info struct {
 	Ctime int64       // change of content or attributes; 0 where unknown
 	ETag  string      // names the content, in an object store; "" where there is none
 	Class string      // storage class, in an object store; "" where not known
+	// Sparse says that a file takes less room than its size, so that it may have holes; false where that is not known.
+	Sparse bool
 	// Dev and Ino identify the object while it exists; both 0 where unknown.
 	Dev, Ino uint64
 }
@@ -77,11 +79,13 @@ type Info struct {
 // Attr is what a new file gets.
 type Attr struct {
 	Size  int64  // -1 for a stream: it shows at the end
-	Block int    // for Create: WriteAt is called with stretches of this size, at multiples of it, but for the last
+	Block int    // for Create of a PartTarget: WriteAt is called with stretches of this size, at multiples of it, but for the last
 	Mode  uint32 // permission bits; exact says how they are used
 	Exact bool   // set Mode as it is; otherwise the system's mask for new files applies
 	Mtime int64  // nanoseconds since 1970, 0 = leave
 	Atime int64  // 0 = as Mtime
+	// Sparse, for Create, says that the file has holes: its room is not reserved.
+	Sparse bool
 }
 
 // Source is a file open for reading.
@@ -90,6 +94,22 @@ type Source interface {
 	io.Closer
 	// Info describes the open file as it is now.
 	Info() (Info, error)
+}
+
+// Holes is a Source or Target that knows where it has holes, which read as zeros. Several goroutines at once.
+type Holes interface {
+	// NextData returns the next stretch from off on, at least 0, that may be something else than a hole. With none before the
+	// end of the file, both are that end, or off where that is beyond it.
+	NextData(off int64) (from, to int64, err error)
+}
+
+// ZeroTarget is a Target that makes zeros without being given them. Into others they are written.
+type ZeroTarget interface {
+	Target
+	// Zero makes n bytes from off on zeros, whatever was there, and the file at least as long; as a hole where the place has
+	// holes. With errors.ErrUnsupported they are to be written. Several goroutines at once, and beside WriteAt elsewhere in the
+	// file.
+	Zero(off, n int64) error
 }
 
 // Sealed is a file that is whole, under a name of its own until it is published.

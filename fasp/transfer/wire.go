@@ -134,6 +134,7 @@ type entry struct {
 	Stream    bool   // the size is not known yet; Size is streamSize then, and the end of the file says it
 	BlockSize int    // files: bytes of each block but the last
 	Target    string // links
+	Sparse    bool   // the file takes less room than its size: runs of zeros may come for it, and its room is not reserved
 	Origin    string // where a file stands in the sender's store, if it was asked to tell
 }
 
@@ -456,6 +457,7 @@ const (
 	entryAtime    = 8
 	entryStream   = 16
 	entryOrigin   = 32
+	entrySparse   = 64
 )
 
 // encode writes e with its name shortened by what it shares with prev, the name of the entry before it
@@ -475,6 +477,9 @@ func (e *entry) encode(prev string) []byte {
 	}
 	if e.Origin != "" {
 		f |= entryOrigin
+	}
+	if e.Sparse {
+		f |= entrySparse
 	}
 	w.num(f)
 	encodeName(&w, prev, e.Name)
@@ -504,6 +509,7 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	f := r.num(1<<62 - 1)
 	e.Kind = kind(f & entryKindMask)
 	e.Small = f&entrySmall != 0
+	e.Sparse = f&entrySparse != 0
 	e.Name = decodeName(&r, prev)
 	e.Mode = uint32(r.num(0o7777))
 	e.Mtime = r.snum()
@@ -532,7 +538,8 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	default:
 		r.bad = true
 	}
-	if e.ID == 0 || e.Small && e.Size > smallFile || f&entryStream != 0 && e.Kind != kindFile {
+	if e.ID == 0 || e.Small && e.Size > smallFile || f&entryStream != 0 && e.Kind != kindFile ||
+		e.Sparse && (e.Kind != kindFile || e.Small || e.Stream) {
 		r.bad = true
 	}
 	return e, r.err("entry")

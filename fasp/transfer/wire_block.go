@@ -7,7 +7,7 @@ import (
 
 // A block starts with a fixed header (docs/protocol-transfer.md section 23.1), big-endian:
 //
-//	 0  kind       1 = range, 2 = pack
+//	 0  kind       1 = range, 2 = pack, 3 = zeros
 //	 1  flags      bit 0: the payload is one zstd frame
 //	 2  headerLen  2 bytes, where the payload begins; at least 48
 //	 4  extent     4 bytes, the last of the extents it takes (section 29.2); 0 where the destination has no parts
@@ -21,6 +21,7 @@ const blockHeader = 48
 const (
 	blockRange = 1
 	blockPack  = 2
+	blockZeros = 3
 
 	blockFlagCompressed = 1
 )
@@ -35,6 +36,7 @@ type blockHead struct {
 	Raw        int // bytes of the payload before compression
 	Hash       blockHash
 	Payload    []byte // within the block
+	Zeros      int64  // of a run of zeros, which begins at Offset: how many bytes it has
 }
 
 // putHead writes h's header to the front of b, whose payload stands behind it. h.Payload does not matter.
@@ -66,7 +68,7 @@ func parseBlock(b []byte) (blockHead, error) {
 	raw := binary.BigEndian.Uint32(b[28:])
 	copy(h.Hash[:], b[32:])
 	if at < blockHeader || at > len(b) || off > maxFileSize || h.File > maxID ||
-		(h.Kind != blockRange && h.Kind != blockPack) {
+		h.Kind < blockRange || h.Kind > blockZeros {
 		return h, fmt.Errorf("block: %w", errWire)
 	}
 	h.Compressed = b[1]&blockFlagCompressed != 0
@@ -83,7 +85,31 @@ func parseBlock(b []byte) (blockHead, error) {
 		return h, fmt.Errorf("block: %d bytes that were compressed from %d: %w", n, raw, errWire)
 	}
 	h.Raw = int(raw)
+	if h.Kind == blockZeros {
+		return h, h.parseZeros()
+	}
 	return h, nil
+}
+
+// zerosPayload is the length of the payload of a run of zeros: the number of its bytes, big-endian (section 23.7).
+const zerosPayload = 8
+
+// putZeros writes the block that says that file has n zeros at off to b.
+func putZeros(b []byte, file uint64, off, n int64) {
+	binary.BigEndian.PutUint64(b[blockHeader:], uint64(n))
+	putHead(b, &blockHead{Kind: blockZeros, File: file, Offset: off, Raw: zerosPayload, Hash: hashBlock(b[blockHeader:])})
+}
+
+func (h *blockHead) parseZeros() error {
+	if h.Compressed || h.Raw != zerosPayload || h.Extent.pages != 0 {
+		return fmt.Errorf("block: zeros: %w", errWire)
+	}
+	n := binary.BigEndian.Uint64(h.Payload)
+	if n == 0 || n > maxFileSize || h.Offset > maxFileSize-int64(n) {
+		return fmt.Errorf("block: %d zeros at %d: %w", n, h.Offset, errWire)
+	}
+	h.Zeros = int64(n)
+	return nil
 }
 
 // packed is one small file in a pack (section 23.2).

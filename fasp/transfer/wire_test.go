@@ -77,6 +77,7 @@ func records() []struct {
 	for _, e := range []entry{
 		{ID: 3, Kind: kindFile, Small: true, Name: "a/bc", Size: 10, Mode: 0o644, Mtime: -5, Atime: 9, BlockSize: minBlockSize},
 		{ID: 4, Kind: kindDir, Name: "a/bd", Mode: 0o755, Mtime: 1},
+		{ID: 6, Kind: kindFile, Name: "a/h", Size: 1 << 40, Mode: 0o600, Mtime: 1, BlockSize: maxBlockSize, Sparse: true},
 		{ID: 5, Kind: kindLink, Name: "x", Mode: 0o777, Mtime: 1, Target: "../y"},
 	} {
 		rows = append(rows, struct {
@@ -162,7 +163,7 @@ func TestBlocks(t *testing.T) {
 	want := putBlockHead(b, blockRange, 7, 1<<20, extent{9, 3})
 	h, err := parseBlock(b)
 	require.NoError(t, err)
-	require.Equal(t, blockHead{blockRange, false, 7, 1 << 20, extent{9, 3}, 7, want, []byte("payload")}, h)
+	require.Equal(t, blockHead{blockRange, false, 7, 1 << 20, extent{9, 3}, 7, want, []byte("payload"), 0}, h)
 	for n := range blockHeader + 1 {
 		_, err := parseBlock(b[:n])
 		require.ErrorIs(t, err, errWire)
@@ -185,6 +186,9 @@ func TestBlocks(t *testing.T) {
 func FuzzBlock(f *testing.F) {
 	f.Add(packBlock(packed{ID: 9, Name: "d/a", Mode: 0o644, Mtime: 12345, Data: []byte("one")}, packed{ID: 10, Name: "d/b", Data: []byte("two")}))
 	f.Add(append(make([]byte, blockHeader), "payload"...))
+	zeros := make([]byte, blockHeader+zerosPayload)
+	putZeros(zeros, 3, 1<<20, 1<<40)
+	f.Add(zeros)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := parseBlock(b)
 		if err != nil {
@@ -197,6 +201,13 @@ func FuzzBlock(f *testing.F) {
 			}
 		}
 		require.Len(t, payload, h.Raw)
+		if h.Kind == blockZeros {
+			again := make([]byte, blockHeader+zerosPayload)
+			putZeros(again, h.File, h.Offset, h.Zeros)
+			require.Equal(t, again[blockHeader:], payload)
+			require.LessOrEqual(t, h.Offset+h.Zeros, int64(maxFileSize))
+			return
+		}
 		total := 0
 		_ = eachPacked(payload, h.File, func(p *packed) error {
 			total += len(p.Data) + 1
@@ -226,6 +237,12 @@ func FuzzCheckpoint(f *testing.F) {
 func sampleCheckpoint(seed uint64, size int64) *checkpoint {
 	rng := rand.New(rand.NewPCG(seed, seed))
 	c := &checkpoint{Size: size, Mtime: rng.Int64(), BlockSize: minBlockSize, Run: rng.Uint64()}
+	for k := range rng.IntN(4) {
+		s := span{uint64(k) * 40, 1 + uint64(rng.IntN(30))}
+		if s.end() <= uint64(size/minBlockSize) {
+			c.Blocks.finishZeros(minBlockSize, c.Blocks.claimZeros(s)...)
+		}
+	}
 	for i := range blockCount(c.Size, c.BlockSize) {
 		if rng.IntN(3) > 0 && c.Blocks.claim(i) {
 			c.Blocks.finish(i, blockHash{byte(i), byte(rng.Uint32())})
