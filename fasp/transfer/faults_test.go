@@ -35,12 +35,18 @@ func hostileClient(t *testing.T, store Store, flags uint64) *peer {
 
 // hostileOffer is that for one that offers compression.
 func hostileOffer(t *testing.T, store Store, flags uint64, c Compression) *peer {
+	return hostileRequest(t, store, &request{
+		Version: wireVersion, Direction: Send, Flags: flags | flagCreateDir, BlockSize: minBlockSize, Dest: ".", Symlinks: SymlinksCopy, Compression: c,
+	})
+}
+
+// hostileRequest is a peer that has asked for what q says.
+func hostileRequest(t *testing.T, store Store, q *request) *peer {
 	near, s := transfertest.Pair(transfertest.Options{})
 	p := &peer{t: t, c: near, in: &inbox{sess: near}, err: make(chan error, 1)}
 	go func() {
 		p.err <- Serve(context.Background(), s, ServeConfig{Store: store, Limits: Limits{Read: true, Write: true, List: true, Delete: true}})
 	}()
-	q := &request{Version: wireVersion, Direction: Send, Flags: flags | flagCreateDir, BlockSize: minBlockSize, Dest: ".", Symlinks: SymlinksCopy, Compression: c}
 	p.put(recRequest, q.encode())
 	typ, _, err := p.in.next(t.Context())
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -29,6 +30,32 @@ func fdatasync(f *os.File) error { return fdctl.Control(f, unix.Fdatasync) }
 func syncfs(f *os.File) error { return fdctl.Control(f, unix.Syncfs) }
 
 func syncFolder(f *os.File) error { return f.Sync() }
+
+// WriteRun implements GatherTarget.
+func (t *dirTarget) WriteRun(bufs [][]byte, off int64) error {
+	for len(bufs) > 0 {
+		n := 0
+		err := fdctl.Control(t.f, func(fd int) (err error) {
+			n, err = unix.Pwritev(fd, bufs, off)
+			return err
+		})
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return &fs.PathError{Op: "write", Path: t.f.Name(), Err: err}
+		}
+		off += int64(n)
+		for len(bufs) > 0 && n >= len(bufs[0]) {
+			n -= len(bufs[0])
+			bufs = bufs[1:]
+		}
+		if n > 0 {
+			bufs[0] = bufs[0][n:]
+		}
+	}
+	return nil
+}
 
 // lockFile takes f for this open file alone, until it is closed.
 func lockFile(f *os.File) error {

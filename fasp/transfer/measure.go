@@ -30,6 +30,7 @@ func Measure(ctx context.Context, cfg Config, spec Spec, d time.Duration) (*Resu
 	}
 	spec.Paths, spec.Destination, spec.SrcBase, spec.CreateDir, spec.FromList = []Path{{Source: source}}, measureName, "", false, false
 	spec.Overwrite, spec.Durability, spec.Filters, spec.Compression = OverwriteAlways, DurabilityNone, nil, CompressionOff
+	spec.ReadSize, spec.WriteSize = 0, 0
 	cfg.Open = func(context.Context, []string) (Store, []string, error) {
 		return &measureStore{d: d}, []string{measureName}, nil
 	}

@@ -464,12 +464,13 @@ func TestSpecJSON(t *testing.T) {
 		Rates:  fasp.Rates{Policy: fasp.High, Target: 100 * fasp.Mbps, Min: fasp.Mbps},
 		Resume: ResumeFull, Overwrite: OverwriteDiffOlder, Filters: []Filter{{true, "*.o"}, {false, "x"}}, Symlinks: SymlinksCopyForce,
 		PreserveTimes: true, Checksum: ChecksumSHA256, Durability: DurabilitySession, DatagramSize: 1400, Cipher: "aes-256-gcm",
+		ReadSize: 1 << 20, WriteSize: 64 << 10,
 	}
 	b, err := json.Marshal(s)
 	require.NoError(t, err)
 	for _, want := range []string{
 		`"target_rate_kbps":100000`, `"resume_policy":"full_csum"`, `"overwrite":"diff+older"`, `"symlink_policy":"copy+force"`,
-		`"file_checksum":"sha-256"`, `"direction":"receive"`, `"rate_policy":"high"`, `"filters":[{"exclude":"*.o"},{"include":"x"}]`,
+		`"file_checksum":"sha-256"`, `"direction":"receive"`, `"rate_policy":"high"`, `"read_size":1048576`, `"write_size":65536`, `"filters":[{"exclude":"*.o"},{"include":"x"}]`,
 	} {
 		require.Contains(t, string(b), want)
 	}

@@ -25,7 +25,11 @@ func (f *rfile) arrive(ctx context.Context, b *fasp.Block) error {
 	if err != nil || a == nil {
 		return err
 	}
-	return f.wrote(ctx, a, f.write(ctx, a))
+	tgt, err := f.place(ctx, a)
+	if err != nil || a.h.Kind == blockZeros {
+		return f.wrote(ctx, a, err)
+	}
+	return f.write(ctx, tgt, a)
 }
 
 // admit takes b over and claims what it brings. It returns nil if there is nothing to be written now. What it returns must go to wrote.
@@ -83,23 +87,19 @@ func (f *rfile) claim(a *arrival) bool {
 	return len(a.zeros) > 0
 }
 
-// write puts a into the target, which the first one opens.
-func (f *rfile) write(ctx context.Context, a *arrival) error {
+// place opens the target with the first block and enters a into the books, or makes zeros of what a says; data is then to be written.
+func (f *rfile) place(ctx context.Context, a *arrival) (Target, error) {
 	if a.err != nil {
-		return a.err
+		return nil, a.err
 	}
 	tgt, err := f.target(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if a.h.Kind == blockZeros {
-		return f.writeZeros(ctx, tgt, a.zeros)
+		return tgt, f.writeZeros(ctx, tgt, a.zeros)
 	}
-	if err := f.hold(tgt, &a.h); err != nil {
-		return err
-	}
-	_, err = tgt.WriteAt(a.h.Payload, a.h.Offset)
-	return err
+	return tgt, f.hold(tgt, &a.h)
 }
 
 // target returns the target, open.

@@ -46,6 +46,7 @@ type rfile struct {
 	pieces    []piece // of the existing file, which the sender was asked to compare with
 	noReplace bool    // a file of this size exists and may not be replaced: only equal content is no failure
 	writers   int
+	gather    gather // of the blocks that writers are about, where writes take several
 	end       *fileEnd
 	dirty     int64 // bytes written since the last checkpoint
 	saved     time.Time

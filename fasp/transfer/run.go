@@ -276,6 +276,7 @@ func (c *client) request(n int) *request {
 	q := &request{
 		Version: wireVersion, Direction: s.Direction, Job: c.job, Run: c.runID, Resume: uint64(s.Resume.Level()),
 		Overwrite: s.Overwrite, Symlinks: s.Symlinks, Checksum: s.Checksum, Durable: s.Durability, BlockSize: uint64(s.blockSize()), Compression: s.Compression,
+		ReadSize: uint64(s.ReadSize), WriteSize: uint64(s.WriteSize),
 	}
 	set := func(on bool, f uint64) {
 		if on {

@@ -46,6 +46,7 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 		s: s, f: f, src: src, before: before, p: s.press(), blocks: blockCount(f.info.Size, f.block), digest: newDigest(s.req.Checksum), asked: -1,
 	}
 	defer s.putPress(o.p)
+	o.p.reads.begin(src, f.info.Size, s.readSize())
 	if f.sparse() {
 		o.holes, _ = src.(Holes)
 	}
@@ -117,7 +118,7 @@ func (o *outgoing) block(ctx context.Context, i int64) error {
 	if err := o.p.begin(ctx, n); err != nil {
 		return err
 	}
-	if err := readFull(o.src, o.p.raw, off); err != nil {
+	if err := readFull(&o.p.reads, o.p.raw, off); err != nil {
 		o.p.drop()
 		return sourceError(o.f, err)
 	}
@@ -165,7 +166,7 @@ func (o *outgoing) skip(i int64) error {
 		o.scratch = make([]byte, o.f.block)
 	}
 	p := o.scratch[:n]
-	if err := readFull(o.src, p, off); err != nil {
+	if err := readFull(&o.p.reads, p, off); err != nil {
 		return sourceError(o.f, err)
 	}
 	if check {

@@ -40,6 +40,8 @@ type press struct {
 	began time.Time
 	wait  time.Duration // that the transport let us wait since
 
+	reads sizedReader // of the file
+
 	packed int           // bytes of a pack before compression
 	took   time.Duration // to compress it
 	tried  bool          // that was done, whatever came of it
@@ -58,6 +60,7 @@ func (s *sender) press() *press {
 
 func (s *sender) putPress(p *press) {
 	s.squeezer.working.Add(-1)
+	p.reads.forget()
 	s.squeezer.presses.Put(p)
 }
 

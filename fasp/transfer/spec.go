@@ -48,6 +48,11 @@ type Spec struct {
 	// BlockSize is the payload of a block in bytes, a multiple of 4,096 from 16 KiB to 1,044,480; 0 means
 	// 128 KiB. Memory in flight on a lossy link grows with it. Very large files get larger blocks.
 	BlockSize int
+	// ReadSize is how many bytes of a source file are read at a time, and WriteSize how many of a destination file are at most written at a
+	// time, each from 16 KiB to 4 MiB, whichever side that is; 0 means a block. One read feeds several blocks then, or several reads one. A write takes
+	// blocks that stand behind one another and are there already, as many as fit, or a piece of one. Left as they are: small files, which are read
+	// and written whole, streams as sources, and object stores; blocks that came compressed, and those of systems other than Linux, are never put together.
+	ReadSize, WriteSize int
 	// DatagramSize is the size of IP datagrams in bytes, which a path that does not take it still lowers; 0 finds it. Used by Config.Dial only.
 	DatagramSize int
 	// Cipher is none, aes-128, aes-192 or aes-256, with or without -gcm; empty means aes-128. Used by
@@ -59,6 +64,12 @@ type Spec struct {
 	Cookie string
 	Title  string
 }
+
+// MinIOSize and MaxIOSize bound Spec.ReadSize and Spec.WriteSize, in bytes.
+const (
+	MinIOSize = 16 << 10
+	MaxIOSize = 4 << 20
+)
 
 // Path is one source, and its destination where the job lists pairs.
 type Path struct {
@@ -94,6 +105,8 @@ type specJSON struct {
 	Durability    Durability   `json:"durability"`
 	Compression   Compression  `json:"compression"`
 	BlockSize     int          `json:"block_size,omitempty"`
+	ReadSize      int          `json:"read_size,omitempty"`
+	WriteSize     int          `json:"write_size,omitempty"`
 	DatagramSize  int          `json:"dgram_size,omitempty"`
 	Cipher        string       `json:"cipher,omitempty"`
 	Part          *Part        `json:"part,omitempty"`
@@ -112,7 +125,8 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 		s.Direction, s.Host, s.Port, s.User, s.Token, s.Paths, s.FromList, s.Destination, s.CreateDir, s.SrcBase,
 		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
 		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
-		s.SkipSpecial, s.Checksum, s.Durability, s.Compression, s.BlockSize, s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
+		s.SkipSpecial, s.Checksum, s.Durability, s.Compression, s.BlockSize, s.ReadSize, s.WriteSize,
+		s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
 	}
 	if s.Part != (Part{}) {
 		j.Part = &s.Part
@@ -138,7 +152,8 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		Destination: j.Destination, CreateDir: j.CreateDir, SrcBase: j.SrcBase,
 		Resume: j.Resume, Overwrite: j.Overwrite, Symlinks: j.Symlinks, PreserveTimes: j.PreserveTimes,
 		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
-		Checksum: j.Checksum, Durability: j.Durability, Compression: j.Compression, BlockSize: j.BlockSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
+		Checksum: j.Checksum, Durability: j.Durability, Compression: j.Compression, BlockSize: j.BlockSize,
+		ReadSize: j.ReadSize, WriteSize: j.WriteSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
 		Cookie: j.Cookie, Title: j.Title,
 	}
 	if j.Part != nil {
@@ -200,6 +215,10 @@ func (s *Spec) check() error {
 		return bad("no destination")
 	case s.BlockSize != 0 && !validBlockSize(uint64(max(s.BlockSize, 0))):
 		return bad("block size %d: want a multiple of 4096 from %d to %d", s.BlockSize, minBlockSize, maxBlockSize)
+	case !validIOSize(uint64(max(s.ReadSize, -1))):
+		return bad("read size %d: want %d to %d bytes, or 0 for that of a block", s.ReadSize, MinIOSize, MaxIOSize)
+	case !validIOSize(uint64(max(s.WriteSize, -1))):
+		return bad("write size %d: want %d to %d bytes, or 0 for that of a block", s.WriteSize, MinIOSize, MaxIOSize)
 	case !s.Part.valid():
 		return bad("part %d of %d: want a number from 1 to the count, and a count of at most %d", s.Part.Index, s.Part.Count, MaxParts)
 	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:

@@ -144,3 +144,10 @@ type Target interface {
 	// Discard releases the Target and removes data and state.
 	Discard(ctx context.Context) error
 }
+
+// GatherTarget is a Target that writes several stretches at a time, where the job asks for writes larger than a block (Spec.WriteSize).
+type GatherTarget interface {
+	Target
+	// WriteRun writes bufs one behind the other from off on. It may change what is in bufs, but not the bytes.
+	WriteRun(bufs [][]byte, off int64) error
+}

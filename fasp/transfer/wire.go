@@ -96,6 +96,8 @@ type request struct {
 	Part      Part     // of the files that are wanted; zero is all
 	// Compression is what the client offers for the data, whichever way it goes.
 	Compression Compression
+	// ReadSize and WriteSize are those of the Spec, for whichever side reads or writes.
+	ReadSize, WriteSize uint64
 }
 
 // answer is the server's one reply to a request (section 22.2).
@@ -346,6 +348,8 @@ func (q *request) encode() []byte {
 	w.num(uint64(q.Part.Index))
 	w.num(uint64(q.Part.Count))
 	q.Compression.put(&w)
+	w.num(q.ReadSize)
+	w.num(q.WriteSize)
 	return w.b
 }
 
@@ -387,6 +391,10 @@ func decodeRequest(b []byte) (*request, error) {
 		r.bad = true
 	}
 	q.Compression.take(&r)
+	q.ReadSize, q.WriteSize = r.num(MaxIOSize), r.num(MaxIOSize)
+	if !validIOSize(q.ReadSize) || !validIOSize(q.WriteSize) {
+		r.bad = true
+	}
 	if !r.bad && !validBlockSize(q.BlockSize) {
 		r.bad = true
 	}
@@ -408,6 +416,9 @@ func (c *Compression) take(r *rd) {
 func validBlockSize(n uint64) bool {
 	return n >= minBlockSize && n <= maxBlockSize && n%4096 == 0
 }
+
+// validIOSize says whether n is a size of reads or writes, or 0 for none.
+func validIOSize(n uint64) bool { return n == 0 || n >= MinIOSize && n <= MaxIOSize }
 
 func (a *answer) encode() []byte {
 	var w wr

@@ -19,6 +19,7 @@ func sampleRequest() *request {
 		Overwrite: OverwriteDiffOlder, Symlinks: SymlinksCopyForce, Checksum: ChecksumSHA512, Durable: DurabilitySession,
 		BlockSize: defaultBlockSize, Policy: 3, Target: 5e8, Min: 1, Dest: "in/x", SrcBase: "a", Roots: []string{"r", "s"},
 		Filters: []Filter{{true, "*.o"}, {false, "/**/"}}, Sources: 3, Compression: CompressionAlways,
+		ReadSize: MinIOSize, WriteSize: MaxIOSize,
 	}
 }
 

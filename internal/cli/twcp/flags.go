@@ -81,6 +81,8 @@ type options struct {
 	cipher       string
 	datagram     int
 
+	readSize, writeSize string
+
 	quiet, json bool
 	progress    string
 	verbose     int
@@ -136,6 +138,8 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.BoolVarP(&o.noEncryption, "no-encryption", "T", false, "do not encrypt file content on the wire; it is authenticated all the same")
 	f.StringVarP(&o.cipher, "cipher", "c", "aes128", "`cipher` aes128, aes192, aes256, none")
 	f.IntVarP(&o.datagram, "datagram-size", "Z", 0, "`bytes` of an IP datagram, 1228 to 65535 (default 1500, and up to 9000 where the path takes it)")
+	f.StringVarP(&o.readSize, "read-size", "g", "", "`bytes` of a source file that are read at a time, 16K to 4M, on whichever side it is (default a block, 128K or more)")
+	f.StringVarP(&o.writeSize, "write-size", "G", "", "most `bytes` of a destination file that are written at a time, 16K to 4M: blocks that are already there go together, and larger ones in pieces (default a block)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress display and no summary")
 	f.BoolVar(&o.json, "json", false, "print a JSON object for every event, and a last one with the result")
 	f.StringVar(&o.progress, "progress", "auto", "`when` the progress line is shown: auto (standard output is a terminal), always, never")
@@ -234,7 +238,7 @@ func usageText(err error) error {
 // later says whether the product has an option of this name that this version lacks.
 func later(name string) bool {
 	switch name {
-	case "-6", "-G", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-g", "-t", "-u", "-w", "-x", "-y",
+	case "-6", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-t", "-u", "-w", "-x", "-y",
 		"--apply-local-docroot", "--check-sshfp", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
 		"--fail-bad-filepass", "--file-crypt", "--file-manifest", "--file-manifest-inprogress-suffix", "--file-manifest-path", "--keepalive",
 		"--move-after-transfer", "--multi-session-threshold", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",

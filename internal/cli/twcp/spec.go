@@ -8,6 +8,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/objstore"
 )
 
 // makeSpec turns options into what is to be transferred; the error has CodeUsage.
@@ -65,6 +66,12 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if s.Part, err = parsePart(o.part); err != nil {
 		return s, err
 	}
+	if s.ReadSize, err = parseIOSize("-g", o.readSize); err != nil {
+		return s, err
+	}
+	if s.WriteSize, err = parseIOSize("-G", o.writeSize); err != nil {
+		return s, err
+	}
 	return s, nil
 }
 
@@ -81,6 +88,18 @@ func parsePart(text string) (p transfer.Part, err error) {
 		return p, usagef("-C %q: want I:N, such as 2:4 for the second of four parts", text)
 	}
 	return p, nil
+}
+
+// parseIOSize reads -g and -G.
+func parseIOSize(option, text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := objstore.ParseSize(text)
+	if err != nil || n < transfer.MinIOSize || n > transfer.MaxIOSize {
+		return 0, usagef("%s %q: want 16K to 4M, in bytes or with K or M", option, text)
+	}
+	return int(n), nil
 }
 
 // minDatagram is the smallest IP datagram: 1,200 bytes of UDP payload over IPv4.

@@ -148,6 +148,10 @@ func TestUsageErrors(t *testing.T) {
 		"-C 3:2 a h:b":                         "-C \"3:2\": want I:N",
 		"-C 2 a h:b":                           "want I:N",
 		"-C 0:2 a h:b":                         "want I:N",
+		"-g 8K a h:b":                          "-g \"8K\": want 16K to 4M",
+		"-g 64KB a h:b":                        "want 16K to 4M",
+		"-G 5M a h:b":                          "-G \"5M\": want 16K to 4M",
+		"-G 0 a h:b":                           "want 16K to 4M",
 		"--sessions 65 a h:b":                  "--sessions 65: want 1 to 64",
 		"--tags64=x a h:b":                     "--tags64 is not offered yet",
 		"--bogus a h:b":                        "unknown option --bogus",
@@ -166,6 +170,18 @@ func TestUsageErrors(t *testing.T) {
 		require.Equal(t, transfer.CodeUsage, codeOf(err), line)
 		require.NotContains(t, err.Error(), "Basic-secret")
 	}
+}
+
+func TestIOSizes(t *testing.T) {
+	s := mustParse(t, "a h:b")
+	require.Zero(t, s.ReadSize)
+	require.Zero(t, s.WriteSize)
+	s = mustParse(t, "-g 4M -G 16k a h:b")
+	require.Equal(t, 4<<20, s.ReadSize)
+	require.Equal(t, 16<<10, s.WriteSize)
+	s = mustParse(t, "--read-size=100000 --write-size=1M h:a b")
+	require.Equal(t, 100_000, s.ReadSize)
+	require.Equal(t, 1<<20, s.WriteSize)
 }
 
 func TestLists(t *testing.T) {
