@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the benchmarks behind docs/performance.md; about 16 minutes. Let the machine be idle.
+# Runs the benchmarks behind docs/performance.md; about 18 minutes. Let the machine be idle.
 # BENCH_DIR says where the work folder goes (default: here): a disk, not memory. With BENCH_OBJSTORE=1 the object storage
 # client is compared with others, too: ten minutes more, and MinIO must be installed (internal/testservers).
 set -euo pipefail
@@ -24,6 +24,9 @@ say "twnode to twcp (download), policy fixed, median of 3"
 go run ./bench/wan -dir "$dir" -download -cells 100/1,500/30 -modes fixed -runs 3 -out ''
 say "compression beside none"
 go run ./bench/compress -size 50000000 -loopback 1000000000
+say "sizes of reads and of writes beside the default, and O_DIRECT beside the page cache"
+go run ./bench/iosize -dir "$dir" -size 500000000
+if [ "$(uname)" = Linux ]; then go run ./bench/iosize -dir "$dir" -direct -size 1073741824; fi
 say "20,000 files of 4 KB, 300 Mbit/s, 100 ms, 1 %, durability session, median of 5"
 go run ./bench/wan -dir "$dir" -small 20000 -cells 100/1 -modes fixed -out ''
 if [ "${BENCH_OBJSTORE:-}" = 1 ]; then
