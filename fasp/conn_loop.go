@@ -45,7 +45,6 @@ type connLoop struct {
 	rekeys         uint64
 	started        time.Duration
 	busy           busyMeter
-	load           core.Load
 	woke           time.Duration // when the goroutine last began to work after a wait
 	host           netip.Addr    // that Paths was told the session is with; invalid: it was told nothing
 	noted          time.Duration // when Paths was told last
@@ -142,9 +141,10 @@ func (c *Conn) run() {
 	c.end()
 }
 
-// yield lets other goroutines work where there are not processors enough: the runtime would let this one go on for 10 ms, and packets would wait for the others.
+// yield lets other goroutines work where this process has most of the processors: the runtime would let this one go on for 10 ms, and packets would wait for the others.
+// Where other processes have them, those do not give way either.
 func (l *connLoop) yield() {
-	if l.load != core.Idle {
+	if l.c.e.busy.Load() {
 		runtime.Gosched()
 	}
 }
@@ -326,13 +326,12 @@ func (l *connLoop) share(now time.Duration) {
 	level := l.c.e.allowed()
 	switch {
 	case level != 0:
-		l.load = core.Crowded
+		l.core.SetLoad(core.Crowded)
 	case l.c.e.busy.Load():
-		l.load = core.Busy
+		l.core.SetLoad(core.Busy)
 	default:
-		l.load = core.Idle
+		l.core.SetLoad(core.Idle)
 	}
-	l.core.SetLoad(l.load)
 	under := func(r Rate) Rate {
 		if level != 0 && (r == 0 || level < r) {
 			return level
