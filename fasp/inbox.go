@@ -34,7 +34,7 @@ func (d *delivery) packet(i int) packet {
 	return packet{d.train.At(i), d.train.Addr, d.at, d.train.ECN}
 }
 
-// put leaves d to the session, or returns false if there is no room for it. The endpoint's reader, or who is in its place, calls it.
+// put leaves d to the session, or returns false if there is no room for it. One goroutine at a time calls it (Endpoint.take).
 func (c *Conn) put(d delivery) bool {
 	large := d.buf.Large()
 	if c.queued.Load() > inboxBytes || len(c.inbox) == cap(c.inbox) || large && c.large.Load() >= inboxLarge {

@@ -15,7 +15,7 @@ import (
 // level: no session sends more, nor is granted more. The level is such that the sum of all is what was done lately, less a twelfth, so that the queue goes; then it rises slowly.
 // Processors that other programs use make input wait, too, but no rate of ours would change that. One session shares with nobody, and its law sees what waits for it.
 //
-// It is a value that belongs to the endpoint's reader: without packets there is no overload.
+// It is a value that belongs to whoever hands out what was read (Endpoint.taking): without packets there is no overload.
 type overload struct {
 	begin  time.Duration // of the interval
 	lost   int           // bytes that found no room in it

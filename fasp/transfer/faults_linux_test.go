@@ -22,12 +22,18 @@ func mountTmpfs(t *testing.T, dir, size string) {
 func mountAt(t *testing.T, dir, kind, options string) {
 	t.Helper()
 	if err := syscall.Mount(kind, dir, kind, 0, options); err != nil {
-		if strings.Contains(","+os.Getenv("TRADEWIND_REQUIRE")+",", ",root,") {
-			t.Fatalf("TRADEWIND_REQUIRE wants root, and mounting a %s: %v", kind, err)
-		}
-		t.Skipf("SKIPPED, mounting a %s needs root: %v", kind, err)
+		skipUnlessRequired(t, "root", fmt.Sprintf("mounting a %s needs root: %v", kind, err))
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// skipUnlessRequired skips the test because of what this machine has not, or fails where TRADEWIND_REQUIRE has the word.
+func skipUnlessRequired(t *testing.T, word, why string) {
+	t.Helper()
+	if strings.Contains(","+os.Getenv("TRADEWIND_REQUIRE")+",", ","+word+",") {
+		t.Fatalf("TRADEWIND_REQUIRE wants %s: %s", word, why)
+	}
+	t.Skip("SKIPPED, " + why)
 }
 
 // TestRealDiskFull fills a real, small file system.

@@ -28,6 +28,18 @@ type peer struct {
 	err  chan error // of Serve
 }
 
+// hostileIs does what a hostile client would, and checks that it is refused for that, and that nothing it sent is kept.
+func hostileIs(t *testing.T, do func(p *peer), text string) {
+	t.Helper()
+	store, err := OpenDir(t.TempDir())
+	require.NoError(t, err)
+	defer store.Close()
+	p := hostileClient(t, store, 0)
+	do(p)
+	p.refused(text)
+	require.Zero(t, p.c.Held())
+}
+
 // hostileClient is a peer that has asked a node for an upload into its root.
 func hostileClient(t *testing.T, store Store, flags uint64) *peer {
 	return hostileOffer(t, store, flags, CompressionOff)
@@ -234,14 +246,7 @@ func TestHostileSender(t *testing.T) {
 			p.block(b)
 		}, "pack"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			store, err := OpenDir(t.TempDir())
-			require.NoError(t, err)
-			defer store.Close()
-			p := hostileClient(t, store, 0)
-			c.do(p)
-			p.refused(c.text)
-		})
+		t.Run(c.name, func(t *testing.T) { hostileIs(t, c.do, c.text) })
 	}
 }
 

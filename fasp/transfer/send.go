@@ -290,16 +290,24 @@ func (s *sender) room(ctx context.Context, f *sfile) error {
 			s.mu.Unlock()
 			return nil
 		}
-		if s.changed == nil {
-			s.changed = make(chan struct{})
+		if err := s.awaitChange(ctx); err != nil {
+			return err
 		}
-		ch := s.changed
-		s.mu.Unlock()
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	}
+}
+
+// awaitChange lets go of s.mu, which is held, and waits until something of what it guards has changed.
+func (s *sender) awaitChange(ctx context.Context) error {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	ch := s.changed
+	s.mu.Unlock()
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -214,15 +214,8 @@ func (s *sender) destParts(ctx context.Context) (bool, error) {
 			defer s.mu.Unlock()
 			return s.rule.Want > 0, nil
 		}
-		if s.changed == nil {
-			s.changed = make(chan struct{})
-		}
-		ch := s.changed
-		s.mu.Unlock()
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
+		if err := s.awaitChange(ctx); err != nil {
+			return false, err
 		}
 	}
 }

@@ -122,15 +122,7 @@ func TestHostileZeros(t *testing.T) {
 			}
 		}, "runs of zeros"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			store, err := OpenDir(t.TempDir())
-			require.NoError(t, err)
-			defer store.Close()
-			p := hostileClient(t, store, 0)
-			c.do(p)
-			p.refused(c.text)
-			require.Zero(t, p.c.Held())
-		})
+		t.Run(c.name, func(t *testing.T) { hostileIs(t, c.do, c.text) })
 	}
 }
 
