@@ -41,7 +41,6 @@ type Endpoint struct {
 	overflow atomic.Uint64 // packets dropped because a session did not keep up
 	resets   atomic.Uint64
 	greeter  greeterStats
-	readAt   atomic.Int64 // when the socket was read last
 	awake    atomic.Int64 // time until which no session may nap
 	napping  atomic.Bool  // a session of this endpoint is
 	level    atomic.Int64 // that overload has set
@@ -111,7 +110,7 @@ func newEndpoint(pcs []net.PacketConn, cfg Config) (*Endpoint, error) {
 		e.wg.Go(g.run)
 	}
 	for _, r := range readers {
-		r.take = func(trains []udp.Train) { e.take(r.batch, trains) }
+		r.take = func(trains []udp.Train) { e.take(r, trains) }
 		e.wg.Go(func() { e.read(r) })
 	}
 	return e, nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/tradewind-io/tradewind/fasp/internal/udp"
@@ -14,9 +15,10 @@ import (
 
 // reader is a socket of an endpoint, and what reads it.
 type reader struct {
-	sock  *udp.Socket
-	batch *udp.Batch
-	take  func(trains []udp.Train) // Endpoint.take with the batch
+	sock   *udp.Socket
+	batch  *udp.Batch
+	readAt atomic.Int64             // when the socket was read last
+	take   func(trains []udp.Train) // Endpoint.take of this reader
 }
 
 // reader is the one whose socket the session sends by, and which it helps. What comes for it may come by any: the system chooses by the peer's address.
@@ -32,7 +34,9 @@ func (e *Endpoint) read(r *reader) {
 			}
 			return
 		}
-		e.take(b, b.Trains)
+		e.taking.Lock()
+		e.take(r, b.Trains)
+		e.taking.Unlock()
 		b.Done()
 		if c := e.only(); c != nil {
 			c.hold()
@@ -53,19 +57,17 @@ func (e *Endpoint) only() *Conn {
 	return nil
 }
 
-// take hands out what came in a batch. One goroutine at a time does: a reader, or a session in its place.
-func (e *Endpoint) take(b *udp.Batch, trains []udp.Train) {
-	e.taking.Lock()
-	defer e.taking.Unlock()
+// take hands out what came by a socket. One goroutine at a time does: a reader, or a session in its place. e.taking is held.
+func (e *Endpoint) take(r *reader, trains []udp.Train) {
 	now := e.now()
-	e.readAt.Store(int64(now))
+	r.readAt.Store(int64(now))
 	kept := 0
-	for _, r := range e.readers {
-		kept += r.batch.Kept()
+	for _, other := range e.readers {
+		kept += other.batch.Kept()
 	}
 	e.overload.read(trains, kept) // of the trains that are kept those of this batch are none yet
 	for i := range trains {
-		e.dispatch(b, trains, i, now)
+		e.dispatch(r.batch, trains, i, now)
 	}
 	if e.overload.due(now) {
 		if cpu, ok := cpuUsed(); ok {
@@ -82,11 +84,15 @@ const readWait = 500 * time.Microsecond
 
 // help reads in the reader's place if that has not done so for a while. One session alone has the reader beside it, which may hold back what it does not keep up with.
 func (c *Conn) help(now time.Duration) {
-	e := c.e
-	if now-time.Duration(e.readAt.Load()) > readWait && !e.owned && e.only() == nil {
-		e.readAt.Store(int64(now)) // whether there is something or not
-		r := c.reader()
+	e, r := c.e, c.reader()
+	if now-time.Duration(r.readAt.Load()) <= readWait || e.owned || e.only() != nil {
+		return
+	}
+	// Who has taking may wait for buffers, perhaps for those that this session has: it must not wait in turn.
+	if e.taking.TryLock() {
+		r.readAt.Store(int64(now)) // whether there is something or not
 		r.sock.TryBatch(r.batch, r.take)
+		e.taking.Unlock()
 	}
 }
 

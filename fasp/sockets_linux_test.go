@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -75,4 +76,27 @@ func TestSocketsOfAConfig(t *testing.T) {
 	require.Equal(t, 5, (&Config{Sockets: 5, Identity: testIdentity}).sockets())
 	require.Equal(t, maxSockets, (&Config{Sockets: 500, Identity: testIdentity}).sockets())
 	require.Positive(t, (&Config{Identity: testIdentity}).sockets())
+}
+
+// A session does not wait for who hands out packets by another socket: that one may wait for the buffers that the session has.
+func TestHelpDoesNotWait(t *testing.T) {
+	e, err := Listen("127.0.0.1:0", Config{Identity: testIdentity, Sockets: 2})
+	require.NoError(t, err)
+	defer e.Close()
+	var servers []*Conn
+	for range 2 {
+		client, err := Dial(t.Context(), e.LocalAddr().String(), testConfig())
+		require.NoError(t, err)
+		defer client.Close(CodeDone, "")
+		server, err := e.Accept(t.Context())
+		require.NoError(t, err)
+		servers = append(servers, server)
+	}
+	e.taking.Lock()
+	late := e.now() + time.Minute
+	for _, c := range servers {
+		c.help(late)
+		require.Less(t, c.reader().readAt.Load(), int64(late), "it left the socket alone")
+	}
+	e.taking.Unlock()
 }

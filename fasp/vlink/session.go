@@ -120,7 +120,7 @@ func (s *Session) measure(now time.Duration) {
 	}
 }
 
-// reports is what a peer may send to tell of what it receives, as a part of that: more than it does (docs/protocol.md, section 8.1), so that a session that may send more is
+// reports is what a peer may send to tell of what it receives, as a part of that, beside its floor (docs/protocol.md, section 8.1), so that a session that may send more is
 // not taken for one whose peer wants all it can have.
 const reports = 1. / 200
 
