@@ -17,6 +17,9 @@ import (
 // linkQueue is that of the bottleneck.
 const linkQueue = 100 * time.Millisecond
 
+// linkRest is how late the link may be: 250 us are nothing beside its round trip, and cost half of the processor time of 50.
+const linkRest = 250 * time.Microsecond
+
 // site is where the two ends stand: both on loopback, or each in a namespace with the link between them.
 type site struct {
 	far        netip.Addr // where servers listen
@@ -38,7 +41,7 @@ func openSite(ctx context.Context, o options) (*site, error) {
 		return &site{far: netip.MustParseAddr("127.0.0.1"), near: start, at: start, host: "127.0.0.1", bitsPerSec: bits}, nil
 	}
 	imp := simnet.Impair{Rate: bits, Queue: linkQueue, Delay: o.rtt / 2, Loss: o.loss / 100, MTU: 1500}
-	t, err := wanlink.NewTun(ctx, wanlink.TunConfig{Forward: imp, Backward: imp, Seed: 1, MTU: 1500})
+	t, err := wanlink.NewTun(ctx, wanlink.TunConfig{Forward: imp, Backward: imp, Seed: 1, MTU: 1500, Rest: linkRest})
 	if err != nil {
 		return nil, err
 	}

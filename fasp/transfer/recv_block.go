@@ -134,7 +134,7 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 		}
 		final = name
 		j, err := judgement{verdict: take}, (*Error)(nil)
-		if !r.fresh || r.extents == nil { // where nothing is, each question to a store would cost a round trip
+		if !r.nothingThere() {
 			j, err = r.judge(ctx, name, rec.Size, p.Mtime)
 		}
 		if err != nil {
@@ -175,6 +175,15 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 	}
 	r.commit.push(&sealedFile{id: p.ID, final: final, rec: rec, sealed: sealed})
 	return nil
+}
+
+// nothingThere tells whether a file need not be asked for: the destination held nothing when the session began, and what somebody else put there since
+// may be replaced as if it had been asked just before. Each question is a round trip to a store, and a fifteenth of a folder's time for small files.
+func (r *receiver) nothingThere() bool {
+	if r.extents != nil {
+		return r.fresh
+	}
+	return r.fresh && r.mayReplace && (r.req.Overwrite == OverwriteAlways || r.req.Overwrite == OverwriteDiff)
 }
 
 // equalTo says whether the existing file at name holds data.

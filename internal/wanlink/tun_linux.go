@@ -66,6 +66,9 @@ func NewTun(ctx context.Context, cfg TunConfig) (_ *Tun, err error) {
 		return nil, err
 	}
 	t.eng.release = t.undo
+	if cfg.Rest > 0 {
+		t.eng.rest = cfg.Rest
+	}
 
 	id := make([]byte, 4)
 	rand.Read(id)
