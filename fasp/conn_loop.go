@@ -100,7 +100,9 @@ func (c *Conn) run() {
 			}
 			break
 		}
-		c.help(now)
+		if c.help(now) {
+			now = c.e.now() // what is sent now did not wait on the path meanwhile
+		}
 		l.pull(now)
 		more := l.transmit(now)
 		if err := l.core.Check(now); err != nil && l.fatal == nil {

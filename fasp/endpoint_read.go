@@ -82,18 +82,21 @@ func (e *Endpoint) take(r *reader, trains []udp.Train) {
 // runtime tells the reader of what has come up to 10 ms late.
 const readWait = 500 * time.Microsecond
 
-// help reads in the reader's place if that has not done so for a while. One session alone has the reader beside it, which may hold back what it does not keep up with.
-func (c *Conn) help(now time.Duration) {
+// help reads in the reader's place if that has not done so for a while, and tells whether it looked, which takes time. One session alone has the reader beside it,
+// which may hold back what it does not keep up with.
+func (c *Conn) help(now time.Duration) bool {
 	e, r := c.e, c.reader()
 	if now-time.Duration(r.readAt.Load()) <= readWait || e.owned || e.only() != nil {
-		return
+		return false
 	}
 	// Who has taking may wait for buffers, perhaps for those that this session has: it must not wait in turn.
-	if e.taking.TryLock() {
-		r.readAt.Store(int64(now)) // whether there is something or not
-		r.sock.TryBatch(r.batch, r.take)
-		e.taking.Unlock()
+	if !e.taking.TryLock() {
+		return false
 	}
+	defer e.taking.Unlock()
+	r.readAt.Store(int64(now)) // whether there is something or not
+	r.sock.TryBatch(r.batch, r.take)
+	return true
 }
 
 // allowed is the level in force, 0 = none.

@@ -241,16 +241,24 @@ func (t *bucketTarget) writer(ctx context.Context) (*objstore.Writer, error) {
 		return nil, err
 	}
 	if w.Upload().Plan != t.plan {
-		return nil, errors.Join(errors.New("BUG: transfer: the upload is cut otherwise than was said"), w.Abort(ctx))
+		return nil, errors.Join(errors.New("BUG: transfer: the upload is cut otherwise than was said"), t.undo(ctx, w))
 	}
 	// First the note that lets others find the upload, then its parts.
 	if err := t.saveControl(ctx, w, nil); err != nil {
-		return nil, errors.Join(err, w.Abort(ctx))
+		return nil, errors.Join(err, t.undo(ctx, w))
 	}
 	t.mu.Lock()
 	t.w = w
 	t.mu.Unlock()
 	return w, nil
+}
+
+// undo removes an upload that was begun and goes no further, and its note, of which the store may have taken something. That ctx has ended may be why:
+// the file was given up meanwhile, and nobody else knows of the upload.
+func (t *bucketTarget) undo(ctx context.Context, w *objstore.Writer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
+	return errors.Join(w.Abort(ctx), t.dropControl(ctx))
 }
 
 // wait returns when no part is being uploaded any more.

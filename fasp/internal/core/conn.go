@@ -89,6 +89,7 @@ type Conn struct {
 	out             outQueue
 	msgOut          outMessages
 	pace            pacer
+	misses          misses
 	law             rate.Controller
 	rates           Rates
 	nextSkip        uint64 // the packet number to leave out next

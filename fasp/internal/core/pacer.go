@@ -14,6 +14,8 @@ type pacer struct {
 	rest   time.Duration // when the next turn may begin
 	maxLag time.Duration // older debt is not made up for
 	load   Load
+	waits  bool          // the driver was told to come again later
+	missed time.Duration // that it came too late, beyond what is made up for, ever
 }
 
 const (
@@ -59,9 +61,9 @@ func (p *pacer) at(air time.Duration) time.Duration {
 func (p *pacer) ready(now, air time.Duration) bool {
 	if now == p.turn && p.left >= air || p.packets(air) {
 		p.turn = now
-		return p.next <= now
+		return p.came(now, p.next)
 	}
-	if now < p.at(air) {
+	if !p.came(now, p.at(air)) {
 		return false
 	}
 	p.turn, p.rest = now, now
@@ -69,13 +71,39 @@ func (p *pacer) ready(now, air time.Duration) bool {
 	return true
 }
 
-// sent takes the time of a packet.
-func (p *pacer) sent(now, air time.Duration) {
+// came tells whether it is time, where something may go from at on, and notes how much is missed. A driver that is at work all the time, and does not keep up, misses
+// nothing: it sends as much as its host can.
+func (p *pacer) came(now, at time.Duration) bool {
+	if now < at {
+		p.waits = true
+		return false
+	}
+	p.missed += p.lost(now)
+	p.waits = false
+	return true
+}
+
+// lost is what is missed if a packet goes now.
+func (p *pacer) lost(now time.Duration) time.Duration {
+	if !p.waits {
+		return 0
+	}
+	return max(0, now-p.lag()-p.next)
+}
+
+// lag is how much debt is made up for.
+func (p *pacer) lag() time.Duration {
 	lag := max(p.maxLag, 2*quantum)
 	if p.load == Crowded {
 		lag = max(lag, crowdedLag)
 	}
-	p.next = max(p.next, now-lag) + air // what a turn has waited for is no debt
+	return lag
+}
+
+// sent takes the time of a packet.
+func (p *pacer) sent(now, air time.Duration) {
+	p.missed += p.lost(now)
+	p.next = max(p.next, now-p.lag()) + air // what a turn has waited for is no debt
 	if now == p.turn {
 		p.left -= air
 		p.rest += air / 2

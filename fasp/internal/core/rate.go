@@ -131,7 +131,7 @@ func (c *Conn) sampleRate(now time.Duration, e *sent) {
 	c.sample = rate.Sample{
 		Now: now, Sent: e.at, Arrived: c.arrival, Smooth: c.RTT(), Queue: c.queue,
 		Through: c.through() - uint64(after), After: int64(after), Acked: c.ackedBytes, Lost: c.lostBytes,
-		Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never && e.at < c.backlogAt,
+		Missed: c.misses.upTo(e.at), Marked: c.ecn.counts.CE, Limited: c.blocked || c.idleSince != never && e.at < c.backlogAt,
 	}
 	c.law.OnSample(&c.sample)
 	c.applyRates(now)

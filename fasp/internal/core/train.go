@@ -20,7 +20,8 @@ const (
 
 // trainsOut are the trains of this side.
 type trainsOut struct {
-	left  int // packets of the one being sent
+	left  int  // packets of the one being sent
+	open  bool // no other data packet was sent behind the last one yet: the receiver would take the next one for a part of it
 	sent  [4]trainOut
 	count int
 }
@@ -36,7 +37,7 @@ type trainOut struct {
 // beginTrain starts a train if the law wants one and there is enough to send.
 func (c *Conn) beginTrain(now time.Duration) {
 	t := &c.trains
-	if t.left > 0 {
+	if t.left > 0 || t.open {
 		return
 	}
 	n := c.law.Train(now)
@@ -44,16 +45,17 @@ func (c *Conn) beginTrain(now time.Duration) {
 		return
 	}
 	c.law.TrainSent(now)
-	t.left = min(n, maxTrain)
+	t.left, t.open = min(n, maxTrain), true
 	k := &t.sent[t.count%len(t.sent)]
 	t.count++
 	k.pns, k.through, k.measured, k.short = k.pns[:0], k.through[:0], 0, false
 }
 
-// trainPacket marks a data packet that belongs to the train.
+// trainPacket marks a data packet that belongs to the train; any other ends it.
 func (c *Conn) trainPacket(p *Packet) {
 	t := &c.trains
 	if t.left == 0 {
+		t.open = false
 		return
 	}
 	t.left--

@@ -29,6 +29,23 @@ func TestTrainMeasures(t *testing.T) {
 	}
 }
 
+// On a path that takes no time the second train, which is longer since the first was too short to measure, is wanted before any other packet is due. The
+// receiver must not take the two for one: the sender would learn nothing, and its rate would not grow (docs/protocol.md section 9).
+func TestTrainsStayApart(t *testing.T) {
+	for _, speed := range []float64{1e9, 10e9} {
+		link := simnet.Impair{Rate: speed, Queue: 100 * ms, Delay: 20 * time.Microsecond}
+		for _, rtt := range []time.Duration{ms, 50 * ms} { // as the handshake measured it, on a host that was busy
+			s := newSim(5, Config{Rates: Rates{Policy: Fair}, MaxLag: 10 * ms, InitialRTT: rtt}, link, link)
+			s.a.left = -1
+			got := &capacities{law: s.a.law}
+			s.a.law = got
+			require.NoError(t, s.run(s.now+time.Second/4, nil))
+			require.NotEmpty(t, got.rates)
+			require.Greater(t, float64(s.a.Rate()), 0.4*speed)
+		}
+	}
+}
+
 type law = rate.Controller
 
 // capacities notes what trains measured.

@@ -275,7 +275,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 		a.marks.clear()
 		return
 	}
-	a.marks.add(mark{s.Arrived, s.Sent, s.Through, s.Acked, s.Now, s.Queue})
+	a.marks.add(mark{s.Arrived, s.Sent, s.Through, s.Acked, s.Now, s.Queue, s.Missed})
 	a.queue = a.marks.queue(s.Now, max(3*a.gap, min(a.loop()/4, 50*time.Millisecond)))
 	if a.drain.on || s.Sent < a.drain.resumed {
 		return

@@ -30,6 +30,7 @@ type Sample struct {
 	After   int64         // bytes sent behind it
 	Acked   uint64        // bytes known to have arrived
 	Lost    uint64        // bytes declared lost
+	Missed  time.Duration // that the sender got no processor when it should have sent, before it sent that packet, since the session's beginning
 	Marked  uint64        // packets that a queue on the way marked instead of dropping them
 	Limited bool          // the application or the receiver held the sender back
 }
@@ -75,7 +76,7 @@ func (s *Steady) OnSample(m *Sample) {
 		s.marks.clear()
 		return
 	}
-	s.marks.add(mark{m.Arrived, m.Sent, m.Through, m.Acked, m.Now, m.Queue})
+	s.marks.add(mark{m.Arrived, m.Sent, m.Through, m.Acked, m.Now, m.Queue, m.Missed})
 	if _, span := s.marks.rate(m.Smooth, 0); span >= m.Smooth {
 		s.known = s.marks.acked(m.Smooth) // not what was sent: it does not ask whether the path takes that
 	}

@@ -12,6 +12,12 @@ type mark struct {
 	acked         uint64
 	now           time.Duration
 	queue         time.Duration
+	missed        time.Duration // see Sample
+}
+
+// silent is how long nothing came since k for the sole reason that the sender sent nothing. What it had sent before kept the bottleneck at work for a while.
+func (m *mark) silent(k *mark) time.Duration {
+	return max(0, min(m.missed-k.missed-k.queue, m.arrived-k.arrived))
 }
 
 // marks are those of the last reports, for rates over a while.
@@ -44,27 +50,26 @@ func (m *marks) add(k mark) {
 }
 
 // rate returns how fast packets left the bottleneck over the last span or a little more, lost ones counted, and over what
-// time, as far as marks of packets sent after since go; 0 = not enough is known.
+// time, as far as marks of packets sent after since go; 0 = not enough is known. Time in which the sender missed to send does not count.
 func (m *marks) rate(span, since time.Duration) (float64, time.Duration) {
 	if m.n < 2 {
 		return 0, 0
 	}
 	newest := m.at(0)
 	var from *mark
-	for i := 1; i < m.n; i++ {
+	var d, silent time.Duration
+	for i := 1; i < m.n && (from == nil || d < span); i++ {
 		k := m.at(i)
 		if k.sent < since {
 			break
 		}
 		from = k
-		if newest.arrived-k.arrived >= span {
-			break
-		}
+		silent += m.at(i - 1).silent(k)
+		d = newest.arrived - k.arrived - silent
 	}
-	if from == nil || newest.arrived-from.arrived <= 0 {
+	if d <= 0 {
 		return 0, 0
 	}
-	d := newest.arrived - from.arrived
 	return float64(newest.through-from.through) * 8 / d.Seconds(), d
 }
 
@@ -93,17 +98,19 @@ func (m *marks) ahead(s *Sample, d float64, window, since time.Duration) float64
 	return max(0, least)
 }
 
-// acked returns how fast bytes arrived over the last span or a little more, bit/s.
+// acked returns how fast bytes arrived over the last span or a little more, bit/s, likewise.
 func (m *marks) acked(span time.Duration) float64 {
 	if m.n < 2 {
 		return 0
 	}
 	newest := m.at(0)
 	from := newest
-	for i := 1; i < m.n && newest.arrived-from.arrived < span; i++ {
+	var d, silent time.Duration
+	for i := 1; i < m.n && d < span; i++ {
 		from = m.at(i)
+		silent += m.at(i - 1).silent(from)
+		d = newest.arrived - from.arrived - silent
 	}
-	d := newest.arrived - from.arrived
 	if d <= 0 {
 		return 0
 	}

@@ -202,6 +202,28 @@ func TestMarksThin(t *testing.T) {
 	require.Equal(t, 999*ms, m.at(0).arrived, "a clock that goes back is not believed")
 }
 
+// Time in which the sender sent nothing because it got no processor does not count, but for that in which what it had sent before kept the link at work.
+func TestMarksLeaveOutWhatWasMissed(t *testing.T) {
+	for _, queue := range []time.Duration{0, 20 * ms, 100 * ms} {
+		var m marks
+		at, sent, missed := time.Duration(0), uint64(0), time.Duration(0)
+		for i := range 100 {
+			m.add(mark{arrived: at, sent: at, through: sent, acked: sent, now: at, queue: queue, missed: missed})
+			at, sent = at+ms, sent+1000 // 8 Mbit/s while it runs
+			if i%10 == 9 {
+				missed += 50 * ms
+				at += max(0, 50*ms-queue)
+			}
+		}
+		for _, span := range []time.Duration{5 * ms, 50 * ms} {
+			r, over := m.rate(span, 0)
+			require.InDelta(t, 8e6, r, 1, "queue %v", queue)
+			require.GreaterOrEqual(t, over, span)
+			require.InDelta(t, 8e6, m.acked(span), 1)
+		}
+	}
+}
+
 // Competing without a queue is given up, and lost time made good: random loss must not be taken for that of a queue for ever.
 func TestCompetesOnlyWithAQueue(t *testing.T) {
 	p := newPath(Fair, 100e6, 100*ms)
