@@ -88,8 +88,8 @@ func (o *overload) step(now time.Duration, drops uint64, rates func([]int64, tim
 		o.limit, o.mean = 0, 0
 	case len(o.rates) > 1 && (lost || waits > backlog && o.busy > overloadBusy):
 		o.limit = max(busy-busy/12, o.peak/2)
-	case o.limit > 0 && busy > o.limit-o.limit/16:
-		o.limit += o.limit / 32
+	case o.limit > 0 && busy > o.limit-o.limit/5:
+		o.limit += o.limit / 16
 	}
 	o.begin, o.lost, o.trains, o.reads = now, 0, 0, 0
 	if o.limit == 0 || len(o.rates) == 0 {

@@ -29,6 +29,7 @@ const (
 	trainMost  = time.Second / 4 // that a train may take of the rate
 	leastTrain = 10              // packets
 	maxTrain   = 256
+	leastGap   = 10 * time.Millisecond // between packets, when nearly all is lost
 )
 
 // Settings of an Adaptive controller.
@@ -127,7 +128,13 @@ func (a *Adaptive) Rate() float64 {
 	if a.drain.on {
 		return a.r * drainShare
 	}
-	return a.r
+	return max(a.r, a.least())
+}
+
+// least is what a session has however much is lost: a packet in two round trips, as they are with what waits, and at most a hundred a second. A link that is slower makes them
+// longer. With less than that, what was lost at one time would be remembered for as long as a few packets and a train then take.
+func (a *Adaptive) least() float64 {
+	return min(max(float64(8*a.set.Packet)/max(2*a.rtt, leastGap).Seconds(), Min), a.ceiling)
 }
 
 // Known implements Controller.
@@ -316,7 +323,7 @@ func (a *Adaptive) OnSample(s *Sample) {
 
 // airtime is how long n full packets take at the present rate.
 func (a *Adaptive) airtime(n int) time.Duration {
-	return time.Duration(float64(n*8*a.set.Packet) / max(a.r, Min) * 1e9)
+	return time.Duration(float64(n*8*a.set.Packet) / max(a.r, a.least()) * 1e9)
 }
 
 // loop is how long a change takes to show.
