@@ -124,6 +124,12 @@ func (c *Conn) run() {
 			continue
 		}
 		idle := c.e.now()
+		if c.maySpin(wait) {
+			for len(c.inbox) == 0 && c.e.now() < now+wait {
+			}
+			l.awake(idle)
+			continue
+		}
 		if c.mayNap(wait) && c.e.nap(wait) {
 			l.awake(idle)
 			continue
@@ -153,6 +159,12 @@ func (l *connLoop) yield() {
 // wait: a turn takes in a part of the inbox only, and with a nap between two of them it would fill and overflow.
 func (c *Conn) mayNap(wait time.Duration) bool {
 	return wait >= napLeast && wait < napMost && len(c.inbox) == 0 && c.loop.core.Paced()
+}
+
+// maySpin tells whether the session waits for nothing but the pacer, for a time shorter than any sleep, and is to send little at once, because the path loses what
+// comes together: a timer that is late makes of such turns the burst that they replace. Where other work needs the processor it has to bear that.
+func (c *Conn) maySpin(wait time.Duration) bool {
+	return wait < napLeast && c.loop.core.Burst() > 0 && c.loop.core.Paced() && !c.e.busy.Load()
 }
 
 // end lets go of everything when the session has ended.
@@ -428,7 +440,7 @@ func (l *connLoop) stats(now time.Duration) Stats {
 	rtt := l.core.RTT()
 	return Stats{
 		Busy: l.busy.share(now), Level: l.c.e.allowed(),
-		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
+		Since: now - l.started, RTT: rtt, MinRTT: l.core.MinRTT(), Rate: Rate(l.core.Rate()), Datagram: l.core.Datagram(), Burst: l.core.Burst(), Granted: Rate(l.core.Grant()), Drain: Rate(l.core.Drain()), Loss: l.core.Loss(),
 		PacketsSent: k.PacketsOut, PacketsReceived: k.PacketsIn, BytesSent: k.BytesOut, BytesReceived: k.BytesIn, PeerPackets: l.core.HighestReceived(),
 		ECN: ECNState(l.core.ECN()), Marked: k.Marked, SizeFalls: k.Falls, ParitySent: k.ParityOut, BlocksDecoded: k.BlocksDecoded,
 		DataSent: k.DataOut, Resent: k.Resent, TailCopies: k.Tail,

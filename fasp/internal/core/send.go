@@ -204,6 +204,7 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	p.Echo = uint16(c.lastReportIn)
 	c.echoSent = c.lastReportIn
 	c.pace.sent(now, airtime(n, c.rateNow))
+	c.limit.sent(now, p.PN, c.packetTime(), c.trains.left > 0)
 	c.Stats.PacketsOut++
 	if s.kind > kindSkipped {
 		if c.elicitingOut == 0 {
