@@ -22,12 +22,13 @@ type burstLimit struct {
 	ordinary halves
 	tried    halves // of bursts above the limit, up to what is tried
 
-	proven bool          // the limit has been found to help
-	kept   int           // the last one of which that is true, 0 = none
-	before float64       // share lost under that
-	wait   time.Duration // between two tries
-	next   time.Duration // when the next may begin
-	deaf   time.Duration // until then no limit is set or lowered, since the last one was no help
+	proven  bool          // the limit has been found to help
+	kept    int           // the last one of which that is true, 0 = none
+	before  float64       // share lost under that
+	without float64       // and before there was a limit
+	wait    time.Duration // between two tries
+	next    time.Duration // when the next may begin
+	deaf    time.Duration // until then no limit is set or lowered, since the last one was no help
 }
 
 // burst is what was sent at one time.
@@ -181,6 +182,9 @@ func (l *burstLimit) learn(now time.Duration, b *burst, o *outcome, next uint64)
 	h := &l.ordinary
 	h.add(b, o)
 	switch {
+	case h.score >= burstAlarm && l.proven && h.size > 1.5*float64(l.most) && !h.better(l.without):
+		l.kept = 0 // this host wakes too late for the limit, which shows only once it is behind: bursts are longer
+		l.back(now, next)
 	case h.score >= burstAlarm && (l.most == 0 || l.most > fewest):
 		l.lower(now, next)
 	case l.most == l.kept:
@@ -196,7 +200,10 @@ func (l *burstLimit) learn(now time.Duration, b *burst, o *outcome, next uint64)
 func (l *burstLimit) lower(now time.Duration, next uint64) {
 	h := &l.ordinary
 	if l.most == l.kept {
-		l.before = float64(h.lost) / float64(h.packets)
+		l.before = h.share()
+	}
+	if l.most == 0 {
+		l.without = l.before
 	}
 	most := int(min(h.size/2, h.begin+0.5))
 	if l.most > 0 {
@@ -213,15 +220,26 @@ func (l *burstLimit) set(most int, next uint64) {
 	l.ordinary, l.tried = halves{}, halves{}
 }
 
-// judge keeps a limit that has made half of the losses go away, or a tenth more arrive. Where another does not, more is sent than the path takes,
-// or this host wakes too late to send less at once.
+// share is what was lost.
+func (h *halves) share() float64 { return float64(h.lost) / float64(h.packets) }
+
+// better tells whether half of the losses have gone away, or a tenth more arrives.
+func (h *halves) better(before float64) bool {
+	return h.share() <= before/2 || 1-h.share() >= 1.1*(1-before)
+}
+
+// judge keeps a limit that is of help. Where one is not, more is sent than the path takes, or this host wakes too late to send less at once.
 func (l *burstLimit) judge(now time.Duration, next uint64) {
-	lost := float64(l.ordinary.lost) / float64(l.ordinary.packets)
-	if lost <= l.before/2 || 1-lost >= 1.1*(1-l.before) {
-		l.keep(l.most)
-		l.next = now + l.wait
+	if !l.ordinary.better(l.before) {
+		l.back(now, next)
 		return
 	}
+	l.keep(l.most)
+	l.next = now + l.wait
+}
+
+// back returns to what was before a limit that is no help.
+func (l *burstLimit) back(now time.Duration, next uint64) {
 	l.set(l.kept, next)
 	l.keep(l.kept)
 	l.deaf, l.next = now+l.wait, now+l.wait

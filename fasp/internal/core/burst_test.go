@@ -218,6 +218,29 @@ func TestBurstLimitFallsBack(t *testing.T) {
 	require.Equal(t, kept, b.l.most)
 }
 
+// A limit that the host cannot keep, since it wakes too late, is lifted though it seemed to help at first.
+func TestBurstLimitNotKept(t *testing.T) {
+	b := bench{led: newLedger()}
+	path := policer(5, 1/0.9)
+	for b.l.kept == 0 {
+		b.turn(16, path)
+	}
+	begin := b.now
+	for b.l.most > 0 {
+		for place := range 16 { // as ever
+			pn := b.led.push(sent{at: b.now, kind: kindData, state: acked})
+			if path(b.now, place) {
+				b.led.at(pn).state = lost
+			}
+			b.l.sent(b.now, pn, benchAir, false)
+		}
+		b.now += 16 * benchAir
+		b.l.settle(b.now, 0, benchAir, b.now-time.Second, &b.led)
+		require.Less(t, b.now-begin, 10*time.Second)
+	}
+	require.Greater(t, b.l.deaf, b.now)
+}
+
 // Trains are longer than any limit, and say nothing of it.
 func TestBurstsWithoutTrains(t *testing.T) {
 	var l burstLimit
