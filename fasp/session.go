@@ -59,6 +59,9 @@ type Rates struct {
 // add adds the counts and rates of t, a session of the same bond.
 func (s *Stats) add(t *Stats) {
 	s.Busy = min(s.Busy, t.Busy)
+	if t.Burst > 0 && (s.Burst == 0 || t.Burst < s.Burst) {
+		s.Burst = t.Burst
+	}
 	s.Rate += t.Rate
 	s.Granted += t.Granted
 	s.Drain += t.Drain
@@ -106,6 +109,7 @@ type Stats struct {
 	Drain    Rate    // how fast the peer's storage takes data away, as it says; 0 = it does not limit
 	Level    Rate    // most that this endpoint lets each of its sessions send or be sent, Fixed ones too, because its processors are overloaded (docs/protocol.md section 9.2); 0 = they are not
 	Datagram int     // size of full data packets, bytes of UDP payload; a search, or a path that changes, moves it
+	Burst    int     // most packets that are sent at once, because the path was seen to lose what comes behind them (docs/protocol.md section 9), trains apart; 0 = no such limit; of a Bond the least
 	Busy     float64 // share of the last second in which the session's goroutine was at work, 0..1; of a Bond the least busy session's
 	Loss     float64 // share of this side's packets lost, last few seconds, 0..1
 	ECN      ECNState

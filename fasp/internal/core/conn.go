@@ -110,6 +110,7 @@ type Conn struct {
 	tail            tail
 	plan            parityPlan
 	burst           bursts
+	limit           burstLimit
 	sizeBuf         []byte
 	sizeFrames      uint64 // BLOCK_SIZE frames sent
 	flush           bool
@@ -247,6 +248,9 @@ func (c *Conn) Grant() int64 { return c.grant }
 
 // Extents returns how many extents the peer has granted.
 func (c *Conn) Extents() uint64 { return c.extents }
+
+// Burst returns how many packets the path was seen to take at once, 0 = no limit.
+func (c *Conn) Burst() int { return c.limit.most }
 
 // Drain returns what the peer says that its storage takes away, content bit/s, 0 = it does not limit.
 func (c *Conn) Drain() int64 { return c.drain }

@@ -7,6 +7,10 @@ import "time"
 // Packets leave in turns, because a wake and a system call for each would cost more than the packet: a turn begins when it is due as a whole.
 // A driver that comes late finds more due than that. What is older than slack goes at once, for its timer may be coarse; else the
 // turn is no longer for it, and the next one comes sooner, after half of the turn's time, so that the two are not one burst.
+//
+// Where the path takes short bursts only (burstLimit) there are turns at any rate, no longer than that, and all debt that is made up for at all is made up
+// for by turns that come sooner. A driver that wakes too seldom for them would fall behind for ever: what has become older than that goes at once, up to as much again.
+// So the limit costs no rate, and a stall that is no longer than that debt is no burst.
 type pacer struct {
 	next   time.Duration
 	turn   time.Duration // when a packet last might go
@@ -16,6 +20,9 @@ type pacer struct {
 	load   Load
 	waits  bool          // the driver was told to come again later
 	missed time.Duration // that it came too late, beyond what is made up for, ever
+	most   int           // packets of a turn, as the path was seen to take them; 0 = no limit
+	try    int           // packets of one turn in tryEach, 0 = most
+	turns  int
 }
 
 const (
@@ -33,19 +40,42 @@ const (
 )
 
 // packets tells whether packets go as they are due, not in turns.
-func (p *pacer) packets(air time.Duration) bool { return air < tight && p.load == Idle }
+func (p *pacer) packets(air time.Duration) bool { return air < tight && p.load == Idle && p.most == 0 }
 
-// perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air.
-func (p *pacer) perTurn(air time.Duration) (most, wait time.Duration) {
+// limit returns how many packets the next turn may have, 0 = no limit.
+func (p *pacer) limit() int {
+	if p.try > 0 && p.turns%tryEach == 0 {
+		return p.try
+	}
+	return p.most
+}
+
+// perTurn returns what a turn may send, and what it waits for, in time at the rate, where a full packet takes air and the path takes limit packets at once.
+func (p *pacer) perTurn(air time.Duration, limit int) (most, wait time.Duration) {
 	if p.load >= Busy {
 		most = max(busyQuantum/air, 2) * air
-		return most, most
+	} else {
+		most = max(quantum/air, 2) * air
 	}
-	most = max(quantum/air, 2) * air
-	if air < 2*quantum {
-		return most, most
+	if limit > 0 {
+		most = min(most, max(tight/air, time.Duration(limit))*air) // no more than 50,000 turns a second, as those of single packets
 	}
-	return most, air // few turns anyway: the second packet is for lateness
+	if p.load < Busy && air >= 2*quantum {
+		return most, air // few turns anyway: the second packet is for lateness
+	}
+	return most, most
+}
+
+// lag returns how much debt is made up for, and how much of it by turns that come sooner.
+func (p *pacer) lag() (most, spaced time.Duration) {
+	most = max(p.maxLag, 2*quantum)
+	if p.load == Crowded {
+		most = max(most, crowdedLag)
+	}
+	if p.most > 0 {
+		return 2 * most, most
+	}
+	return most, slack
 }
 
 // at returns when the next turn begins, where a full packet takes air.
@@ -53,8 +83,9 @@ func (p *pacer) at(air time.Duration) time.Duration {
 	if p.rest == 0 || p.packets(air) {
 		return p.next // nothing was sent yet, and what comes first is worth no wait
 	}
-	_, wait := p.perTurn(air)
-	return max(p.next+wait-air, min(p.rest, p.next+slack))
+	_, wait := p.perTurn(air, p.limit())
+	_, spaced := p.lag()
+	return max(p.next+wait-air, min(p.rest, p.next+spaced))
 }
 
 // ready tells whether a packet may go: one more of this turn, or the first of the next.
@@ -67,7 +98,8 @@ func (p *pacer) ready(now, air time.Duration) bool {
 		return false
 	}
 	p.turn, p.rest = now, now
-	p.left, _ = p.perTurn(air)
+	p.left, _ = p.perTurn(air, p.limit())
+	p.turns++
 	return true
 }
 
@@ -88,22 +120,15 @@ func (p *pacer) lost(now time.Duration) time.Duration {
 	if !p.waits {
 		return 0
 	}
-	return max(0, now-p.lag()-p.next)
-}
-
-// lag is how much debt is made up for.
-func (p *pacer) lag() time.Duration {
-	lag := max(p.maxLag, 2*quantum)
-	if p.load == Crowded {
-		lag = max(lag, crowdedLag)
-	}
-	return lag
+	lag, _ := p.lag()
+	return max(0, now-lag-p.next)
 }
 
 // sent takes the time of a packet.
 func (p *pacer) sent(now, air time.Duration) {
 	p.missed += p.lost(now)
-	p.next = max(p.next, now-p.lag()) + air // what a turn has waited for is no debt
+	lag, _ := p.lag()
+	p.next = max(p.next, now-lag) + air // what a turn has waited for is no debt
 	if now == p.turn {
 		p.left -= air
 		p.rest += air / 2

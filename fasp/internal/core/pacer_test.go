@@ -125,6 +125,85 @@ func TestPacerLoad(t *testing.T) {
 	}
 }
 
+// Where the path takes a few packets only no turn has more, at any load, and a stall is made up for by turns that come sooner. A driver that wakes too seldom for that
+// keeps the rate all the same.
+func TestPacerLimit(t *testing.T) {
+	for _, rate := range []int64{10e6, 100e6, 300e6, 1e9} {
+		for _, load := range []Load{Idle, Busy} {
+			for _, late := range []time.Duration{0, 20 * time.Microsecond, 4 * ms} {
+				t.Run(fmt.Sprintf("%d/%d/%v", rate, load, late), func(t *testing.T) {
+					const limit = 4
+					rng := rand.New(rand.NewPCG(5, uint64(rate)))
+					air := airtime(1500, rate)
+					p := pacer{next: time.Second, maxLag: 10 * ms, load: load, most: limit}
+					now, begin, packets := time.Second, time.Second, 0
+					turn := func() (n int) {
+						for ; p.ready(now, air); n++ {
+							p.sent(now, air)
+						}
+						packets += n
+						return n
+					}
+					for now < begin+time.Second {
+						n := turn()
+						if late < air {
+							require.LessOrEqual(t, n, limit)
+						}
+						now = max(now, p.at(air))
+						if late > 0 {
+							now += time.Duration(rng.Int64N(int64(late)))
+						}
+					}
+					require.InDelta(t, (now-begin)/air, packets, float64(24*ms/air)+2*limit)
+
+					// A stall of 8 ms, and one that is longer than any debt.
+					for _, stall := range []time.Duration{8 * ms, time.Second} {
+						if late > 0 {
+							continue
+						}
+						now += stall
+						begin, packets = now, 0
+						most, last := 0, now-time.Second
+						for now < begin+30*ms {
+							n := turn()
+							most = max(most, n)
+							if stall == 8*ms {
+								require.GreaterOrEqual(t, now-last, air/2)
+							}
+							last = now
+							now = max(now, p.at(air))
+						}
+						if stall == 8*ms {
+							require.LessOrEqual(t, most, limit)
+							require.InDelta(t, (now-begin+stall)/air, packets, 2*limit)
+						} else {
+							require.LessOrEqual(t, most, limit+int(10*ms/air))
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// One turn in sixteen is larger where that is tried, and the rate is the same.
+func TestPacerTries(t *testing.T) {
+	air := airtime(1500, 100e6)
+	p := pacer{next: time.Second, maxLag: 10 * ms, load: Busy, most: 4, try: 8}
+	sizes, packets, now := map[int]int{}, 0, time.Second
+	for now < 2*time.Second {
+		n := 0
+		for ; p.ready(now, air); n++ {
+			p.sent(now, air)
+		}
+		sizes[n]++
+		packets += n
+		now = p.at(air)
+	}
+	require.InDelta(t, 15, float64(sizes[4])/float64(sizes[8]), 0.2)
+	require.InDelta(t, time.Second/air, packets, 8)
+}
+
 // What is older than slack goes at once, but nothing that is older than the lag.
 func TestPacerDebt(t *testing.T) {
 	const air = 100 * time.Microsecond

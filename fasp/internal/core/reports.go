@@ -334,7 +334,11 @@ func (c *Conn) onReport(now time.Duration, r *wire.Report) error {
 	c.sampleRate(now, newestSent)
 	c.retreat(now)
 	c.plan.stale = true
-	c.led.trim(now - 5*c.RTT()/2 - 200*time.Millisecond)
+	keep := now - 5*c.RTT()/2 - 200*time.Millisecond
+	c.limit.settle(now, c.queue, c.packetTime(), keep, &c.led)
+	c.pace.most, c.pace.try = c.limit.most, c.limit.try
+	c.law.SetTrains(!c.limit.proven)
+	c.led.trim(keep)
 	return nil
 }
 

@@ -205,6 +205,7 @@ func (c *Conn) number(now time.Duration, p *Packet, s sent) {
 	c.echoSent = c.lastReportIn
 	c.pace.sent(now, airtime(n, c.rateNow))
 	c.misses.note(now, c.pace.missed)
+	c.limit.sent(now, p.PN, c.packetTime(), c.trains.left > 0)
 	c.Stats.PacketsOut++
 	if s.kind > kindSkipped {
 		if c.elicitingOut == 0 {

@@ -25,6 +25,7 @@ const (
 	drainSlack = 30 * time.Millisecond  // by which clocks may differ
 	shared     = 0.95                   // of the capacity; who gets less is not alone
 	trainEvery = 2 * time.Second
+	trainRare  = time.Minute // at most, where trains do not come through
 	trainTime  = 5 * time.Millisecond / 2
 	trainMost  = time.Second / 4 // that a train may take of the rate
 	leastTrain = 10              // packets
@@ -75,6 +76,10 @@ type Adaptive struct {
 	trainAt   time.Duration // of the next
 	trainsOut int
 	trainSent time.Duration // the last one
+	trainGap  time.Duration // between two
+	awaited   bool          // nothing has been heard of the last one
+	missed    int           // in a row of which nothing was
+	noTrains  bool          // the path loses them
 
 	hold  time.Duration // no change before a packet sent after this is reported
 	boost float64       // of the own queue while the link has room
@@ -97,7 +102,7 @@ type Adaptive struct {
 
 // NewAdaptive returns a controller for a path.
 func NewAdaptive(s Settings) *Adaptive {
-	a := &Adaptive{set: s, weight: 1, ceiling: Max, boost: 1, rtt: max(s.RTT, time.Millisecond), trainAt: s.Now, trainLen: 10}
+	a := &Adaptive{set: s, weight: 1, ceiling: Max, boost: 1, rtt: max(s.RTT, time.Millisecond), trainAt: s.Now, trainGap: trainEvery, trainLen: 10}
 	switch s.Policy {
 	case High:
 		a.weight = 2
@@ -166,6 +171,7 @@ func (a *Adaptive) Restart(now time.Duration, rate float64) {
 	a.near, a.set.Fresh = false, false
 	a.r, a.phase, a.hold, a.boost = max(rate, Min), blind, now, 1
 	a.capacity, a.nTrains, a.trainLen, a.trainAt, a.trainsOut = 0, 0, 10, now, 0
+	a.trainGap, a.awaited = trainEvery, false
 	a.marks.clear()
 	a.best, a.lid, a.cut, a.aqm = recent[float64]{}, lid{}, cut{}, aqm{told: a.aqm.told}
 	a.guard.after = now
@@ -173,8 +179,23 @@ func (a *Adaptive) Restart(now time.Duration, rate float64) {
 
 // Train implements Controller.
 func (a *Adaptive) Train(now time.Duration) int {
-	if now < a.trainAt || a.drain.on {
+	if now < a.trainAt || a.drain.on || a.noTrains {
 		return 0
+	}
+	if a.awaited && a.phase == steady && now > a.trainSent+2*a.rtt {
+		a.awaited = false
+		a.missed++
+	}
+	if a.missed > 1 {
+		// A policer loses most of every train, and what is left of one makes the next longer: where the rate is low that is half of all packets.
+		a.missed = 0
+		a.trainGap = min(2*a.trainGap, trainRare)
+		if a.capacity == 0 {
+			a.trainLen = leastTrain
+		}
+		if a.trainAt = a.trainSent + a.trainGap; now < a.trainAt {
+			return 0
+		}
 	}
 	// Nothing else goes until the time of a train has been made up for.
 	return min(a.trainLength(), max(leastTrain, int(min(a.r, a.ceiling)*trainMost.Seconds()/float64(8*a.set.Packet))))
@@ -198,8 +219,15 @@ func (a *Adaptive) trainLength() int {
 // TrainSent implements Controller.
 func (a *Adaptive) TrainSent(now time.Duration) {
 	a.trainsOut++
-	a.trainSent = now
-	a.trainAt = now + max(trainEvery+time.Duration(a.trainsOut*7%5)*100*time.Millisecond, 5*a.airtime(leastTrain))
+	a.trainSent, a.awaited = now, true
+	a.trainAt = now + max(a.trainGap+time.Duration(a.trainsOut*7%5)*100*time.Millisecond, 5*a.airtime(leastTrain))
+}
+
+// SetTrains implements Controller.
+func (a *Adaptive) SetTrains(on bool) {
+	if a.noTrains = !on; !on {
+		a.trainsOut = 0
+	}
 }
 
 // OnCapacity implements Controller.
@@ -207,6 +235,7 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 	if again {
 		a.nTrains--
 	}
+	a.trainGap, a.awaited, a.missed = trainEvery, false, 0
 	a.trains[a.nTrains%len(a.trains)] = rate
 	a.nTrains++
 	a.capacity = a.median()
@@ -226,6 +255,7 @@ func (a *Adaptive) OnCapacity(now time.Duration, rate float64, again bool) {
 
 // OnShortTrain implements Controller.
 func (a *Adaptive) OnShortTrain(now time.Duration) {
+	a.awaited, a.missed = false, 0
 	if a.nTrains > 0 {
 		return
 	}

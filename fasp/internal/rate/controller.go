@@ -53,6 +53,8 @@ type Controller interface {
 	// Train returns how many packets the next train should have, 0 = none is wanted now. A train that was begun is told by TrainSent.
 	Train(now time.Duration) int
 	TrainSent(now time.Duration)
+	// SetTrains tells whether the path takes trains, as it does at first: where it does not, none is wanted, and that none came through says nothing.
+	SetTrains(on bool)
 	// Next returns when the rate changes by itself, for a drain; a negative time = not before the next sample.
 	Next() time.Duration
 	// Tick does what is due by now.
@@ -102,6 +104,9 @@ func (s *Steady) Train(time.Duration) int { return 0 }
 
 // TrainSent implements Controller.
 func (s *Steady) TrainSent(time.Duration) {}
+
+// SetTrains implements Controller.
+func (s *Steady) SetTrains(bool) {}
 
 // Next implements Controller.
 func (s *Steady) Next() time.Duration { return -1 }

@@ -1,6 +1,7 @@
 package vlab
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -18,6 +19,9 @@ type Options struct {
 	Block int           // bytes of a block, 0 = 128 KiB
 	// Window is the receiver's, as fasp.Config has it, which grows to WindowMax; 0 = it does not limit.
 	Window, WindowMax int64
+	// Load is that of the sender's host, and Late how much later than it wants to it may wake: by chance, 0 to Late.
+	Load core.Load
+	Late time.Duration
 	// Core changes the sender's configuration, may be nil.
 	Core func(c *core.Config)
 }
@@ -39,6 +43,8 @@ type end struct {
 	block   int
 	flushed bool
 	packet  core.Packet
+	late    time.Duration
+	rng     *rand.Rand
 }
 
 const ipOverhead = 28
@@ -70,7 +76,9 @@ func (w *World) AddSession(o Options) *Session {
 	if o.Block == 0 {
 		o.Block = 128 << 10
 	}
-	w.Add(&end{w: w, s: s, conn: s.Sender, left: left, block: o.Block}, &end{w: w, s: s, conn: s.Receiver}, o.Extra)
+	s.Sender.SetLoad(o.Load)
+	sender := &end{w: w, s: s, conn: s.Sender, left: left, block: o.Block, late: o.Late, rng: rand.New(rand.NewPCG(o.Seed, 0x6c617465))}
+	w.Add(sender, &end{w: w, s: s, conn: s.Receiver}, o.Extra)
 	return s
 }
 
@@ -121,7 +129,11 @@ func (e *end) Wake(now time.Duration, out func(p Packet)) time.Duration {
 		}
 	}
 	e.w.fail(c.Check(now))
-	return c.Deadline(now)
+	at := c.Deadline(now)
+	if e.late > 0 && at > now && c.Paced() {
+		at += time.Duration(e.rng.Int64N(int64(e.late)))
+	}
+	return at
 }
 
 // Receive implements Host.

@@ -64,6 +64,7 @@ type transportJSON struct {
 	Parity          uint64  `json:"parity"`
 	Datagram        int     `json:"datagram"` // bytes
 	SizeFalls       uint64  `json:"size_falls"`
+	Burst           int     `json:"burst"` // packets, 0 = no limit
 	Breaker         uint64  `json:"breaker"`
 	CreditWaits     uint64  `json:"credit_waits"`
 	LocalDrops      uint64  `json:"local_drops"`
@@ -148,7 +149,7 @@ func transportToJSON(t fasp.Stats) *transportJSON {
 		RTT: t.RTT.Seconds() * 1000, Rate: int64(t.Rate), Granted: int64(t.Granted), Loss: t.Loss, PacketsSent: t.PacketsSent, PacketsReceived: t.PacketsReceived,
 		BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Resent: t.Resent, Copies: t.TailCopies,
 		Lost: t.Lost, SpuriousLoss: t.SpuriousLoss, Duplicates: t.Duplicates, ECN: t.ECN.String(), Marked: t.Marked,
-		Parity: t.ParitySent, Datagram: t.Datagram, SizeFalls: t.SizeFalls, Breaker: t.Breaker, CreditWaits: t.CreditWaits, LocalDrops: t.LocalDrops, Level: int64(t.Level),
+		Parity: t.ParitySent, Datagram: t.Datagram, SizeFalls: t.SizeFalls, Burst: t.Burst, Breaker: t.Breaker, CreditWaits: t.CreditWaits, LocalDrops: t.LocalDrops, Level: int64(t.Level),
 	}
 }
 
