@@ -371,3 +371,21 @@ func TestSetPacket(t *testing.T) {
 	require.InDelta(t, rate, a.compete.rate(50*ms, a.set.Packet, 1), 1)
 	require.InDelta(t, 200, a.compete.most, 0.01)
 }
+
+// However much is lost, enough goes out to notice when that is over.
+func TestLeastRate(t *testing.T) {
+	for _, c := range []struct {
+		rtt  time.Duration
+		want float64
+	}{
+		{100 * time.Microsecond, 1.2e6}, // a packet each 10 ms
+		{50 * time.Millisecond, 120e3},  // a packet in two round trips
+		{2 * time.Second, Min},
+	} {
+		a := NewAdaptive(Settings{Policy: Fair, Packet: 1500, RTT: c.rtt})
+		a.r = Min
+		require.InDelta(t, c.want, a.Rate(), 1)
+		a.SetCeiling(Min)
+		require.InDelta(t, Min, a.Rate(), 1, "the target")
+	}
+}
