@@ -81,6 +81,7 @@ func (b *bench) startSSH(ctx context.Context) (*sshd, error) {
 	}
 	defer log.Close()
 	s.cmd.Stderr = log
+	s.cmd.Cancel = func() error { return os.ErrProcessDone } // stop ends it, and its sessions with it
 	if err := b.site.at(s.cmd); err != nil {
 		return nil, err
 	}
@@ -102,12 +103,16 @@ func (s *sshd) options() []string {
 	return []string{"-i", filepath.Join(s.dir, "user"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes"}
 }
 
-// stop ends the server and returns what it and its children used.
+// stop ends the server and returns what it and its children used. Sessions that did not hear of their client's end keep the file system.
 func (s *sshd) stop() (cpu float64, rss int64, err error) {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return 0, 0, err
+	sessions, err := family(s.cmd.Process.Pid)
+	if err := errors.Join(err, s.cmd.Process.Signal(syscall.SIGTERM)); err != nil {
+		return 0, 0, errors.Join(err, end(sessions))
 	}
 	err = s.cmd.Wait()
+	if eerr := end(sessions); eerr != nil {
+		return 0, 0, eerr
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		err = nil // it ends by the signal
@@ -118,18 +123,18 @@ func (s *sshd) stop() (cpu float64, rss int64, err error) {
 
 // overSSH runs rsync or rclone to the SSH server. What they wrote is synced once at the end, within the time.
 func (b *bench) overSSH(ctx context.Context, name, into string) (v oneRun, err error) {
-	s, err := b.startSSH(ctx)
-	if err != nil {
-		return v, err
-	}
 	me, err := user.Current()
 	if err != nil {
 		return v, err
 	}
-	port := strconv.Itoa(int(s.addr.Port()))
 	if into, err = filepath.Abs(into); err != nil {
 		return v, err
 	}
+	s, err := b.startSSH(ctx)
+	if err != nil {
+		return v, err
+	}
+	port := strconv.Itoa(int(s.addr.Port()))
 	var cmd *exec.Cmd
 	if name == "rsync" {
 		shell := "ssh -p " + port
