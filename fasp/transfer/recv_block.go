@@ -134,7 +134,7 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 		}
 		final = name
 		j, err := judgement{verdict: take}, (*Error)(nil)
-		if !r.nothingThere() {
+		if !r.nothingThere(p.Name) {
 			j, err = r.judge(ctx, name, rec.Size, p.Mtime)
 		}
 		if err != nil {
@@ -179,11 +179,11 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 
 // nothingThere tells whether a file need not be asked for: the destination held nothing when the session began, and what somebody else put there since
 // may be replaced as if it had been asked just before. Each question is a round trip to a store, and a fifteenth of a folder's time for small files.
-func (r *receiver) nothingThere() bool {
+func (r *receiver) nothingThere(name string) bool {
 	if r.extents != nil {
 		return r.fresh
 	}
-	return r.fresh && r.mayReplace && (r.req.Overwrite == OverwriteAlways || r.req.Overwrite == OverwriteDiff)
+	return r.fresh && r.dest.looked(name) && r.mayReplace && (r.req.Overwrite == OverwriteAlways || r.req.Overwrite == OverwriteDiff)
 }
 
 // equalTo says whether the existing file at name holds data.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ type destination struct {
 	single bool   // the job is one source
 	absent bool   // it is a folder that prepare has to make
 	fresh  bool   // it holds nothing that could matter to the job
+
+	roots []string // the top-level names of which fresh is true in a folder that was there; empty = of all
 }
 
 // name maps a name from the wire, which checkName has passed, to one in the store.
@@ -22,6 +25,13 @@ func (d destination) name(name string, k kind) string {
 		return d.base
 	}
 	return joinName(d.base, name)
+}
+
+// looked tells whether fresh is true of a name from the wire: a peer may send others than it spoke of, and devices, pipes and links that lead
+// out of the place are not to be replaced.
+func (d destination) looked(name string) bool {
+	top, _, _ := strings.Cut(name, "/")
+	return len(d.roots) == 0 || slices.Contains(d.roots, top)
 }
 
 var errStop = errors.New("stop")
@@ -38,7 +48,7 @@ func findDestination(ctx context.Context, store Store, dest string, single, crea
 	info, err := store.Stat(ctx, base, true)
 	switch {
 	case err == nil && info.Mode.IsDir():
-		d.fresh = emptyBelow(ctx, store, base, roots)
+		d.fresh, d.roots = emptyBelow(ctx, store, base, roots), roots
 	case err == nil && folder:
 		return d, failf(CodeNotDir, dest, "the destination is a file and must be a folder")
 	case err == nil:
