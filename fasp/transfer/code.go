@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,8 +175,12 @@ func storeError(other Code, op, path string, err error) *Error {
 	}
 	// The path is said once: by us, in the peer's terms, not by the operating system's error.
 	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	var le *os.LinkError
+	switch {
+	case errors.As(err, &pe):
 		err = pe.Err
+	case errors.As(err, &le): // with our temporary name
+		err = le.Err
 	}
 	return &Error{Code: code, Op: op, Path: path, Err: err}
 }

@@ -178,7 +178,7 @@ func (r *receiver) packedFile(ctx context.Context, p *packed) error {
 }
 
 // nothingThere tells whether a file need not be asked for: the destination held nothing when the session began, and what somebody else put there since
-// may be replaced as if it had been asked just before. Each question is a round trip to a store, and a fifteenth of a folder's time for small files.
+// is replaced, unless it is a folder. Each question is a round trip to a store, and a fifteenth of a folder's time for small files.
 func (r *receiver) nothingThere(name string) bool {
 	if r.extents != nil {
 		return r.fresh

@@ -16,7 +16,7 @@ type burstLimit struct {
 	try  int // of a turn now and then, to see whether the path takes more again; 0 = nothing is tried
 
 	current  burst   // being sent
-	train    bool    // which has packets of a train, or what is no data, and is not watched
+	train    bool    // which has packets of a train, and is not watched
 	watched  []burst // whose packets' fate is not known yet, oldest first
 	from     uint64  // what was sent before this number was sent under another limit
 	ordinary halves
@@ -104,9 +104,18 @@ func (l *burstLimit) settle(now, queue, air, keep time.Duration, led *ledger) {
 		}
 	}
 	l.watched = append(l.watched[:0], l.watched[done:]...)
-	if l.proven && l.try == 0 && now >= l.next {
-		l.try, l.tried = 2*l.most, halves{}
+	switch {
+	case l.proven && l.try == 0 && now >= l.next:
+		l.try, l.tried, l.next = 2*l.most, halves{}, now
+	case l.try > 0 && l.tried.bursts == 0 && now >= l.next+max(l.wait, tryWait):
+		l.lift(led.next) // nothing was as long as the try: at this rate the session's own turns are no longer than the limit
 	}
+}
+
+// lift ends the limit.
+func (l *burstLimit) lift(next uint64) {
+	l.set(0, next)
+	l.keep(0)
 }
 
 // outcome is what became of a burst.
@@ -260,8 +269,7 @@ func (l *burstLimit) judgeTry(now time.Duration, next uint64) {
 		l.try, l.next = 0, now+l.wait
 	case h.bursts < tryBursts || h.score > 0:
 	case l.try >= burstMost:
-		l.set(0, next)
-		l.keep(0)
+		l.lift(next)
 		l.wait = 0
 	default:
 		l.set(l.try, next)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/fasp/internal/rate"
 )
 
 // bench sends turns over a path that is a function, a round trip long, and lets a burstLimit learn from them.
@@ -276,4 +278,31 @@ func TestBurstsWatched(t *testing.T) {
 	require.Len(t, l.watched, watchedMost)
 	l.settle(now, 0, benchAir, now, &led)
 	require.Empty(t, l.watched)
+}
+
+// A limit that nothing comes up to is none: it cannot be tested, and would keep trains away for good.
+func TestBurstLimitUnused(t *testing.T) {
+	b := bench{led: newLedger()}
+	path := policer(5, 1/0.9)
+	for b.l.kept == 0 {
+		b.turn(100, path)
+	}
+	begin := b.now
+	for b.l.most > 0 {
+		b.turn(1, path)
+		require.Less(t, b.now-begin, 4*tryWait)
+	}
+	require.False(t, b.l.proven)
+}
+
+// On a path that may be another one nothing is left of a limit.
+func TestRestartForgetsBurstLimit(t *testing.T) {
+	c := &Conn{law: rate.NewAdaptive(rate.Settings{Policy: rate.Fair, Packet: 1500, RTT: time.Millisecond}), led: newLedger()}
+	c.limit = burstLimit{most: 4, kept: 4, proven: true, deaf: time.Hour, wait: time.Minute}
+	c.pace.most, c.pace.try = 4, 8
+	c.law.SetTrains(false)
+	c.restart(time.Second, 1e6)
+	require.Equal(t, burstLimit{}, c.limit)
+	require.Zero(t, c.pace.most+c.pace.try)
+	require.NotZero(t, c.law.Train(time.Second))
 }

@@ -114,7 +114,7 @@ func (c *Conn) fall(now time.Duration, class uint8) {
 	if h.lost > 0 {
 		c.lossAcked, c.lossLost = h.lossAcked, h.lossLost
 		if !c.breaker.open {
-			c.law.Restart(now, float64(h.rate)/2)
+			c.restart(now, float64(h.rate)/2)
 		}
 	}
 	c.search.fell(now, c.class)

@@ -340,6 +340,14 @@ func (c *Conn) checkBreaker(now time.Duration) {
 // airtimeRate is the rate at which n bytes take d.
 func airtimeRate(n int, d time.Duration) int64 { return int64(float64(n) * 8e9 / float64(d)) }
 
+// restart forgets what was learnt of the path, which may be another one now, and goes on at a rate.
+func (c *Conn) restart(now time.Duration, r float64) {
+	c.limit = burstLimit{watched: c.limit.watched[:0], from: c.led.next}
+	c.pace.most, c.pace.try = 0, 0
+	c.law.SetTrains(true)
+	c.law.Restart(now, r)
+}
+
 // heardReport closes the breaker.
 func (c *Conn) heardReport(now time.Duration) {
 	c.breaker.since = now
@@ -348,7 +356,7 @@ func (c *Conn) heardReport(now time.Duration) {
 		if c.ecn.state == ECNCapable {
 			c.ecn.begin(c.led.next) // a path that drops what is marked looks like none at all
 		}
-		c.law.Restart(now, float64(c.breaker.rate)/2)
+		c.restart(now, float64(c.breaker.rate)/2)
 		c.applyRates(now)
 	}
 }

@@ -30,7 +30,7 @@ const (
 	trainMost  = time.Second / 4 // that a train may take of the rate
 	leastTrain = 10              // packets
 	maxTrain   = 256
-	leastGap   = 10 * time.Millisecond // between packets, when nearly all is lost
+	leastGap   = 40 * time.Millisecond // between packets, when nearly all is lost: five times the time of a train are then no longer than trainEvery
 )
 
 // Settings of an Adaptive controller.
@@ -136,9 +136,12 @@ func (a *Adaptive) Rate() float64 {
 	return max(a.r, a.least())
 }
 
-// least is what a session has however much is lost: a packet in two round trips, as they are with what waits, and at most a hundred a second. A link that is slower makes them
-// longer. With less than that, what was lost at one time would be remembered for as long as a few packets and a train then take.
+// least is what a session has however much is lost: a packet in two round trips, as they are with what waits, and at most 25 a second. A link that is slower makes them
+// longer. Policy low leaves that to the others, too. With less than that, what was lost at one time would be remembered for as long as a few packets and a train then take.
 func (a *Adaptive) least() float64 {
+	if a.low {
+		return min(Min, a.ceiling)
+	}
 	return min(max(float64(8*a.set.Packet)/max(2*a.rtt, leastGap).Seconds(), Min), a.ceiling)
 }
 

@@ -378,7 +378,7 @@ func TestLeastRate(t *testing.T) {
 		rtt  time.Duration
 		want float64
 	}{
-		{100 * time.Microsecond, 1.2e6}, // a packet each 10 ms
+		{100 * time.Microsecond, 300e3}, // a packet each 40 ms
 		{50 * time.Millisecond, 120e3},  // a packet in two round trips
 		{2 * time.Second, Min},
 	} {
@@ -387,5 +387,8 @@ func TestLeastRate(t *testing.T) {
 		require.InDelta(t, c.want, a.Rate(), 1)
 		a.SetCeiling(Min)
 		require.InDelta(t, Min, a.Rate(), 1, "the target")
+		a = NewAdaptive(Settings{Policy: Low, Packet: 1500, RTT: c.rtt})
+		a.r = Min
+		require.InDelta(t, Min, a.Rate(), 1, "low")
 	}
 }
