@@ -95,7 +95,7 @@ func (c *Conn) holeShown(now time.Duration) bool {
 	if h.lost < c.holeAfter() {
 		return false
 	}
-	rounds, wait := 3, 2*time.Second
+	rounds, wait := 3, time.Duration(0)
 	_, ok := c.smaller()
 	switch {
 	case ok && h.acked == 0:
@@ -103,7 +103,9 @@ func (c *Conn) holeShown(now time.Duration) bool {
 	case ok:
 		wait = max(time.Second, 4*c.RTT())
 	case h.acked > 0:
-		rounds, wait = 8, 6*time.Second
+		rounds, wait = 8, 30*time.Second // in a crowd of many sessions on a slow link one may be without luck for long
+	default:
+		rounds, wait = 8, 4*time.Second // and from its beginning, but a path that takes nothing should be told of soon
 	}
 	return h.rounds >= rounds && now >= h.since+wait
 }

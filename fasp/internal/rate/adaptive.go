@@ -379,11 +379,16 @@ func (a *Adaptive) blindSample(s *Sample) {
 		return
 	}
 	step := min(1, a.gap.Seconds()/a.loop().Seconds())
-	factor := 2.0
+	factor, most := 2.0, 4.0
 	if a.trainsOut > 0 && s.Sent > a.trainSent+a.gap {
 		// The train did not come through. That is how a queue looks that somebody keeps full: what comes at once finds no room.
-		factor = 1.1
+		factor, most = 1.1, 2
 		a.trainAt = min(a.trainAt, a.trainSent+2*a.loop())
+	}
+	if arrives := most * a.marks.acked(a.loop()/2); arrives > 0 && arrives < d {
+		// Where most has been lost from the start, in a crowd, that is taken for what the path loses anyway: nothing but this bounds the rate then.
+		a.r = min(a.r, max(arrives, a.least()))
+		return
 	}
 	a.r = min(a.r*math.Pow(factor, step), 2*a.ceiling)
 }

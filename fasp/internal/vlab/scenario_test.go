@@ -139,3 +139,29 @@ func TestManySessions(t *testing.T) {
 		require.GreaterOrEqual(t, Jain(rates...), 0.9)
 	}
 }
+
+// So many sessions on a slow link lose nearly all that some of them send. That is no path which does not take full packets, and none of high random loss, on which
+// a rate may grow all the same.
+func TestCrowd(t *testing.T) {
+	for _, queue := range []time.Duration{5 * ms, 100 * ms} {
+		l := link(10e6, 2*ms, queue)
+		w := New(1, l, l)
+		var all []*Session
+		for i := range 20 {
+			all = append(all, w.AddSession(Options{Seed: uint64(i) + 1}))
+		}
+		for end := 2 * time.Second; end <= 20*time.Second; end += 500 * ms {
+			require.NoError(t, w.Run(end, nil), queue)
+			sent := uint64(0)
+			for _, s := range all {
+				sent += s.Sender.Stats.PacketsOut
+			}
+			require.Less(t, float64(sent)*1500*8/(end-time.Second).Seconds(), 1e9, "offered to a link of 10 Mbit/s")
+		}
+		sum := 0.0
+		for _, s := range all {
+			sum += float64(s.Goodput()) * 8 / 19
+		}
+		t.Logf("queue %v: %.2f Mbit/s", queue, sum/1e6)
+	}
+}
