@@ -44,6 +44,15 @@ func (b *bench) turn(n int, path func(at time.Duration, place int) bool) {
 	b.led.trim(b.now - time.Second)
 }
 
+// limited returns a bench that has found a limit to help on a path, with turns of n packets.
+func limited(n int, path func(at time.Duration, place int) bool) *bench {
+	b := &bench{led: newLedger()}
+	for b.l.kept == 0 {
+		b.turn(n, path)
+	}
+	return b
+}
+
 // policer takes depth packets at once and is filled by one in the time of a packet, times share.
 func policer(depth, share float64) func(at time.Duration, place int) bool {
 	left, last := depth, time.Duration(0)
@@ -157,11 +166,8 @@ func TestBurstLimit(t *testing.T) {
 
 // When the policer has gone larger bursts are tried, one size after another, and in the end there is no limit.
 func TestBurstLimitEnds(t *testing.T) {
-	b := bench{led: newLedger()}
 	path := policer(5, 1/0.9)
-	for b.l.kept == 0 {
-		b.turn(100, path)
-	}
+	b := limited(100, path)
 	begin := b.now
 	for b.l.most > 0 {
 		b.turn(100, func(time.Duration, int) bool { return false })
@@ -202,11 +208,8 @@ func TestBurstLimitNoHelp(t *testing.T) {
 
 // A limit that helps is what is gone back to when a lower one does not.
 func TestBurstLimitFallsBack(t *testing.T) {
-	b := bench{led: newLedger()}
 	good := policer(6, 1/0.9)
-	for b.l.kept == 0 {
-		b.turn(16, good)
-	}
+	b := limited(16, good)
 	kept := b.l.kept
 	require.Greater(t, kept, fewest)
 	lower, bad := 0, policer(6, 0.5)
@@ -222,11 +225,8 @@ func TestBurstLimitFallsBack(t *testing.T) {
 
 // A limit that the host cannot keep, since it wakes too late, is lifted though it seemed to help at first.
 func TestBurstLimitNotKept(t *testing.T) {
-	b := bench{led: newLedger()}
 	path := policer(5, 1/0.9)
-	for b.l.kept == 0 {
-		b.turn(16, path)
-	}
+	b := limited(16, path)
 	begin := b.now
 	for b.l.most > 0 {
 		for place := range 16 { // as ever
@@ -282,11 +282,8 @@ func TestBurstsWatched(t *testing.T) {
 
 // A limit that nothing comes up to is none: it cannot be tested, and would keep trains away for good.
 func TestBurstLimitUnused(t *testing.T) {
-	b := bench{led: newLedger()}
 	path := policer(5, 1/0.9)
-	for b.l.kept == 0 {
-		b.turn(100, path)
-	}
+	b := limited(100, path)
 	begin := b.now
 	for b.l.most > 0 {
 		b.turn(1, path)
