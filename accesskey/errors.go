@@ -8,6 +8,8 @@ var (
 	ErrAuth = errors.New("failed to authenticate")
 	// ErrDisabled: the proof is right, but the key is disabled. Only who holds the secret gets to see this.
 	ErrDisabled = errors.New("this access key is disabled")
+	// ErrExpired: a token is sound, but its time is over.
+	ErrExpired = errors.New("this token has expired")
 	// ErrNotFound: a Store has no key of this id.
 	ErrNotFound = errors.New("no such access key")
 	// ErrCorrupt: a file of a FileStore is not what was written there.

@@ -43,11 +43,12 @@ func Example() {
 	if err := secret.Authenticate(ctx, wire); err != nil { // the client
 		panic(err)
 	}
-	grant, err := accesskey.Verify(ctx, store, wire, <-wire.sent) // the server
+	node := &accesskey.Checker{Keys: store} // the server
+	grant, err := node.Session(ctx, wire, <-wire.sent)
 	fmt.Println(grant.KeyID, grant.Root, grant.Rights, err)
 
 	fmt.Println(accesskey.Credential{ID: "alice", Secret: "guessed"}.Authenticate(ctx, wire))
-	_, err = accesskey.Verify(ctx, store, wire, <-wire.sent)
+	_, err = node.Session(ctx, wire, <-wire.sent)
 	fmt.Println(err)
 	// Output:
 	// alice projects/alice write,list <nil>

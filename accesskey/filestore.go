@@ -2,10 +2,6 @@ package accesskey
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +20,8 @@ import (
 //
 // Fields of the file that this version does not know are kept as they are.
 type FileStore struct {
-	dir  string
-	aead cipher.AEAD
+	dir    string
+	master Master
 
 	mu   sync.RWMutex // guards what follows
 	seen fs.FileInfo  // of the file that keys came from; nil if there was none
@@ -49,43 +45,18 @@ func OpenFileStore(dir string) (*FileStore, error) {
 		return nil, fmt.Errorf("lock the access keys: %w", err)
 	}
 	defer unlock()
-	master, err := s.master()
-	if err != nil {
-		return nil, err
+	if _, err := os.Stat(filepath.Join(dir, masterName)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, keysName)); err == nil {
+			return nil, fmt.Errorf("%s: the master key that %s is sealed with is missing: %w", filepath.Join(dir, masterName), keysName, ErrCorrupt)
+		}
 	}
-	block, err := aes.NewCipher(master)
-	if err != nil {
-		return nil, err
-	}
-	if s.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+	if s.master, err = LoadMaster(dir); err != nil {
 		return nil, err
 	}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-// master returns the node's master key, 32 bytes, which it makes on first use.
-func (s *FileStore) master() ([]byte, error) {
-	path := filepath.Join(s.dir, masterName)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(s.dir, keysName)); err == nil {
-			return nil, fmt.Errorf("%s: the master key that %s is sealed with is missing: %w", path, keysName, ErrCorrupt)
-		}
-		key := make([]byte, 32)
-		rand.Read(key)
-		return key, writeFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"))
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%s: want 32 bytes in base64: %w", path, ErrCorrupt)
-	}
-	return key, nil
 }
 
 // keyFile is the file's form. Objects are kept as maps so that unknown fields survive.
@@ -96,15 +67,24 @@ type keyFile struct {
 
 // keyJSON are the fields of a key that this version knows.
 type keyJSON struct {
-	ID       string     `json:"id"`
-	Verifier []byte     `json:"verifier"` // sealed
-	Disabled bool       `json:"disabled"`
-	Rights   []string   `json:"rights"`
-	Root     string     `json:"root"`
-	RateCap  int64      `json:"rate_cap_bps"`
-	VLink    string     `json:"vlink"`
-	Created  *time.Time `json:"created"`
-	Note     string     `json:"note"`
+	ID            string          `json:"id"`
+	Tenant        string          `json:"tenant"`
+	Verifier      []byte          `json:"verifier"` // sealed
+	Previous      []byte          `json:"previous_verifier"`
+	PreviousUntil *time.Time      `json:"previous_until"`
+	Disabled      bool            `json:"disabled"`
+	Rights        []string        `json:"rights"`
+	Root          string          `json:"root"`
+	Storage       *Storage        `json:"storage"`
+	Credentials   []byte          `json:"storage_credentials"` // sealed
+	State         string          `json:"state"`
+	StateText     string          `json:"state_text"`
+	TokenKey      string          `json:"token_key"`
+	Config        json.RawMessage `json:"configuration"`
+	RateCap       int64           `json:"rate_cap_bps"`
+	VLink         string          `json:"vlink"`
+	Created       *time.Time      `json:"created"`
+	Note          string          `json:"note"`
 }
 
 const fileVersion = 1
@@ -194,21 +174,15 @@ func (s *FileStore) decode(data []byte) (keyFile, map[string]Key, error) {
 		if err := errors.Join(json.Unmarshal(raw, &all), json.Unmarshal(raw, &j)); err != nil {
 			return bad(fmt.Sprintf("key %d", i), err)
 		}
-		k := Key{ID: j.ID, Disabled: j.Disabled, Root: j.Root, RateCap: j.RateCap, VLink: j.VLink, Note: j.Note}
-		if j.Created != nil {
-			k.Created = *j.Created
+		k, err := s.open(&j)
+		if err != nil {
+			return bad(fmt.Sprintf("key %d", i), err)
 		}
-		var err error
 		if len(j.Rights) > 0 {
 			if k.Rights, err = ParseRights(strings.Join(j.Rights, ",")); err != nil {
 				return bad(fmt.Sprintf("key %d", i), err)
 			}
 		}
-		plain, err := s.aead.Open(nil, nil, j.Verifier, sealedFor(j.ID))
-		if err != nil || len(plain) != len(k.Verifier) {
-			return bad(fmt.Sprintf("key %d does not open with %s", i, masterName), nil)
-		}
-		k.Verifier = Verifier(plain)
 		if err := k.check(); err != nil {
 			return bad(fmt.Sprintf("key %d", i), err)
 		}
@@ -220,8 +194,79 @@ func (s *FileStore) decode(data []byte) (keyFile, map[string]Key, error) {
 	return f, keys, nil
 }
 
-// sealedFor is the associated data of a sealed verifier: it opens for its own key only.
-func sealedFor(id string) []byte { return []byte("tw-key-1\x00" + id) }
+// The labels of what is sealed: it opens for its own key only.
+func verifierLabel(id string) string    { return "tw-key-1\x00" + id }
+func credentialsLabel(id string) string { return "tw-storage-1\x00" + id }
+
+// open makes a key of what the file has.
+func (s *FileStore) open(j *keyJSON) (Key, error) {
+	k := Key{
+		ID: j.ID, Tenant: j.Tenant, Disabled: j.Disabled, Root: j.Root, Storage: j.Storage, StateText: j.StateText, TokenKey: j.TokenKey,
+		Config: j.Config, RateCap: j.RateCap, VLink: j.VLink, Note: j.Note,
+	}
+	if string(k.Config) == "null" {
+		k.Config = nil
+	}
+	var err error
+	if j.State != "" {
+		if k.State, err = ParseState(j.State); err != nil {
+			return k, err
+		}
+	}
+	if j.Created != nil {
+		k.Created = *j.Created
+	}
+	if k.Verifier, err = s.openVerifier(j.ID, j.Verifier); err != nil {
+		return k, err
+	}
+	if len(j.Previous) > 0 && j.PreviousUntil != nil {
+		k.PreviousUntil = *j.PreviousUntil
+		if k.Previous, err = s.openVerifier(j.ID, j.Previous); err != nil {
+			return k, err
+		}
+	}
+	if len(j.Credentials) > 0 && k.Storage != nil {
+		plain, err := s.master.Open(credentialsLabel(j.ID), j.Credentials)
+		if err != nil {
+			return k, err
+		}
+		if err := json.Unmarshal(plain, &k.Storage.Credentials); err != nil {
+			return k, errors.New("storage credentials: not JSON")
+		}
+	}
+	return k, nil
+}
+
+func (s *FileStore) openVerifier(id string, sealed []byte) (v Verifier, err error) {
+	plain, err := s.master.Open(verifierLabel(id), sealed)
+	if err != nil || len(plain) != len(v) {
+		return v, fmt.Errorf("it does not open with %s", masterName)
+	}
+	return Verifier(plain), nil
+}
+
+// seal is the reverse of open.
+func (s *FileStore) seal(k Key) (keyJSON, error) {
+	j := keyJSON{
+		ID: k.ID, Tenant: k.Tenant, Verifier: s.master.Seal(verifierLabel(k.ID), k.Verifier[:]), Disabled: k.Disabled,
+		Rights: append([]string{}, k.Rights.names()...), Root: k.Root, Storage: k.Storage, State: k.State.String(), StateText: k.StateText,
+		TokenKey: k.TokenKey, Config: k.Config, RateCap: k.RateCap, VLink: k.VLink, Note: k.Note,
+	}
+	if k.Previous != (Verifier{}) {
+		j.Previous, j.PreviousUntil = s.master.Seal(verifierLabel(k.ID), k.Previous[:]), &k.PreviousUntil
+	}
+	if !k.Created.IsZero() {
+		j.Created = &k.Created
+	}
+	if k.Storage != nil && len(k.Storage.Credentials) > 0 {
+		b, err := json.Marshal(k.Storage.Credentials)
+		if err != nil {
+			return j, err
+		}
+		j.Credentials = s.master.Seal(credentialsLabel(k.ID), b)
+	}
+	return j, nil
+}
 
 // encode returns the file's new content.
 func (s *FileStore) encode(f keyFile, keys map[string]Key) ([]byte, error) {
@@ -231,12 +276,9 @@ func (s *FileStore) encode(f keyFile, keys map[string]Key) ([]byte, error) {
 	}
 	list := []any{}
 	for _, k := range sorted(keys) {
-		j := keyJSON{
-			ID: k.ID, Verifier: s.aead.Seal(nil, nil, k.Verifier[:], sealedFor(k.ID)), Disabled: k.Disabled,
-			Rights: append([]string{}, k.Rights.names()...), Root: k.Root, RateCap: k.RateCap, VLink: k.VLink, Note: k.Note,
-		}
-		if !k.Created.IsZero() {
-			j.Created = &k.Created
+		j, err := s.seal(k)
+		if err != nil {
+			return nil, err
 		}
 		b, err := json.Marshal(j)
 		if err != nil {

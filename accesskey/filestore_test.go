@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"runtime"
 	"sync"
 	"testing"
@@ -167,4 +168,17 @@ func openStore2(f *testing.F) *FileStore {
 	s, err := OpenFileStore(f.TempDir())
 	require.NoError(f, err)
 	return s
+}
+
+// readAll returns all that the files of dir hold.
+func readAll(t *testing.T, dir string) string {
+	var all strings.Builder
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range list {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		require.NoError(t, err)
+		all.Write(b)
+	}
+	return all.String()
 }

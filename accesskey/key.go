@@ -3,6 +3,7 @@ package accesskey
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -82,13 +83,27 @@ func ParseRights(s string) (Rights, error) {
 
 // Key is what a server knows of an access key.
 type Key struct {
-	ID       string
+	ID string
+	// Tenant is whose key it is, in the form of an id; empty is the node's own. Keys of a tenant learn nothing of others.
+	Tenant   string
 	Verifier Verifier
-	Disabled bool
-	Rights   Rights
+	// Previous is the verifier of the secret before, which is good until PreviousUntil; the zero Verifier is none. See Rotate.
+	Previous      Verifier
+	PreviousUntil time.Time
+	Disabled      bool
+	Rights        Rights
 	// Root is the place that the key is bound to: a slash path below the node's docroot, or the URI of a place of its own, such as
 	// s3://host/bucket/prefix. Empty is the docroot itself.
 	Root string
+	// Storage is a place of its own with credentials of its own; nil means that Root says it all. With Storage, Root is a slash path below it.
+	Storage *Storage
+	// State says whether the storage was reached, and StateText what was wrong if not.
+	State     State
+	StateText string
+	// TokenKey is an RSA public key in PEM with which an application signs bearer tokens of its users; empty means that none are taken.
+	TokenKey string
+	// Config is the configuration object of the Node API, as it was given; nil is none.
+	Config json.RawMessage
 	// RateCap bounds the sum of what all sessions of the key send or receive, in bits of IP packets per second; 0 is no cap.
 	RateCap int64
 	// VLink names the virtual link of the node that sessions of the key belong to, in the form of an id; empty is none. A node that has no such
@@ -124,14 +139,90 @@ func (c Credential) verifier() (Verifier, error) {
 
 // Grant returns what the key allows.
 func (k Key) Grant() Grant {
-	return Grant{KeyID: k.ID, Rights: k.Rights, Root: k.Root, RateCap: k.RateCap, VLink: k.VLink}
+	return Grant{KeyID: k.ID, Tenant: k.Tenant, Rights: k.Rights, Root: k.Root, Storage: k.Storage, RateCap: k.RateCap, VLink: k.VLink}
 }
 
 // Grant is everything that an authenticated request may touch. Whoever serves a request asks the Grant and nothing else.
 type Grant struct {
 	KeyID   string
+	Tenant  string // see Key
 	Rights  Rights
-	Root    string // see Key
-	RateCap int64  // see Key
-	VLink   string // see Key
+	Root    string   // see Key
+	Storage *Storage // see Key; must not be changed
+	RateCap int64    // see Key
+	VLink   string   // see Key
+
+	// Master says that this is no key but the node's own user, who may manage keys and sees what all of them do. KeyID is empty then.
+	Master bool
+	// User is the node's user, or who a bearer token names, "" else, and Groups are those of a bearer token.
+	User   string
+	Groups []string
+	// Owner says that a bearer token is for all that the key allows; without it, permissions say what its user may do.
+	Owner bool
+	// Direction, unless it is Both, is the only one allowed, and Within, unless it is nil, has the paths below Root that alone may be touched by it: those of a
+	// transfer token.
+	Direction Direction
+	Within    []string
+	// Expires is when a token ends; the zero time is never.
+	Expires time.Time
+}
+
+// State says whether a key's storage can be used.
+type State uint8
+
+// The states. A key without Storage is always Ready.
+const (
+	Ready   State = iota // the storage was reached
+	Pending              // it was not tried yet
+	Failed               // it could not be reached; Key.StateText says why
+)
+
+// String returns the word of the Node API: synchronized, pending, error.
+func (s State) String() string {
+	switch s {
+	case Ready:
+		return "synchronized"
+	case Pending:
+		return "pending"
+	}
+	return "error"
+}
+
+// ParseState reads what String returns.
+func ParseState(text string) (State, error) {
+	for _, s := range []State{Ready, Pending, Failed} {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("state %q: want synchronized, pending or error", text)
+}
+
+// Rotate gives the key another secret. The one before is good for overlap more, so that those who use it can change over; 0 ends it at once. warning is as in NewKey.
+func (k Key) Rotate(c Credential, overlap time.Duration, now time.Time) (_ Key, warning string, err error) {
+	if c.ID != k.ID {
+		return k, "", fmt.Errorf("the secret is that of key %s", c.ID)
+	}
+	if err := c.check(); err != nil {
+		return k, "", err
+	}
+	v, err := c.verifier()
+	if err != nil {
+		return k, "", err
+	}
+	k.Previous, k.PreviousUntil = Verifier{}, time.Time{}
+	if overlap > 0 {
+		k.Previous, k.PreviousUntil = k.Verifier, now.Add(overlap).UTC().Truncate(time.Second)
+	}
+	k.Verifier = v
+	return k, weakness(c.Secret), nil
+}
+
+// verifiers are those that are good now.
+func (k Key) verifiers(now time.Time) [2]Verifier {
+	v := [2]Verifier{k.Verifier, k.Verifier}
+	if k.Previous != (Verifier{}) && now.Before(k.PreviousUntil) {
+		v[1] = k.Previous
+	}
+	return v
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Exporter is an end of a TLS session, such as *fasp.Conn.
@@ -30,6 +31,8 @@ const (
 	magic        = "TWAU"
 	version      = 1
 	methodKey    = 1
+	methodBearer = 3
+	methodToken  = 4
 	headerLength = len(magic) + 2
 )
 
@@ -56,7 +59,7 @@ func (c Credential) Opening(x Exporter) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendMessage(nil, message{id: c.ID, mac: mac}), nil
+	return appendMessage(nil, message{method: methodKey, id: c.ID, mac: mac}), nil
 }
 
 // proof returns HMAC-SHA256(V, exporter).
@@ -71,70 +74,115 @@ func proof(v Verifier, id string, conn Exporter) (mac [sha256.Size]byte, err err
 	return mac, nil
 }
 
-// Verify checks the message that a client sent with [Credential.Authenticate] over the session conn, and returns what its key allows.
-// Errors: ErrAuth for everything that is wrong with the message; ErrDisabled if the proof is right and the key is disabled; others come from
-// the store or the session and say nothing about the client. With an error, the Grant allows nothing; its KeyID is then what the client called itself, not
+// Session checks the message that a client sent over the session conn, with [Credential.Authenticate] or as [TokenOpening] makes it, and returns what it allows.
+// Errors: ErrAuth for everything that is wrong with the message; ErrDisabled if the proof is right and the key is disabled; ErrExpired if a token is ours and its time is over;
+// others come from the store or the session and say nothing about the client. With an error, the Grant allows nothing; its KeyID is then what the client called itself, not
 // proved, of at most [MaxID] characters as ids have them, or empty. An unknown key is refused with the same text and after the same work as a wrong secret.
-func Verify(ctx context.Context, store Store, conn Exporter, msg []byte) (Grant, error) {
+func (c *Checker) Session(ctx context.Context, conn Exporter, msg []byte) (Grant, error) {
 	m, err := parseMessage(msg)
 	if err != nil {
 		return Grant{}, ErrAuth
 	}
-	key, err := store.Key(ctx, m.id)
-	known := err == nil
-	if err != nil {
-		if !errors.Is(err, ErrNotFound) {
-			return Grant{KeyID: m.id}, fmt.Errorf("look up an access key: %w", err)
-		}
-		key = Key{} // the zero verifier costs as much to check as any
+	switch m.method {
+	case methodBearer:
+		return c.Bearer(ctx, m.id, m.token)
+	case methodToken:
+		return c.TransferToken(ctx, m.token)
 	}
-	want, err := proof(key.Verifier, m.id, conn)
+	key, known, err := c.key(ctx, m.id)
 	if err != nil {
 		return Grant{KeyID: m.id}, err
 	}
-	switch equal := hmac.Equal(want[:], m.mac[:]); {
-	case !equal || !known:
-		return Grant{KeyID: m.id}, ErrAuth
-	case key.Disabled:
-		return Grant{KeyID: m.id}, ErrDisabled
+	right := false
+	for _, v := range key.verifiers(c.now()) {
+		want, err := proof(v, m.id, conn)
+		if err != nil {
+			return Grant{KeyID: m.id}, err
+		}
+		right = hmac.Equal(want[:], m.mac[:]) || right
 	}
-	return key.Grant(), nil
+	return key.granted(m.id, right && known)
 }
 
 // message is what travels.
 type message struct {
-	id  string
-	mac [sha256.Size]byte
+	method byte
+	id     string // methodKey, methodBearer
+	mac    [sha256.Size]byte
+	token  string // methodBearer, methodToken
 }
 
 var errMessage = errors.New("malformed authentication message")
 
 func appendMessage(b []byte, m message) []byte {
 	b = append(b, magic...)
-	b = append(b, version, methodKey)
-	b = binary.AppendUvarint(b, uint64(len(m.id)))
-	b = append(b, m.id...)
+	b = append(b, version, m.method)
+	if m.method != methodToken {
+		b = binary.AppendUvarint(b, uint64(len(m.id)))
+		b = append(b, m.id...)
+	}
+	if m.method != methodKey {
+		return append(b, m.token...)
+	}
 	return append(b, m.mac[:]...)
 }
 
 // parseMessage reads a message. It allocates no more than the message's size.
 func parseMessage(b []byte) (message, error) {
-	if len(b) < headerLength || string(b[:len(magic)]) != magic || b[len(magic)] != version || b[len(magic)+1] != methodKey {
+	if len(b) < headerLength || string(b[:len(magic)]) != magic || b[len(magic)] != version {
 		return message{}, errMessage
 	}
+	m := message{method: b[len(magic)+1]}
 	b = b[headerLength:]
-	n, w := binary.Uvarint(b)
-	// The id is shorter than 2^14, so a minimal length has one byte below 128 and two from there on.
-	if w <= 0 || n == 0 || n > MaxID || (w == 2) != (n >= 128) || w > 2 {
+	switch m.method {
+	case methodKey, methodBearer:
+		n, w := binary.Uvarint(b)
+		// The id is shorter than 2^14, so a minimal length has one byte below 128 and two from there on.
+		if w <= 0 || n == 0 || n > MaxID || (w == 2) != (n >= 128) || w > 2 || uint64(len(b)-w) < n {
+			return message{}, errMessage
+		}
+		m.id, b = string(b[w:w+int(n)]), b[w+int(n):]
+		if checkID(m.id) != nil {
+			return message{}, errMessage
+		}
+	case methodToken:
+	default:
 		return message{}, errMessage
 	}
-	b = b[w:]
-	if uint64(len(b)) != n+sha256.Size {
+	if m.method != methodKey {
+		if len(b) == 0 || len(b) > MaxToken {
+			return message{}, errMessage
+		}
+		m.token = string(b)
+		return m, nil
+	}
+	if len(b) != sha256.Size {
 		return message{}, errMessage
 	}
-	m := message{id: string(b[:n]), mac: [sha256.Size]byte(b[n:])}
-	if checkID(m.id) != nil {
-		return message{}, errMessage
-	}
+	m.mac = [sha256.Size]byte(b)
 	return m, nil
+}
+
+// TokenOpening returns the message by which a client shows a transfer token, or a bearer token of the access key it names. It holds the token: it is to be sent only to a server
+// whose identity is known.
+func TokenOpening(token string) ([]byte, error) {
+	m := message{method: methodToken, token: token}
+	if bearer, ok := bearerText(token); ok {
+		m = message{method: methodBearer, id: BearerKey(bearer), token: bearer}
+		if m.id == "" {
+			return nil, errors.New("the bearer token cannot be read: want base64 of a token that names an access key in its scope")
+		}
+	} else if !IsTransferToken(token) {
+		return nil, errors.New(`this kind of token is not known: want "Basic ...", "Bearer ..." or a transfer token that a node has made`)
+	}
+	if len(m.token) > MaxToken {
+		return nil, fmt.Errorf("the token is longer than %d bytes", MaxToken)
+	}
+	return appendMessage(nil, m), nil
+}
+
+// bearerText returns what follows the word Bearer.
+func bearerText(token string) (string, bool) {
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(token), " ")
+	return strings.TrimSpace(rest), ok && strings.EqualFold(scheme, "bearer")
 }

@@ -40,6 +40,11 @@ func testKey(t *testing.T, c Credential) Key {
 
 var alice = Credential{ID: "alice", Secret: "aliceSecret-0123456789abcdef"}
 
+// verify checks a message with the keys alone.
+func verify(ctx context.Context, store Store, conn Exporter, msg []byte) (Grant, error) {
+	return (&Checker{Keys: store}).Session(ctx, conn, msg)
+}
+
 func TestVerify(t *testing.T) {
 	ctx := t.Context()
 	store := &MemStore{}
@@ -53,16 +58,16 @@ func TestVerify(t *testing.T) {
 	}
 	server := func() *tlsEnd { return &tlsEnd{secret: "s1"} }
 
-	g, err := Verify(ctx, store, server(), prove(alice, "s1"))
+	g, err := verify(ctx, store, server(), prove(alice, "s1"))
 	require.NoError(t, err)
 	require.Equal(t, Grant{KeyID: "alice", Rights: Rights{Read: true}, Root: "a/b", RateCap: 5_000_000}, g)
 
-	_, err = Verify(ctx, store, server(), prove(alice, "s2"))
+	_, err = verify(ctx, store, server(), prove(alice, "s2"))
 	require.Equal(t, ErrAuth, err, "a proof of another session is worth nothing")
 
 	wrong, unknown := server(), server()
-	g1, err1 := Verify(ctx, store, wrong, prove(Credential{ID: "alice", Secret: "other"}, "s1"))
-	g2, err2 := Verify(ctx, store, unknown, prove(Credential{ID: "bob", Secret: "other"}, "s1"))
+	g1, err1 := verify(ctx, store, wrong, prove(Credential{ID: "alice", Secret: "other"}, "s1"))
+	g2, err2 := verify(ctx, store, unknown, prove(Credential{ID: "bob", Secret: "other"}, "s1"))
 	require.Equal(t, []Grant{{KeyID: "alice"}, {KeyID: "bob"}}, []Grant{g1, g2}, "who it was is for the log; nothing is granted")
 	require.Equal(t, ErrAuth, err1)
 	require.Equal(t, err1, err2, "unknown id and wrong secret look the same")
@@ -70,28 +75,28 @@ func TestVerify(t *testing.T) {
 
 	zero, err := proof(Verifier{}, "bob", server())
 	require.NoError(t, err)
-	_, err = Verify(ctx, store, server(), appendMessage(nil, message{"bob", zero}))
+	_, err = verify(ctx, store, server(), appendMessage(nil, message{method: methodKey, id: "bob", mac: zero}))
 	require.Equal(t, ErrAuth, err, "a proof made with the verifier of unknown keys opens nothing")
 
 	msg := prove(alice, "s1")
 	for i := range msg {
 		bent := append([]byte(nil), msg...)
 		bent[i] ^= 1
-		_, err := Verify(ctx, store, server(), bent)
+		_, err := verify(ctx, store, server(), bent)
 		require.Equal(t, ErrAuth, err, "byte %d changed", i)
-		_, err = Verify(ctx, store, server(), msg[:i])
+		_, err = verify(ctx, store, server(), msg[:i])
 		require.Equal(t, ErrAuth, err, "cut at %d", i)
 	}
 
 	k.Disabled = true
 	require.NoError(t, store.Put(ctx, k))
-	_, err = Verify(ctx, store, server(), prove(alice, "s1"))
+	_, err = verify(ctx, store, server(), prove(alice, "s1"))
 	require.Equal(t, ErrDisabled, err)
-	_, err = Verify(ctx, store, server(), prove(Credential{ID: "alice", Secret: "other"}, "s1"))
+	_, err = verify(ctx, store, server(), prove(Credential{ID: "alice", Secret: "other"}, "s1"))
 	require.Equal(t, ErrAuth, err, "only who holds the secret learns that the key is disabled")
 
 	broken := errors.New("disk on fire")
-	_, err = Verify(ctx, failingStore{store, broken}, server(), prove(alice, "s1"))
+	_, err = verify(ctx, failingStore{store, broken}, server(), prove(alice, "s1"))
 	require.ErrorIs(t, err, broken)
 	require.NotErrorIs(t, err, ErrAuth)
 }
@@ -171,8 +176,10 @@ func TestRights(t *testing.T) {
 }
 
 func FuzzParseMessage(f *testing.F) {
-	f.Add(appendMessage(nil, message{id: "alice"}))
-	f.Add(appendMessage(nil, message{id: strings.Repeat("x", MaxID)}))
+	f.Add(appendMessage(nil, message{method: methodKey, id: "alice"}))
+	f.Add(appendMessage(nil, message{method: methodKey, id: strings.Repeat("x", MaxID)}))
+	f.Add(appendMessage(nil, message{method: methodBearer, id: "alice", token: "x"}))
+	f.Add(appendMessage(nil, message{method: methodToken, token: "x"}))
 	f.Add([]byte("TWAU\x01\x01\x81\x00a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMessage(b)

@@ -85,6 +85,21 @@ func (k Key) check() error {
 	if k.Verifier == (Verifier{}) {
 		return fmt.Errorf("access key %s has no verifier", k.ID)
 	}
+	if k.Tenant != "" {
+		if err := checkID(k.Tenant); err != nil {
+			return fmt.Errorf("access key %s: tenant: %w", k.ID, err)
+		}
+	}
+	if k.Storage != nil {
+		if err := k.Storage.Check(); err != nil {
+			return fmt.Errorf("access key %s: %w", k.ID, err)
+		}
+	}
+	if k.TokenKey != "" {
+		if _, err := ParseTokenKey(k.TokenKey); err != nil {
+			return fmt.Errorf("access key %s: %w", k.ID, err)
+		}
+	}
 	if k.RateCap < 0 {
 		return fmt.Errorf("access key %s: the rate cap is negative", k.ID)
 	}

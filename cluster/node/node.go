@@ -20,6 +20,7 @@ type Node struct {
 	cfg      Config
 	identity *fasp.Identity
 	keys     accesskey.Store
+	checker  *accesskey.Checker
 	ready    chan struct{}
 
 	places *places
@@ -52,6 +53,7 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
+	n.checker = &accesskey.Checker{Keys: n.keys}
 	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
 		return nil, err
 	}

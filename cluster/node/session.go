@@ -114,13 +114,13 @@ func (n *Node) authenticate(ctx context.Context, conn *fasp.Conn) (accesskey.Gra
 	if err != nil {
 		return accesskey.Grant{}, err
 	}
-	return accesskey.Verify(ctx, n.keys, conn, msg)
+	return n.checker.Session(ctx, conn, msg)
 }
 
 // refusal says what the client is told. What is not the client's business stays in the log.
 func refusal(err error) (fasp.Code, string) {
 	switch {
-	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled):
+	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled), errors.Is(err, accesskey.ErrExpired):
 		return fasp.CodeAuth, err.Error()
 	case errors.Is(err, errSlow):
 		return fasp.CodeTimeout, err.Error()

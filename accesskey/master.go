@@ -1,0 +1,92 @@
+package accesskey
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Master is the key that a node seals its secrets with: verifiers, storage credentials, tokens. It is 32 random bytes, and never printed. The
+// zero Master seals with a key that everybody knows; use LoadMaster or NewMaster.
+type Master [32]byte
+
+// NewMaster returns a new random key.
+func NewMaster() (m Master) {
+	rand.Read(m[:]) // never fails
+	return m
+}
+
+// LoadMaster reads master.key in the folder dir, which must exist, and makes the file with mode 0600 if it is not there. Errors: ErrCorrupt if the
+// file is damaged.
+func LoadMaster(dir string) (Master, error) {
+	path := filepath.Join(dir, masterName)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		m := NewMaster()
+		return m, writeFile(path, []byte(base64.StdEncoding.EncodeToString(m[:])+"\n"))
+	}
+	if err != nil {
+		return Master{}, err
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != len(Master{}) {
+		return Master{}, fmt.Errorf("%s: want 32 bytes in base64: %w", path, ErrCorrupt)
+	}
+	return Master(key), nil
+}
+
+// aead returns the cipher for one purpose; keys of different purposes say nothing about each other.
+func (m Master) aead(purpose string) cipher.AEAD {
+	key := m[:]
+	if purpose != "" {
+		var err error
+		if key, err = hkdf.Key(sha256.New, m[:], nil, purpose, 32); err != nil {
+			panic("BUG: accesskey: HKDF of 32 bytes: " + err.Error())
+		}
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic("BUG: accesskey: AES-256: " + err.Error())
+	}
+	a, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic("BUG: accesskey: GCM: " + err.Error())
+	}
+	return a
+}
+
+// Seal encrypts plain for what label names: it opens under the same label only. At most 2^32 seals are safe.
+func (m Master) Seal(label string, plain []byte) []byte {
+	return m.aead("").Seal(nil, nil, plain, []byte(label))
+}
+
+// Open returns what was sealed. The error is ErrCorrupt, whatever is wrong.
+func (m Master) Open(label string, sealed []byte) ([]byte, error) {
+	plain, err := m.aead("").Open(nil, nil, sealed, []byte(label))
+	if err != nil {
+		return nil, fmt.Errorf("sealed with another master key, or damaged: %w", ErrCorrupt)
+	}
+	return plain, nil
+}
+
+// String hides the key.
+func (Master) String() string { return redacted }
+
+// GoString hides the key from %#v.
+func (Master) GoString() string { return redacted }
+
+// Format hides the key from every verb, %x too.
+func (Master) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(redacted)) }
+
+// LogValue hides the key from logs.
+func (Master) LogValue() slog.Value { return slog.StringValue(redacted) }

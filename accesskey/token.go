@@ -1,0 +1,141 @@
+package accesskey
+
+import (
+	"crypto/cipher"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// Direction is which way a transfer token allows data to go, as the client sees it.
+type Direction uint8
+
+// The directions. The zero Direction is both, which no transfer token has.
+const (
+	Both Direction = iota
+	Upload
+	Download
+)
+
+// TransferToken allows whoever holds it one kind of transfer, for a time. It is made by a node for an authenticated user, and redeemed at the node, or
+// one of the nodes, that have the same Keyring. It carries no secret of its key: that must still exist, and its rights still suffice, when the token is used.
+type TransferToken struct {
+	Key       string    // id of the access key that it was made with
+	Direction Direction // Upload or Download
+	// Paths bound the transfer, as slash paths below the key's root: of an upload, its destination must be one of them or lie below one; of a
+	// download, each source. "" is the root itself.
+	Paths []string
+	// Node is where alone it may be redeemed, in whatever form the nodes name themselves; "" is anywhere.
+	Node    string
+	Expires time.Time // to the second; required
+}
+
+// Keyring seals transfer tokens. Nodes that have the same master key redeem each other's tokens. Safe for concurrent use.
+type Keyring struct {
+	aead cipher.AEAD
+}
+
+// NewKeyring returns the keyring of a master key.
+func NewKeyring(m Master) *Keyring { return &Keyring{m.aead("tw-token-1")} }
+
+// tokenPrefix marks our tokens; clients treat what follows as opaque.
+const tokenPrefix = "ATM_TW1_"
+
+// MaxToken is the longest token, in bytes.
+const MaxToken = 32 << 10
+
+// tokenJSON is what is sealed.
+type tokenJSON struct {
+	Key     string   `json:"k"`
+	Dir     uint8    `json:"d"`
+	Paths   []string `json:"p"`
+	Node    string   `json:"n,omitempty"`
+	Expires int64    `json:"e"` // seconds since 1970
+}
+
+// Seal makes the text that the client gets. Errors: what is wrong with t.
+func (r *Keyring) Seal(t TransferToken) (string, error) {
+	if err := checkID(t.Key); err != nil {
+		return "", err
+	}
+	if t.Direction != Upload && t.Direction != Download {
+		return "", errors.New("a transfer token is for uploads or for downloads")
+	}
+	if len(t.Paths) == 0 || t.Expires.IsZero() {
+		return "", errors.New("a transfer token has paths and an end")
+	}
+	paths := make([]string, len(t.Paths))
+	for i, p := range t.Paths {
+		var ok bool
+		if paths[i], ok = cleanBelow(p); !ok {
+			return "", fmt.Errorf("path %q leads out of the key's root", p)
+		}
+	}
+	b, err := json.Marshal(tokenJSON{t.Key, uint8(t.Direction), paths, t.Node, t.Expires.Unix()})
+	if err != nil {
+		return "", err
+	}
+	text := tokenPrefix + base64.RawURLEncoding.EncodeToString(r.aead.Seal(nil, nil, b, []byte(tokenPrefix)))
+	if len(text) > MaxToken {
+		return "", fmt.Errorf("a transfer token for so many paths would be longer than %d bytes; name a folder above them", MaxToken)
+	}
+	return text, nil
+}
+
+// IsTransferToken says whether text looks like one of ours.
+func IsTransferToken(text string) bool { return strings.HasPrefix(text, tokenPrefix) }
+
+// Open reads a token. Errors: ErrAuth whatever is wrong with it, ErrExpired if it is ours and its time is over.
+func (r *Keyring) Open(text string, node string, now time.Time) (TransferToken, error) {
+	rest, ok := strings.CutPrefix(text, tokenPrefix)
+	if !ok || len(text) > MaxToken {
+		return TransferToken{}, ErrAuth
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(rest)
+	if err != nil {
+		return TransferToken{}, ErrAuth
+	}
+	b, err := r.aead.Open(nil, nil, sealed, []byte(tokenPrefix))
+	if err != nil {
+		return TransferToken{}, ErrAuth
+	}
+	var j tokenJSON
+	if json.Unmarshal(b, &j) != nil || len(j.Paths) == 0 {
+		return TransferToken{}, ErrAuth
+	}
+	t := TransferToken{Key: j.Key, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, Expires: time.Unix(j.Expires, 0)}
+	switch {
+	case t.Node != "" && t.Node != node:
+		return TransferToken{}, ErrAuth
+	case !now.Before(t.Expires):
+		return TransferToken{}, ErrExpired
+	}
+	return t, nil
+}
+
+// cleanBelow returns p as a slash path below a root, without leading or trailing slash, "" for the root itself; ok is false if it leads out.
+func cleanBelow(p string) (clean string, ok bool) {
+	for el := range strings.SplitSeq(p, "/") {
+		if el == ".." {
+			return "", false
+		}
+	}
+	return strings.Trim(path.Clean("/"+p), "/"), true
+}
+
+// bound narrows a key's grant to what the token allows.
+func (t TransferToken) bound(g Grant) Grant {
+	g.Direction, g.Within, g.Expires = t.Direction, t.Paths, t.Expires
+	// What a token is for is all that it is for.
+	switch t.Direction {
+	case Upload:
+		g.Rights.Read, g.Rights.List = false, false
+	case Download:
+		g.Rights.Write, g.Rights.Delete = false, false
+	}
+	return g
+}
