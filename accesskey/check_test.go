@@ -173,7 +173,10 @@ func TestBearer(t *testing.T) {
 		require.False(t, g.Owner)
 		require.Equal(t, good.Expires.Unix(), g.Expires.Unix())
 	}
-	msg, err := TokenOpening("bearer  " + token)
+	o, err := ParseOpener(" bearer  " + token + "\n")
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s %x", o, o, o, o, o), token[:8])
+	msg, err := o.Opening(nil)
 	require.NoError(t, err)
 	g, err := c.Session(ctx, &tlsEnd{}, msg)
 	require.NoError(t, err)
@@ -253,7 +256,9 @@ func TestTransferToken(t *testing.T) {
 	text, err := c.Tokens.Seal(tok)
 	require.NoError(t, err)
 	require.True(t, IsTransferToken(text))
-	msg, err := TokenOpening(text)
+	o, err := ParseOpener(text)
+	require.NoError(t, err)
+	msg, err := o.Opening(nil)
 	require.NoError(t, err)
 	want := Grant{KeyID: "alice", Rights: Rights{Write: true, Delete: true}, Root: "a", Direction: Upload, Within: []string{"in/x", ""}, Expires: tok.Expires}
 	for _, check := range []func() (Grant, error){
@@ -302,7 +307,7 @@ func TestTransferToken(t *testing.T) {
 	_, err = c.TransferToken(ctx, text)
 	require.Equal(t, ErrDisabled, err, "a key that was disabled since")
 	for _, unknown := range []string{"", "hello", "Bearer x", "Basic"} {
-		_, err := TokenOpening(unknown)
+		_, err := ParseOpener(unknown)
 		require.Error(t, err)
 		_, err = c.Authorization(ctx, unknown, "")
 		require.Equal(t, ErrAuth, err)

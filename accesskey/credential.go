@@ -53,7 +53,7 @@ func ParseCredential(text string) (Credential, error) {
 func ParseToken(token string) (Credential, error) {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(token), " ")
 	if !strings.EqualFold(scheme, "basic") {
-		return Credential{}, errors.New(`this kind of token is not supported yet; an access key is given as "Basic " and the base64 form of id:secret`)
+		return Credential{}, errors.New(`want "Basic " and the base64 form of id:secret, "Bearer " and a bearer token, or a transfer token that a node has made`)
 	}
 	rest = strings.TrimRight(strings.TrimSpace(rest), "=")
 	text, err := base64.RawStdEncoding.DecodeString(rest)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -46,6 +47,9 @@ func (c Credential) Authenticate(ctx context.Context, conn Conn) error {
 	return conn.SendMessage(ctx, msg)
 }
 
+// KeyID implements Opener.
+func (c Credential) KeyID() string { return c.ID }
+
 // Opening returns the message that Authenticate sends, for a session whose first message is made while it opens.
 func (c Credential) Opening(x Exporter) ([]byte, error) {
 	if err := c.check(); err != nil {
@@ -74,7 +78,7 @@ func proof(v Verifier, id string, conn Exporter) (mac [sha256.Size]byte, err err
 	return mac, nil
 }
 
-// Session checks the message that a client sent over the session conn, with [Credential.Authenticate] or as [TokenOpening] makes it, and returns what it allows.
+// Session checks the message that a client sent over the session conn, with [Credential.Authenticate], or as an [Opener] makes it, and returns what it allows.
 // Errors: ErrAuth for everything that is wrong with the message; ErrDisabled if the proof is right and the key is disabled; ErrExpired if a token is ours and its time is over;
 // others come from the store or the session and say nothing about the client. With an error, the Grant allows nothing; its KeyID is then what the client called itself, not
 // proved, of at most [MaxID] characters as ids have them, or empty. An unknown key is refused with the same text and after the same work as a wrong secret.
@@ -163,23 +167,51 @@ func parseMessage(b []byte) (message, error) {
 	return m, nil
 }
 
-// TokenOpening returns the message by which a client shows a transfer token, or a bearer token of the access key it names. It holds the token: it is to be sent only to a server
-// whose identity is known.
-func TokenOpening(token string) ([]byte, error) {
-	m := message{method: methodToken, token: token}
-	if bearer, ok := bearerText(token); ok {
-		m = message{method: methodBearer, id: BearerKey(bearer), token: bearer}
-		if m.id == "" {
-			return nil, errors.New("the bearer token cannot be read: want base64 of a token that names an access key in its scope")
+// Opener authenticates a client in a session: a Credential, or a token.
+type Opener interface {
+	// Opening returns the first message of a session, which the session may still be opening.
+	Opening(x Exporter) ([]byte, error)
+	// KeyID is the access key that it belongs to, "" where only the node can tell.
+	KeyID() string
+}
+
+// ParseOpener reads what a client was given to authenticate with: "Basic BASE64(id:secret)", "Bearer TOKEN", or a transfer token that a node has made. Unlike a secret, a token is
+// sent as it is: only to a server whose identity is known. Errors do not repeat any part of the text, and printing the Opener hides it.
+func ParseOpener(text string) (Opener, error) {
+	text = strings.TrimSpace(text)
+	m := message{method: methodToken, token: text}
+	if bearer, ok := bearerText(text); ok {
+		if m = (message{method: methodBearer, id: BearerKey(bearer), token: bearer}); m.id == "" {
+			return nil, errors.New("the bearer token cannot be read, or its scope does not name an access key")
 		}
-	} else if !IsTransferToken(token) {
-		return nil, errors.New(`this kind of token is not known: want "Basic ...", "Bearer ..." or a transfer token that a node has made`)
+	} else if !IsTransferToken(text) {
+		return ParseToken(text)
 	}
 	if len(m.token) > MaxToken {
 		return nil, fmt.Errorf("the token is longer than %d bytes", MaxToken)
 	}
-	return appendMessage(nil, m), nil
+	return token{m}, nil
 }
+
+// token is a token that a client holds.
+type token struct{ m message }
+
+func (t token) Opening(Exporter) ([]byte, error) { return appendMessage(nil, t.m), nil }
+
+// KeyID implements Opener.
+func (t token) KeyID() string { return t.m.id }
+
+// String hides the token.
+func (token) String() string { return redacted }
+
+// GoString hides the token from %#v.
+func (token) GoString() string { return redacted }
+
+// Format hides the token from every verb.
+func (token) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(redacted)) }
+
+// LogValue hides the token from logs.
+func (token) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // bearerText returns what follows the word Bearer.
 func bearerText(token string) (string, bool) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,9 @@ type Config struct {
 	DocRoot string
 	// Stores are the schemes of URIs that may be named; nil means none. They hold the credentials.
 	Stores objstore.Schemes
+	// OpenStorage makes a driver of the storage that a key brings with it, and returns the prefix in it; see package keystorage. nil means that only storage of type
+	// local, a path below DocRoot, can be used.
+	OpenStorage func(ctx context.Context, s accesskey.Storage) (_ objstore.Driver, prefix string, _ error)
 	// PartSize is how large parts in object stores should be, in bytes; 0 means objstore.DefaultPartSize. A URI may say
 	// otherwise for its place (option part-size).
 	PartSize int64

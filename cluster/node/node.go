@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -53,7 +54,14 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n.checker = &accesskey.Checker{Keys: n.keys}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil { // with an identity and keys from elsewhere nobody has made it yet
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	master, err := accesskey.LoadMaster(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	n.checker = &accesskey.Checker{Keys: n.keys, Tokens: accesskey.NewKeyring(master), Node: n.Fingerprint().String()}
 	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
 		return nil, err
 	}
@@ -131,7 +139,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.New("node: Run was called before")
 	}
 	var err error
-	n.places, err = openPlaces(ctx, n.cfg.DocRoot, n.cfg.StateDir, n.cfg.Stores, objstore.Config{
+	n.places, err = openPlaces(ctx, n.cfg.DocRoot, n.cfg.StateDir, n.cfg.Stores, n.cfg.OpenStorage, objstore.Config{
 		PartSize: n.cfg.PartSize, Pool: objstore.NewPool(n.cfg.PartMemory), Logger: n.cfg.Logger,
 	}, n.cfg.ahead())
 	if err != nil {

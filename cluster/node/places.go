@@ -2,13 +2,17 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/objstore"
 )
@@ -20,6 +24,7 @@ type places struct {
 	prefix  string           // of the docroot in its bucket
 	state   string           // folder that no place may reach
 	schemes objstore.Schemes
+	storage func(context.Context, accesskey.Storage) (objstore.Driver, string, error) // see Config.OpenStorage
 	cfg     objstore.Config
 	ahead   int64 // see transfer.NewBucketStore
 
@@ -28,13 +33,15 @@ type places struct {
 }
 
 type place struct {
-	store transfer.Store
+	store transfer.Manager
 	users int
 }
 
 // openPlaces opens the docroot: a folder or a URI.
-func openPlaces(ctx context.Context, docroot, state string, schemes objstore.Schemes, cfg objstore.Config, ahead int64) (*places, error) {
-	p := &places{state: state, schemes: schemes, cfg: cfg, ahead: ahead, used: map[string]*place{}}
+func openPlaces(ctx context.Context, docroot, state string, schemes objstore.Schemes,
+	storage func(context.Context, accesskey.Storage) (objstore.Driver, string, error), cfg objstore.Config, ahead int64,
+) (*places, error) {
+	p := &places{state: state, schemes: schemes, storage: storage, cfg: cfg, ahead: ahead, used: map[string]*place{}}
 	if dir, ok := folder(docroot); ok {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -75,19 +82,25 @@ func (p *places) close() error {
 	return p.root.Close()
 }
 
-// open returns the store of the folder at name: a slash path below the docroot, which is made if needed, or the URI of a
-// place of its own. release must be called when the store is not used any more.
-func (p *places) open(ctx context.Context, name string) (_ transfer.Store, release func(), err error) {
+// open returns the store of what a grant is bound to: a folder below the docroot, which is made if needed, the URI of a place of its own, or storage that the
+// key brings with it. release must be called when the store is not used any more.
+func (p *places) open(ctx context.Context, g accesskey.Grant) (_ transfer.Manager, release func(), err error) {
+	s, root := stored(g)
+	name := root
 	if !objstore.IsURI(name) {
 		if name = strings.Trim(name, "/"); name == "" {
 			name = "."
 		}
 	}
+	root = name
+	if s != nil {
+		name = storageName(s, root)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.used[name]
 	if at == nil {
-		store, err := p.make(ctx, name)
+		store, err := p.make(ctx, s, root)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -99,8 +112,36 @@ func (p *places) open(ctx context.Context, name string) (_ transfer.Store, relea
 	return at.store, func() { once.Do(func() { p.release(name, at) }) }, nil
 }
 
-// absent says whether open would have to make the folder at name.
-func (p *places) absent(name string) bool {
+// stored returns the storage that is not below the docroot, nil if there is none, and the place in it, or below the docroot.
+func stored(g accesskey.Grant) (*accesskey.Storage, string) {
+	if g.Storage == nil || g.Storage.Type != "local" {
+		return g.Storage, g.Root
+	}
+	below := strings.Trim(g.Root, "/")
+	if below == "" {
+		below = "."
+	}
+	return nil, joinKey(g.Storage.Fields["path"], below)
+}
+
+// storageName tells storages apart that differ in anything, credentials included.
+func storageName(s *accesskey.Storage, root string) string {
+	h := sha256.New()
+	for _, m := range []map[string]string{{"type": s.Type, "root": root}, s.Fields, s.Credentials} {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			_, _ = fmt.Fprintf(h, "%d %s%d %s", len(k), k, len(m[k]), m[k])
+		}
+		_, _ = h.Write([]byte{';'})
+	}
+	return fmt.Sprintf("storage:%x", h.Sum(nil))
+}
+
+// absent says whether open would have to make the folder of a grant.
+func (p *places) absent(g accesskey.Grant) bool {
+	s, name := stored(g)
+	if s != nil {
+		return false
+	}
 	local := filepath.FromSlash(strings.Trim(name, "/"))
 	if p.root == nil || objstore.IsURI(name) || local == "" {
 		return false
@@ -109,7 +150,18 @@ func (p *places) absent(name string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-func (p *places) make(ctx context.Context, name string) (transfer.Store, error) {
+func (p *places) make(ctx context.Context, s *accesskey.Storage, name string) (transfer.Manager, error) {
+	if s != nil {
+		if p.storage == nil {
+			return nil, fmt.Errorf("storage of type %s is not offered by this node", s.Type)
+		}
+		d, prefix, err := p.storage(ctx, *s)
+		if err != nil {
+			return nil, err
+		}
+		b := objstore.NewBucket(d, p.cfg)
+		return transfer.NewBucketStore(b, joinKey(prefix, name), p.ahead, b.Close), nil
+	}
 	if dir, ok := folder(name); objstore.IsURI(name) && ok {
 		if err := apart(p.state, dir); err != nil {
 			return nil, err
@@ -136,7 +188,7 @@ func (p *places) make(ctx context.Context, name string) (transfer.Store, error) 
 	return p.dir(p.root.OpenRoot(local)) // refuses links that lead out
 }
 
-func (p *places) dir(root *os.Root, err error) (transfer.Store, error) {
+func (p *places) dir(root *os.Root, err error) (transfer.Manager, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ var (
 	errCrowded = errors.New("too many sessions wait to be authenticated")
 	errFull    = errors.New("too many sessions")
 	errSlow    = errors.New("no authentication in time")
+	// errNoPermissions: what a user of an application may do is for permissions to say, which this node does not have.
+	errNoPermissions = errors.New("tokens of scope user:all need permissions, which this server does not have yet; admin:all works")
 )
 
 // admit enters a new session into the books; its proof must arrive while ctx lasts. When there are too many without proof, the oldest has to go: an honest client's proof
@@ -114,13 +116,17 @@ func (n *Node) authenticate(ctx context.Context, conn *fasp.Conn) (accesskey.Gra
 	if err != nil {
 		return accesskey.Grant{}, err
 	}
-	return n.checker.Session(ctx, conn, msg)
+	g, err := n.checker.Session(ctx, conn, msg)
+	if err == nil && g.User != "" && !g.Owner {
+		return g, errNoPermissions
+	}
+	return g, err
 }
 
 // refusal says what the client is told. What is not the client's business stays in the log.
 func refusal(err error) (fasp.Code, string) {
 	switch {
-	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled), errors.Is(err, accesskey.ErrExpired):
+	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled), errors.Is(err, accesskey.ErrExpired), errors.Is(err, errNoPermissions):
 		return fasp.CodeAuth, err.Error()
 	case errors.Is(err, errSlow):
 		return fasp.CodeTimeout, err.Error()
@@ -150,7 +156,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		return
 	}
 	defer sess.Leave()
-	if n.places.absent(grant.Root) {
+	if n.places.absent(grant) {
 		// The folder is made, which a recording of a session must not do.
 		if err := conn.Confirmed(life); err != nil {
 			log.Warn("session not confirmed", "error", err)
@@ -160,7 +166,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	}
 	// What it sends while its place is being opened is no stranger's any more.
 	conn.SetWindow(n.cfg.InitialWindow, n.cfg.Window)
-	store, release, err := n.places.open(life, grant.Root)
+	store, release, err := n.places.open(life, grant)
 	if err != nil {
 		log.Error("the key's root cannot be opened", "root", grant.Root, "error", err)
 		conn.Close(fasp.CodeApplication+fasp.Code(transfer.CodeBadPath), "the access key's folder cannot be opened on the server")
@@ -172,7 +178,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		Store: store,
 		Limits: transfer.Limits{
 			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
-			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree,
+			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree, Within: grant.Within,
 		},
 		Owner: grant.KeyID, Sessions: &n.jobs, Logger: log, NoCompression: n.cfg.NoCompression,
 		Events: func(e transfer.Event) {

@@ -78,6 +78,9 @@ type Limits struct {
 	// MinFree is how many bytes must stay free at the destination; 0 means no check. It is checked when a
 	// session begins and before files are begun.
 	MinFree int64
+	// Within, unless it is nil, has the paths in the Store that alone may be named: an upload's destination, and each source of a download, must be one of them or lie below
+	// one. "" is the Store itself. Looking and arranging (Manager) is refused then.
+	Within []string
 }
 
 // ServeConfig is the surroundings of Serve.

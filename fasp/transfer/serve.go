@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,11 +221,39 @@ func (v *server) allow(ctx context.Context, req *request) error {
 	case req.Direction == Receive && !l.Read:
 		return failf(CodeNoPerms, "", "download is not allowed")
 	}
+	if req.Direction == manage && l.Within != nil {
+		return failf(CodeNoPerms, "", "these credentials are for one transfer only")
+	}
+	if req.Direction == Send && !req.measures() {
+		if err := l.within(req.Dest); err != nil {
+			return err
+		}
+	}
 	if req.Direction == Send {
 		return checkFree(ctx, v.cfg.Store, l.MinFree)
 	}
 	return nil
 }
+
+// within refuses a path that the limits do not name.
+func (l *Limits) within(name string) error {
+	if l.Within == nil {
+		return nil
+	}
+	at, err := cleanPath(name)
+	if err != nil {
+		return err
+	}
+	for _, w := range l.Within {
+		if w, err = cleanPath(w); err == nil && (w == "." || at == w || strings.HasPrefix(at, w+"/")) {
+			return nil
+		}
+	}
+	return failf(CodeNoPerms, name, "these credentials are for other paths")
+}
+
+// measures says that nothing is touched, whatever the paths.
+func (q *request) measures() bool { return q.Flags&flagMeasure != 0 }
 
 func checkFree(ctx context.Context, store Store, minFree int64) error {
 	if minFree <= 0 {
@@ -300,6 +329,9 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 		}
 		for _, s := range list {
 			if s.Source, err = cleanPath(s.Source); err != nil {
+				return err
+			}
+			if err := v.cfg.Limits.within(s.Source); err != nil && !req.measures() {
 				return err
 			}
 			size += len(s.Source) + len(s.Dest) + 64

@@ -15,10 +15,10 @@ const (
 
 // credential finds out how to authenticate. With a token, a user name, password or private key given too is not used: programs that
 // drive ascp always pass one.
-func credential(o *options, user string, env cli.Env) (accesskey.Credential, error) {
-	auth := func(err error) (accesskey.Credential, error) { return accesskey.Credential{}, err }
+func credential(o *options, user string, env cli.Env) (accesskey.Opener, error) {
+	auth := func(err error) (accesskey.Opener, error) { return nil, err }
 	if token := env.Get(tokenVariable); token != "" {
-		c, err := accesskey.ParseToken(token)
+		c, err := accesskey.ParseOpener(token)
 		if err != nil {
 			return auth(&transfer.Error{Code: transfer.CodeAuth, Op: tokenVariable, Err: err})
 		}

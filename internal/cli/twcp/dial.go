@@ -20,7 +20,7 @@ import (
 
 // dialer opens sessions and authenticates them. It is used by one goroutine at a time.
 type dialer struct {
-	credential accesskey.Credential
+	credential accesskey.Opener
 	trust      trust
 	idle       time.Duration // see fasp.Config.IdleTimeout
 	handshake  time.Duration // see fasp.Config.HandshakeTimeout

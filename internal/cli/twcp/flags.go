@@ -26,7 +26,8 @@ lost link. The same command, given again after an interruption, resumes. SRC and
 object stores, such as s3://host/bucket/key, faux:///name?1g (made-up data) or stdio:// (standard input or output); a local
 file with the name of a command is written ./ls.
 
-Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node.
+Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node,
+"Bearer TOKEN" of an application, or a transfer token that a node has made.
 
 Rates are kbit/s, or carry K, M or G: -l 300M. They count IP packets, everything included.
 

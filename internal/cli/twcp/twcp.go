@@ -79,15 +79,15 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err != nil {
 		return nil, err
 	}
-	var cred accesskey.Credential
+	var cred accesskey.Opener
 	if !o.direct {
 		cred, err = credential(o, spec.User, p.Env)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if spec.User == "" {
-		spec.User = cred.ID
+	if spec.User == "" && cred != nil {
+		spec.User = cred.KeyID()
 	}
 	log, closeLog, err := openLog(o, p.Stderr)
 	if err != nil {
