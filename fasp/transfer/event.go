@@ -86,6 +86,10 @@ type FileRecord struct {
 	BytesSent    int64  // of it in this session
 	BytesResumed int64
 	Mtime        int64 // nanoseconds since 1970
+	// Of a file that several jobs divide, Size is that of this job's slice, Offset where it begins and Whole the size of the file; else both are 0.
+	Offset, Whole int64
+	// Missing is how many slices of such a file were not there when this one was confirmed: the file has its name when they are. 0 if it has.
+	Missing      int
 	Folder, Link bool
 	Checksum     Checksum
 	Digest       []byte // whole-file digest, if asked for; must not be changed
@@ -98,6 +102,7 @@ type counters struct {
 	filesTotal, bytesTotal                        atomic.Int64
 	scanned                                       atomic.Bool
 	filesDone, filesSkipped, filesFailed, folders atomic.Int64
+	filesWaiting                                  atomic.Int64
 	bytesSent, bytesOnWire, bytesResumed          atomic.Int64
 	bytesDone, unwanted                           atomic.Int64
 	progress                                      atomic.Int64 // moves with everything that brings the job forward
@@ -158,6 +163,9 @@ func (r *reporter) file(k EventKind, f FileRecord) {
 		r.folders.Add(1)
 	default:
 		r.filesDone.Add(1)
+		if f.Missing > 0 {
+			r.filesWaiting.Add(1)
+		}
 	}
 	if f.Folder {
 		f.Size = 0 // what its file system says is no content
@@ -183,6 +191,7 @@ type Result struct {
 	FilesDone    int64 // confirmed by the receiver
 	FilesSkipped int64 // the destination keeps what it has
 	FilesFailed  int64 // Errors says which, up to Config.MaxErrors
+	FilesWaiting int64 // of FilesDone, those divided among jobs (Spec.Split) that have no name yet, since slices of others are missing
 	Folders      int64 // folders and links confirmed
 	BytesSent    int64 // content that crossed, holes included, over all attempts
 	BytesOnWire  int64 // blocks in which it crossed, compressed or not; those that were not needed are in it
@@ -216,5 +225,6 @@ func (r *reporter) finish() {
 	res := r.result
 	res.FilesDone, res.FilesSkipped, res.FilesFailed = r.filesDone.Load(), r.filesSkipped.Load(), r.filesFailed.Load()
 	res.Folders, res.BytesSent, res.BytesResumed = r.folders.Load(), r.bytesSent.Load(), r.bytesResumed.Load()
+	res.FilesWaiting = r.filesWaiting.Load()
 	res.Unwanted, res.BytesOnWire = r.unwanted.Load(), r.bytesOnWire.Load()
 }

@@ -495,6 +495,9 @@ func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 				var now fs.FileInfo
 				if now, err = r.Lstat(t.tmp); err == nil && os.SameFile(fi, now) {
 					t.f, t.made, t.partial, t.dev = f, fi.Mode().Perm(), fi.Size(), infoOf(fi).Dev
+					if err := dropSlices(r, base); err != nil {
+						return errors.Join(err, f.Close())
+					}
 					return t.begin(r)
 				}
 			}
@@ -509,6 +512,23 @@ func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// dropSlices removes the note of base, if there is one: what several jobs have left under its temporary name is about to be overwritten.
+func dropSlices(r *os.Root, base string) error {
+	err := r.Remove(partialName(base, "", noteSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// Its end must be on the disk before other data is.
+	f, err := r.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncFolder(f), f.Close())
 }
 
 // HasPartial implements Store.

@@ -39,7 +39,7 @@ type leftover struct {
 	of     string // the last element of what it was to become, or of the partial file if that does not tell
 	part   string // the temporary name of the data
 	packed bool   // of a file that came in a pack
-	state  bool   // a checkpoint
+	state  bool   // a checkpoint, or a note about slices
 }
 
 // parseLeftover takes the last element of a name apart; ok is false for a file that no transfer makes. Files that only look
@@ -49,12 +49,15 @@ func parseLeftover(base string) (l leftover, ok bool) {
 	if !found {
 		return l, false
 	}
+	stem, next := strings.CutSuffix(stem, ".new") // of a state
 	if i := len(stem) - 2*tagBytes - 1; i > 0 && stem[i] == '~' && strings.Trim(stem[i+1:], "0123456789abcdef") == "" {
 		stem, l.packed = stem[:i], true
 	}
-	if s, is := strings.CutSuffix(strings.TrimSuffix(stem, ".new"), stateSuffix); is && !l.packed {
+	if s, is := strings.CutSuffix(stem, noteSuffix); is && !l.packed && !next {
 		stem, l.state = s, true
-	} else if s, is := strings.CutSuffix(stem, partSuffix); is {
+	} else if s, is := strings.CutSuffix(stem, stateSuffix); is {
+		stem, l.state, l.packed = s, true, false // with a tag it is of a slice
+	} else if s, is := strings.CutSuffix(stem, partSuffix); is && !next {
 		stem = s
 	} else {
 		return l, false
@@ -204,9 +207,10 @@ func (c *cleaner) part(r *os.Root, base string, seen fs.FileInfo) (bool, error) 
 	if c.dry {
 		return true, nil
 	}
-	// The state goes first: state without its data would be trusted.
-	state := strings.TrimSuffix(base, partSuffix) + stateSuffix
-	for _, s := range []string{state + ".new", state} {
+	// The state goes first: state without its data would be trusted. Those of slices count for nothing without their note, and are found without data
+	// when they are at their turn.
+	stem := strings.TrimSuffix(base, partSuffix)
+	for _, s := range []string{stem + noteSuffix, stem + stateSuffix + ".new", stem + stateSuffix} {
 		if err := r.Remove(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}

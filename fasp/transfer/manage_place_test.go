@@ -122,7 +122,11 @@ func TestParseLeftover(t *testing.T) {
 		".f.tw-part.tw-part":               {of: "f.tw-part", part: ".f.tw-part.tw-part"},
 		".f.TW-PART":                       {},
 		".f.tw-part~0123":                  {},
-		".f.tw-ckpt~0123456789abcdef":      {},
+		".f.tw-ckpt~0123456789abcdef":      {of: "f", part: ".f.tw-part", state: true},
+		".f.tw-ckpt~0123456789abcdef.new":  {of: "f", part: ".f.tw-part", state: true},
+		".f.tw-note":                       {of: "f", part: ".f.tw-part", state: true},
+		".f.tw-note~0123456789abcdef":      {},
+		".f.tw-note.new":                   {},
 		"f.tw-part":                        {},
 		".tw-part":                         {},
 		".f.new":                           {},
@@ -154,7 +158,8 @@ func FuzzParseLeftover(f *testing.F) {
 		// Every name that a transfer makes is recognised.
 		for _, made := range []string{
 			partialName(s, "", partSuffix), partialName(s, "", stateSuffix), partialName(s, "", stateSuffix) + ".new",
-			partialName(s, "0123456789abcdef", partSuffix),
+			partialName(s, "0123456789abcdef", partSuffix), partialName(s, "", noteSuffix),
+			partialName(s, "0123456789abcdef", stateSuffix), partialName(s, "0123456789abcdef", stateSuffix) + ".new",
 		} {
 			l, ok := parseLeftover(made)
 			require.True(t, ok, "%q", made)

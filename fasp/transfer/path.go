@@ -52,7 +52,8 @@ func checkName(name string) error {
 const (
 	partSuffix  = ".tw-part"
 	stateSuffix = ".tw-ckpt"
-	maxBase     = 255 // bytes of a file name that file systems take
+	noteSuffix  = ".tw-note" // the note about a file that several jobs write (section 31.3)
+	maxBase     = 255        // bytes of a file name that file systems take
 )
 
 // isPartial says whether base is the name of an unfinished file or of its checkpoint, in whatever case: some file
@@ -64,11 +65,11 @@ func isPartial(base string) bool {
 	if !strings.HasPrefix(base, ".") {
 		return false
 	}
-	base = strings.ToLower(base)
+	base, next := strings.CutSuffix(strings.ToLower(base), ".new")
 	if i := strings.LastIndexByte(base, '~'); i >= 0 && strings.Trim(base[i+1:], "0123456789abcdef") == "" {
 		base = base[:i] // the tag
 	}
-	return strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, stateSuffix) || strings.HasSuffix(base, stateSuffix+".new")
+	return strings.HasSuffix(base, stateSuffix) || !next && (strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, noteSuffix))
 }
 
 // hasPartialElement says whether an element of the slash path p is the name of an unfinished file.
@@ -87,10 +88,10 @@ func hasPartialElement(p string) bool {
 // not, so that these never meet either.
 func partialName(base, tag, suffix string) string {
 	n := "." + base
+	room := maxBase - len(suffix) - len(".new") - 1 - 2*tagBytes // whether there is a tag or not: all of a file's names are cut alike
 	if tag != "" {
 		suffix += "~" + tag
 	}
-	room := maxBase - len(suffix) - len(".new")
 	if len(n) < room {
 		return n + suffix
 	}

@@ -100,6 +100,9 @@ func (r *receiver) sighted(id uint64, k kind, name string) {
 // run receives until everything is settled and confirmed. Whatever ends it, what is durable is in
 // checkpoints when it returns, and no file is open.
 func (r *receiver) run(ctx context.Context, first func(typ uint64, body []byte) (bool, error)) error {
+	if err := r.req.canSlice(r.store); err != nil {
+		return err
+	}
 	x, err := newExtents(ctx, r.sess, r.store)
 	if err != nil {
 		return err
@@ -251,7 +254,11 @@ func (r *receiver) entry(ctx context.Context, e *entry) error {
 	if n := r.announced(len(e.Name)); n > maxUnresolved {
 		return fmt.Errorf("%d files announced and not settled", n)
 	}
-	f = &rfile{r: r, ent: *e, io: make(chan struct{}, 1)}
+	slice, err := r.req.cut(e)
+	if err != nil {
+		return err
+	}
+	f = &rfile{r: r, ent: *e, slice: slice, io: make(chan struct{}, 1)}
 	f.size, f.blocks = e.Size, blockCount(e.Size, max(e.BlockSize, 1))
 	r.mu.Lock()
 	if e.Kind == kindFile && !e.Small {
@@ -474,6 +481,7 @@ func (r *receiver) freeName(name string) {
 // record begins what is reported of f.
 func (f *rfile) record() FileRecord {
 	rec := f.r.record(&f.ent)
+	rec.Offset, rec.Whole = f.slice.Off, f.slice.Whole
 	f.mu.Lock()
 	rec.Size = f.size
 	f.mu.Unlock()

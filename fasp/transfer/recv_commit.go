@@ -219,6 +219,9 @@ func (r *receiver) publishFile(ctx context.Context, f *sealedFile, s Sync) (bool
 	sealed := f.sealed
 	f.sealed = nil
 	if err == nil {
+		if w, ok := sealed.(waiting); ok {
+			f.rec.Missing = w.Missing()
+		}
 		return true, nil
 	}
 	if derr := sealed.Discard(ctx); derr != nil {
@@ -253,6 +256,9 @@ func (r *receiver) confirm(list []*sealedFile) error {
 	ids := make([]uint64, 0, len(list))
 	for _, f := range list {
 		ids = append(ids, f.id)
+		if f.rec.Missing > 0 {
+			r.out.put(recWaits, (&waits{f.id, f.rec.Missing}).encode())
+		}
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)

@@ -27,7 +27,8 @@ const (
 // rfile is an announced file on its way in.
 type rfile struct {
 	r     *receiver
-	ent   entry         // as it was announced
+	ent   entry         // as it was announced; of a divided file, the size is that of the slice
+	slice Slice         // of a divided file
 	name  string        // in the store
 	again bool          // settled by an earlier session of this run
 	io    chan struct{} // whoever syncs, saves or ends the target holds the one token
@@ -159,7 +160,13 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 	if !f.setFinal() {
 		return nil // failed at the sender meanwhile
 	}
-	j, ferr := r.judge(ctx, f.name, f.ent.Size, f.ent.Mtime)
+	var j judgement
+	var ferr *Error
+	if f.slice.divided() {
+		j, ferr = r.judgeSlice(ctx, f)
+	} else {
+		j, ferr = r.judge(ctx, f.name, f.ent.Size, f.ent.Mtime)
+	}
 	if ferr != nil {
 		return r.reject(ctx, f, ferr)
 	}
@@ -189,7 +196,7 @@ func (r *receiver) decideOn(ctx context.Context, f *rfile) error {
 		r.out.put(recCompare, c.encode())
 		return nil
 	}
-	if r.copyInside(f) {
+	if !f.slice.divided() && r.copyInside(f) {
 		return nil
 	}
 	if f.ent.Small {
@@ -301,7 +308,7 @@ func (f *rfile) prepare(ctx context.Context, resume bool) error {
 	if f.ent.Stream {
 		a.Size = -1
 	}
-	tgt, err := f.r.store.Create(ctx, f.name, a)
+	tgt, err := f.create(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,13 @@ func (r *receiver) seal(ctx context.Context, f *rfile) error {
 	f.mu.Unlock()
 	<-f.io
 	a := r.attr(f.size, f.ent.Mode, f.ent.Mtime, f.ent.Atime)
-	sealed, err := tgt.Seal(ctx, a, r.sync())
+	var sealed Sealed
+	err := f.lastState(ctx, tgt)
+	if err == nil {
+		sealed, err = tgt.Seal(ctx, a, r.sync())
+	} else {
+		err = errors.Join(err, tgt.Close())
+	}
 	if err != nil {
 		f.forgetParts()
 		return undo(storeError(CodeDiskWrite, "write", f.ent.Name, err))

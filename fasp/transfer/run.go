@@ -292,7 +292,7 @@ func (c *client) request(n int) *request {
 	set(s.PreserveMode, flagMode)
 	set(s.SkipSpecial, flagSkipSpecial)
 	q.Filters = s.Filters
-	q.Part = s.Part
+	q.Part, q.Split = s.Part, uint64(s.Split)
 	if s.Direction == Send {
 		q.Dest = s.Destination
 		q.Roots = roots(c.names)

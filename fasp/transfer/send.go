@@ -69,7 +69,8 @@ type sender struct {
 // sfile is a file, folder or link on its way.
 type sfile struct {
 	id     uint64
-	found  // name, path and so on
+	found        // name, path and so on
+	slice  Slice // of a divided file; info.Size is that of the slice then
 	kind   kind
 	small  bool
 	block  int
@@ -87,6 +88,7 @@ type sfile struct {
 	cmp      *compare
 	bytes    int64 // content handed to the transport
 	resumed  int64
+	missing  int // slices of the file that are not there, as the receiver says
 	digest   []byte
 	length   int64 // of a stream, as far as it was read
 }
@@ -179,10 +181,19 @@ func (s *sender) admit(ctx context.Context, f found) error {
 	if again && !(f.err == nil && f.info.Mode.IsDir() && s.has(flagMtime|flagMode)) {
 		return nil // settled by an earlier session of this run, and counted there
 	}
-	if f.err == nil && !f.info.Mode.IsDir() && !s.req.Part.has(f.name) {
+	slice := Slice{}
+	if f.err == nil && f.info.Mode.IsRegular() {
+		slice = s.req.slice(f.info.Size, f.info.Mtime)
+	}
+	switch {
+	case slice.divided() && slice.Len == 0:
+		return nil // there are fewer slices than parts
+	case slice.divided():
+		f.info.Size = slice.Len
+	case f.err == nil && !f.info.Mode.IsDir() && !s.req.Part.has(f.name):
 		return nil // of another part; the folders are everybody's
 	}
-	file := &sfile{found: f, block: blockSizeFor(f.info.Size, s.blockSize), again: again}
+	file := &sfile{found: f, slice: slice, block: blockSizeFor(f.info.Size, s.blockSize), again: again}
 	switch {
 	case f.err != nil:
 	case f.info.Mode.IsDir():
@@ -191,7 +202,7 @@ func (s *sender) admit(ctx context.Context, f found) error {
 		file.kind = kindLink
 	default:
 		file.stream = f.info.Size < 0
-		file.small = !file.stream && f.info.Size <= s.smallMax
+		file.small = !file.stream && !slice.divided() && f.info.Size <= s.smallMax
 	}
 	if file.stream {
 		file.block = max(file.block, streamBlock)
@@ -232,7 +243,7 @@ func (s *sender) admit(ctx context.Context, f found) error {
 	}
 	if announce {
 		e := file.entry(s.has(flagAtime))
-		if s.tell && file.kind == kindFile && !file.stream {
+		if s.tell && file.kind == kindFile && !file.stream && !slice.divided() {
 			e.Origin = file.path
 		}
 		s.out.putEntry(e)
@@ -254,6 +265,9 @@ func (f *sfile) entry(atime bool) *entry {
 	}
 	if f.stream {
 		e.Size = streamSize
+	}
+	if f.slice.divided() {
+		e.Sliced, e.Size = true, f.slice.Whole
 	}
 	if atime {
 		e.Atime = f.info.Atime
@@ -382,11 +396,11 @@ func (s *sender) report(k EventKind, f *sfile, code Code, text string) {
 		return
 	}
 	s.mu.Lock()
-	bytes, resumed, digest := f.bytes, f.resumed, f.digest
+	bytes, resumed, digest, missing := f.bytes, f.resumed, f.digest, f.missing
 	s.mu.Unlock()
 	r := FileRecord{
 		Name: f.name, Size: f.size(), BytesSent: bytes, BytesResumed: resumed, Mtime: f.info.Mtime,
-		Folder: f.kind == kindDir, Link: f.kind == kindLink, Code: code, Error: text,
+		Folder: f.kind == kindDir, Link: f.kind == kindLink, Code: code, Error: text, Offset: f.slice.Off, Whole: f.slice.Whole, Missing: missing,
 	}
 	if len(digest) > 0 && k == EventFileDone {
 		r.Checksum, r.Digest = s.req.Checksum, digest
@@ -481,6 +495,17 @@ func (s *sender) handle(typ uint64, body []byte) error {
 			f.cmp = c
 			s.mu.Unlock()
 			return s.wanted(f)
+		})
+	case recWaits:
+		w, err := decodeWaits(body)
+		if err != nil {
+			return err
+		}
+		return s.withFile(w.ID, func(f *sfile) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			f.missing = w.Missing
+			return nil
 		})
 	case recFileError:
 		e, err := decodeFailure(body)

@@ -151,8 +151,10 @@ func (s *sender) openSource(ctx context.Context, f *sfile) (Source, Info, *Error
 		err = storeError(CodeDiskRead, "stat", f.name, err)
 	case !in.Mode.IsRegular():
 		err = failf(CodeNotRegular, f.name, "not a regular file any more")
-	case in.Size != f.info.Size || in.Mtime != f.info.Mtime:
+	case in.Size != f.whole() || in.Mtime != f.info.Mtime:
 		err = fail(CodeDiskRead, "read", f.name, ErrChanged)
+	case f.slice.divided():
+		return sliceSource{src, f.slice}, in, nil
 	default:
 		return src, in, nil
 	}

@@ -48,7 +48,7 @@ func (s *sender) sendFile(ctx context.Context, f *sfile) error {
 	defer s.putPress(o.p)
 	o.p.reads.begin(src, f.info.Size, s.readSize())
 	if f.sparse() {
-		o.holes, _ = src.(Holes)
+		o.holes = holesOf(src)
 	}
 	done, err := o.send(ctx)
 	if err != nil || !done {

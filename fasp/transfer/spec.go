@@ -60,6 +60,10 @@ type Spec struct {
 	Cipher string
 	// Part is the share of the files that this job is about; the zero Part is all.
 	Part Part
+	// Split is the size in bytes from which a file is divided among the parts, each job moving one stretch of it; 0 is never. Without Part it means
+	// nothing. All jobs at the parts must have the same. The file has its name when the last stretch is there. It excludes Checksum, and
+	// destinations in an object store.
+	Split int64
 	// Cookie and Title are kept for those who report on the transfer.
 	Cookie string
 	Title  string
@@ -110,6 +114,7 @@ type specJSON struct {
 	DatagramSize  int          `json:"dgram_size,omitempty"`
 	Cipher        string       `json:"cipher,omitempty"`
 	Part          *Part        `json:"part,omitempty"`
+	Split         int64        `json:"multi_session_threshold,omitempty"`
 	Cookie        string       `json:"cookie,omitempty"`
 	Title         string       `json:"title,omitempty"`
 }
@@ -126,7 +131,7 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
 		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
 		s.SkipSpecial, s.Checksum, s.Durability, s.Compression, s.BlockSize, s.ReadSize, s.WriteSize,
-		s.DatagramSize, s.Cipher, nil, s.Cookie, s.Title,
+		s.DatagramSize, s.Cipher, nil, s.Split, s.Cookie, s.Title,
 	}
 	if s.Part != (Part{}) {
 		j.Part = &s.Part
@@ -154,7 +159,7 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
 		Checksum: j.Checksum, Durability: j.Durability, Compression: j.Compression, BlockSize: j.BlockSize,
 		ReadSize: j.ReadSize, WriteSize: j.WriteSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
-		Cookie: j.Cookie, Title: j.Title,
+		Split: j.Split, Cookie: j.Cookie, Title: j.Title,
 	}
 	if j.Part != nil {
 		out.Part = *j.Part
@@ -221,6 +226,10 @@ func (s *Spec) check() error {
 		return bad("write size %d: want %d to %d bytes, or 0 for that of a block", s.WriteSize, MinIOSize, MaxIOSize)
 	case !s.Part.valid():
 		return bad("part %d of %d: want a number from 1 to the count, and a count of at most %d", s.Part.Index, s.Part.Count, MaxParts)
+	case s.Split < 0 || s.Split > maxFileSize:
+		return bad("files to be divided from %d bytes on: want 0 for never, or more", s.Split)
+	case s.Split > 0 && s.Part.Count > 1 && s.Checksum != ChecksumNone:
+		return bad("a digest of whole files and files that are divided among several jobs exclude each other: no job reads a whole one")
 	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:
 		return bad("policy fixed needs a target rate")
 	case int(s.Compression) >= len(compressionNames):

@@ -51,6 +51,7 @@ const (
 	recConfirm   = 20
 	recFileError = 21
 	recDone      = 22
+	recWaits     = 24
 )
 
 var errWire = errors.New("malformed record")
@@ -94,6 +95,8 @@ type request struct {
 	Sources   uint64   // download: how many sources follow in recSources
 	Parts     partRule // download: how the destination takes files
 	Part      Part     // of the files that are wanted; zero is all
+	// Split is the size from which files are divided among the parts instead of belonging to one, in bytes; 0 is never.
+	Split uint64
 	// Compression is what the client offers for the data, whichever way it goes.
 	Compression Compression
 	// ReadSize and WriteSize are those of the Spec, for whichever side reads or writes.
@@ -137,6 +140,7 @@ type entry struct {
 	BlockSize int    // files: bytes of each block but the last
 	Target    string // links
 	Sparse    bool   // the file takes less room than its size: runs of zeros may come for it, and its room is not reserved
+	Sliced    bool   // the job has a slice of the file; Size is that of the whole on the wire, and of the slice once request.cut has seen it
 	Origin    string // where a file stands in the sender's store, if it was asked to tell
 }
 
@@ -190,6 +194,25 @@ type compare struct {
 
 // maxPiece bounds the bytes a comparison asks to hash at a time.
 const maxPiece = 1 << 40
+
+// waits says of a divided file that its slice is there, and that Missing others are not.
+type waits struct {
+	ID      uint64
+	Missing int
+}
+
+func (x *waits) encode() []byte {
+	var w wr
+	w.num(x.ID)
+	w.num(uint64(x.Missing))
+	return w.b
+}
+
+func decodeWaits(b []byte) (*waits, error) {
+	r := rd{b: b}
+	x := &waits{ID: r.num(maxID), Missing: int(r.num(MaxParts))}
+	return x, r.err("waits")
+}
 
 // done ends the job (section 22.8).
 type done struct {
@@ -350,6 +373,7 @@ func (q *request) encode() []byte {
 	q.Compression.put(&w)
 	w.num(q.ReadSize)
 	w.num(q.WriteSize)
+	w.num(q.Split)
 	return w.b
 }
 
@@ -395,7 +419,8 @@ func decodeRequest(b []byte) (*request, error) {
 	if !validIOSize(q.ReadSize) || !validIOSize(q.WriteSize) {
 		r.bad = true
 	}
-	if !r.bad && !validBlockSize(q.BlockSize) {
+	q.Split = r.num(maxFileSize)
+	if !r.bad && !validBlockSize(q.BlockSize) || q.divides() && q.Checksum != ChecksumNone {
 		r.bad = true
 	}
 	return q, r.err("request")
@@ -469,6 +494,7 @@ const (
 	entryStream   = 16
 	entryOrigin   = 32
 	entrySparse   = 64
+	entrySliced   = 128
 )
 
 // encode writes e with its name shortened by what it shares with prev, the name of the entry before it
@@ -491,6 +517,9 @@ func (e *entry) encode(prev string) []byte {
 	}
 	if e.Sparse {
 		f |= entrySparse
+	}
+	if e.Sliced {
+		f |= entrySliced
 	}
 	w.num(f)
 	encodeName(&w, prev, e.Name)
@@ -521,6 +550,7 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 	e.Kind = kind(f & entryKindMask)
 	e.Small = f&entrySmall != 0
 	e.Sparse = f&entrySparse != 0
+	e.Sliced = f&entrySliced != 0
 	e.Name = decodeName(&r, prev)
 	e.Mode = uint32(r.num(0o7777))
 	e.Mtime = r.snum()
@@ -550,7 +580,7 @@ func decodeEntry(b []byte, prev string) (*entry, error) {
 		r.bad = true
 	}
 	if e.ID == 0 || e.Small && e.Size > smallFile || f&entryStream != 0 && e.Kind != kindFile ||
-		e.Sparse && (e.Kind != kindFile || e.Small || e.Stream) {
+		(e.Sparse || e.Sliced) && (e.Kind != kindFile || e.Small || e.Stream) {
 		r.bad = true
 	}
 	return e, r.err("entry")

@@ -19,7 +19,7 @@ func sampleRequest() *request {
 		Overwrite: OverwriteDiffOlder, Symlinks: SymlinksCopyForce, Checksum: ChecksumSHA512, Durable: DurabilitySession,
 		BlockSize: defaultBlockSize, Policy: 3, Target: 5e8, Min: 1, Dest: "in/x", SrcBase: "a", Roots: []string{"r", "s"},
 		Filters: []Filter{{true, "*.o"}, {false, "/**/"}}, Sources: 3, Compression: CompressionAlways,
-		ReadSize: MinIOSize, WriteSize: MaxIOSize,
+		ReadSize: MinIOSize, WriteSize: MaxIOSize, Split: 1 << 40,
 	}
 }
 
@@ -54,6 +54,10 @@ func records() []struct {
 			f, err := decodeFailure(b)
 			return f.encode(), err
 		}},
+		{"waits", (&waits{9, 3}).encode(), func(b []byte) ([]byte, error) {
+			w, err := decodeWaits(b)
+			return w.encode(), err
+		}},
 		{"totals", (&totals{9, 8, 7}).encode(), func(b []byte) ([]byte, error) {
 			v, err := decodeTotals(b)
 			return v.encode(), err
@@ -79,6 +83,7 @@ func records() []struct {
 		{ID: 3, Kind: kindFile, Small: true, Name: "a/bc", Size: 10, Mode: 0o644, Mtime: -5, Atime: 9, BlockSize: minBlockSize},
 		{ID: 4, Kind: kindDir, Name: "a/bd", Mode: 0o755, Mtime: 1},
 		{ID: 6, Kind: kindFile, Name: "a/h", Size: 1 << 40, Mode: 0o600, Mtime: 1, BlockSize: maxBlockSize, Sparse: true},
+		{ID: 7, Kind: kindFile, Name: "a/i", Size: 1 << 41, Mode: 0o600, Mtime: 1, BlockSize: maxBlockSize, Sliced: true},
 		{ID: 5, Kind: kindLink, Name: "x", Mode: 0o777, Mtime: 1, Target: "../y"},
 	} {
 		rows = append(rows, struct {

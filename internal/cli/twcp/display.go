@@ -118,6 +118,9 @@ func summary(r *transfer.Result) string {
 	if r.FilesSkipped > 0 || r.BytesResumed > 0 {
 		s += fmt.Sprintf("Already there: %s, and %dK bytes of others.\n", count(r.FilesSkipped, "file", "files"), r.BytesResumed/1024)
 	}
+	if r.FilesWaiting > 0 {
+		s += fmt.Sprintf("Not complete yet: %s, of which other commands (-C) have not sent their slices.\n", count(r.FilesWaiting, "file", "files"))
+	}
 	if r.BytesOnWire < r.BytesSent {
 		s += fmt.Sprintf("Compressed on the way to %dK bytes.\n", (r.BytesOnWire+1023)/1024)
 	}

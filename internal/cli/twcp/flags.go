@@ -91,6 +91,7 @@ type options struct {
 	profile     string
 	sessions    int
 	part        string // -C
+	split       string // --multi-session-threshold
 
 	fingerprint   string
 	ignoreHostKey bool
@@ -133,6 +134,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.durability, "durability", "auto", "`when` files are safe on disk: file (each before it counts), session (in batches), none (not waited for), auto (file for one file, session for more)")
 	f.IntVar(&o.sessions, "sessions", 0, "`number` of sessions, 1 to 64, that carry the data of a transfer, each by a processor of its own at both ends; rates are of all together; 0 is one, and more where one takes all of a processor")
 	f.StringVarP(&o.part, "multi-session", "C", "", "`I:N`: copy only part I of the N parts of the files, the rest being copied by other commands, here or on other machines, that differ in I; every file belongs to one part")
+	f.StringVar(&o.split, "multi-session-threshold", "", "with -C: files of at least this many `bytes` (K, M, G are powers of 1024) are divided among the N commands, each of which sends a stretch; such a file has its name when the last stretch is there. All commands need the same threshold. Not into object stores, where --sessions does it; 0 is never")
 	f.StringVar(&o.compression, "compression", "auto", "`when` data is compressed on its way: auto (where the transfer becomes faster), off, always; a node may decline")
 	f.StringVar(&o.partSize, "part-size", "64M", "`bytes` of the parts in which objects in a store are written; K, M, G are powers of 1024")
 	f.StringVar(&o.partMemory, "part-memory", "", "most `bytes` of parts in memory at a time (default 9 parts)")

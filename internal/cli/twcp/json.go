@@ -76,6 +76,9 @@ type fileJSON struct {
 	Size         int64  `json:"size"`
 	BytesSent    int64  `json:"bytes_sent"`
 	BytesResumed int64  `json:"bytes_resumed"`
+	Offset       int64  `json:"offset,omitempty"`
+	Whole        int64  `json:"whole,omitempty"`
+	Missing      int    `json:"missing,omitempty"`
 	Folder       bool   `json:"folder,omitempty"`
 	Link         bool   `json:"link,omitempty"`
 	Checksum     string `json:"checksum,omitempty"`
@@ -108,6 +111,7 @@ type resultJSON struct {
 	FilesDone    int64        `json:"files_done"`
 	FilesSkipped int64        `json:"files_skipped"`
 	FilesFailed  int64        `json:"files_failed"`
+	FilesWaiting int64        `json:"files_waiting,omitempty"`
 	Folders      int64        `json:"folders"`
 	BytesSent    int64        `json:"bytes_sent"`
 	BytesOnWire  int64        `json:"bytes_on_wire"`
@@ -135,6 +139,7 @@ func (d *jsonDisplay) event(e transfer.Event) {
 		f := e.File
 		j.File = &fileJSON{
 			Name: f.Name, Size: f.Size, BytesSent: f.BytesSent, BytesResumed: f.BytesResumed, Folder: f.Folder, Link: f.Link,
+			Offset: f.Offset, Whole: f.Whole, Missing: f.Missing,
 			Code: int(f.Code), Error: f.Error,
 		}
 		if len(f.Digest) > 0 {
@@ -161,7 +166,7 @@ func (d *jsonDisplay) finish(o outcome) {
 	}
 	if r := o.result; r != nil {
 		j.FilesDone, j.FilesSkipped, j.FilesFailed, j.Folders = r.FilesDone, r.FilesSkipped, r.FilesFailed, r.Folders
-		j.BytesOnWire = r.BytesOnWire
+		j.BytesOnWire, j.FilesWaiting = r.BytesOnWire, r.FilesWaiting
 		j.BytesSent, j.BytesResumed, j.Unwanted, j.Attempts = r.BytesSent, r.BytesResumed, r.Unwanted, r.Attempts
 		j.Elapsed, j.Durable = r.Elapsed.Seconds()*1000, r.Durable
 		for _, e := range r.Errors {

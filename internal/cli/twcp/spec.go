@@ -66,6 +66,9 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if s.Part, err = parsePart(o.part); err != nil {
 		return s, err
 	}
+	if s.Split, err = parseThreshold(o.split); err != nil {
+		return s, err
+	}
 	if s.ReadSize, err = parseIOSize("-g", o.readSize); err != nil {
 		return s, err
 	}
@@ -88,6 +91,18 @@ func parsePart(text string) (p transfer.Part, err error) {
 		return p, usagef("-C %q: want I:N, such as 2:4 for the second of four parts", text)
 	}
 	return p, nil
+}
+
+// parseThreshold reads --multi-session-threshold.
+func parseThreshold(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := objstore.ParseSize(text)
+	if err != nil {
+		return 0, usagef("--multi-session-threshold %q: want bytes, with K, M or G if you like, or 0 for never", text)
+	}
+	return n, nil
 }
 
 // parseIOSize reads -g and -G.

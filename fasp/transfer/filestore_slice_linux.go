@@ -1,0 +1,473 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/zeebo/blake3"
+	"golang.org/x/sys/unix"
+
+	"github.com/tradewind-io/tradewind/internal/fdctl"
+)
+
+// A file that several jobs write, of any processes and machines that share the file system, is one temporary file, of its full size from the
+// start. Beside it stand a note that says what it is to be, and a state for each slice (docs/protocol-transfer.md section 31.3). The locks:
+//
+//	the temporary file, flock   shared by the targets of slices, so that no ordinary Target gets it
+//	byte 0 of the note          whoever looks at the set as a whole, or changes it; held for a moment
+//	byte i of the note          the target of slice i
+//
+// Locks of bytes belong to the open file, so they keep goroutines of one process apart as well.
+
+// sliceNote is what the note says.
+type sliceNote struct {
+	whole, mtime int64
+	count        int
+	set          [16]byte // random, and in the state of each slice: states of an earlier set count for nothing
+	ino          uint64   // of the temporary file
+}
+
+const (
+	sliceNoteMagic = "TWSLICE1"
+	sliceNoteSize  = len(sliceNoteMagic) + 8 + 8 + 8 + 16 + 8 + checkpointSum
+	stateHead      = 17 // bytes in front of a slice's checkpoint: the set, and whether the slice is whole
+)
+
+func (n *sliceNote) encode() []byte {
+	b := append(make([]byte, 0, sliceNoteSize), sliceNoteMagic...)
+	b = binary.BigEndian.AppendUint64(b, uint64(n.whole))
+	b = binary.BigEndian.AppendUint64(b, uint64(n.mtime))
+	b = binary.BigEndian.AppendUint64(b, uint64(n.count))
+	b = append(b, n.set[:]...)
+	b = binary.BigEndian.AppendUint64(b, n.ino)
+	sum := blake3.Sum256(b)
+	return append(b, sum[:checkpointSum]...)
+}
+
+func decodeSliceNote(b []byte) (n sliceNote, ok bool) {
+	if len(b) != sliceNoteSize || string(b[:len(sliceNoteMagic)]) != sliceNoteMagic {
+		return n, false
+	}
+	body, want := b[:len(b)-checkpointSum], b[len(b)-checkpointSum:]
+	if sum := blake3.Sum256(body); !bytes.Equal(sum[:checkpointSum], want) {
+		return n, false
+	}
+	body = body[len(sliceNoteMagic):]
+	n.whole, n.mtime = int64(binary.BigEndian.Uint64(body)), int64(binary.BigEndian.Uint64(body[8:]))
+	count := binary.BigEndian.Uint64(body[16:])
+	copy(n.set[:], body[24:])
+	n.ino = binary.BigEndian.Uint64(body[40:])
+	n.count = int(min(count, MaxParts+1))
+	return n, n.whole > 0 && n.count >= 2 && n.count <= MaxParts
+}
+
+// sliceState is the name of the state of slice i of the file base.
+func sliceState(base string, i int) string {
+	return partialName(base, fmt.Sprintf("%0*x", 2*tagBytes, i), stateSuffix)
+}
+
+// lockByte locks byte i of f against other open files, or fails with ErrBusy; wait says whether it waits instead.
+func lockByte(f *os.File, i int64, wait bool) error {
+	how := unix.F_OFD_SETLK
+	if wait {
+		how = unix.F_OFD_SETLKW
+	}
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: i, Len: 1}
+	err := fdctl.Control(f, func(fd int) error { return unix.FcntlFlock(uintptr(fd), how, &l) })
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%s: %w", f.Name(), ErrBusy)
+	}
+	return os.NewSyscallError("lock", err)
+}
+
+func unlockByte(f *os.File, i int64) error {
+	l := unix.Flock_t{Type: unix.F_UNLCK, Whence: io.SeekStart, Start: i, Len: 1}
+	return os.NewSyscallError("unlock", fdctl.Control(f, func(fd int) error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l) }))
+}
+
+// flock takes f shared or, alone, exclusively. A file system that cannot is an error: without the lock slices could mix with another file.
+func flock(f *os.File, how int) error {
+	err := fdctl.Control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%s: %w", f.Name(), ErrBusy)
+	}
+	return os.NewSyscallError("flock", err)
+}
+
+// sliceTarget is one slice of a file that several write. It is a dirTarget of the whole file, whose state is that of the slice.
+type sliceTarget struct {
+	t     *dirTarget
+	note  *os.File
+	set   sliceNote
+	slice Slice
+	left  int64 // what Partial says
+}
+
+// CreateSlice implements SliceStore.
+func (d *Dir) CreateSlice(_ context.Context, name string, a Attr, s Slice) (Target, error) {
+	if !s.divided() || s.Len <= 0 {
+		return nil, errors.New("BUG: transfer: no slice")
+	}
+	t := &sliceTarget{
+		t:     &dirTarget{d: d, name: name, size: s.Whole, sparse: a.Sparse},
+		slice: s,
+	}
+	err := d.making(name, func(ref *dirRef, base string) error {
+		t.t.tmp, t.t.state = partialName(base, "", partSuffix), sliceState(base, s.Index)
+		err := t.open(ref.root, base, a)
+		if err != nil {
+			err = errors.Join(err, t.closeFiles())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *sliceTarget) closeFiles() error {
+	var err error
+	for _, f := range []*os.File{t.note, t.t.f} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	t.note, t.t.f = nil, nil
+	return err
+}
+
+// open takes the slice, and makes the set if there is none that fits.
+func (t *sliceTarget) open(r *os.Root, base string, a Attr) (err error) {
+	if t.note, err = openNote(r, base); err != nil {
+		return err
+	}
+	if err := lockByte(t.note, int64(t.slice.Index), false); err != nil {
+		return err
+	}
+	if t.t.unusable(r, base) {
+		if err := r.Remove(t.t.tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	f, err := r.OpenFile(t.t.tmp, os.O_RDWR|os.O_CREATE, createMode(a))
+	if err != nil {
+		return err
+	}
+	t.t.f = f
+	b, err := readNote(t.note)
+	if err != nil {
+		return err
+	}
+	set, ok := decodeSliceNote(b)
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	in := infoOf(fi)
+	t.t.made, t.t.dev = fi.Mode().Perm(), in.Dev
+	fits := ok && set.whole == t.slice.Whole && set.mtime == t.slice.Mtime && set.count == t.slice.Count && set.ino == in.Ino && in.Size == t.slice.Whole
+	if fits {
+		t.set = set
+	} else if err := t.begin(r, base, in.Ino); err != nil {
+		return err
+	}
+	if err := flock(f, unix.LOCK_SH); err != nil {
+		return err
+	}
+	if _, err := t.t.ours(r, base); err != nil { // an ordinary target may have had it meanwhile
+		return err
+	}
+	state, err := t.State(context.Background())
+	if err != nil {
+		return err
+	}
+	if state != nil {
+		t.left = t.slice.Len
+	}
+	return unlockByte(t.note, 0)
+}
+
+// openNote opens the note of base and locks its byte 0. The file is the one that stands under the name.
+func openNote(r *os.Root, base string) (*os.File, error) {
+	name := partialName(base, "", noteSuffix)
+	for range 100 {
+		f, err := r.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = lockByte(f, 0, true)
+		var self, now fs.FileInfo
+		if err == nil {
+			self, err = f.Stat()
+		}
+		if err == nil {
+			now, err = r.Lstat(name)
+		}
+		if err == nil && os.SameFile(self, now) {
+			return f, nil
+		}
+		_ = f.Close() // whoever had the lock has completed the file, and removed the note
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", base, ErrBusy)
+}
+
+func readNote(f *os.File) ([]byte, error) {
+	return io.ReadAll(io.NewSectionReader(f, 0, int64(sliceNoteSize)+1))
+}
+
+// begin makes a new set of what stands under the temporary name, if nobody is writing it.
+func (t *sliceTarget) begin(r *os.Root, base string, ino uint64) error {
+	f := t.t.f
+	note := partialName(base, "", noteSuffix)
+	if err := flock(f, unix.LOCK_EX); err != nil {
+		if fi, serr := t.note.Stat(); serr == nil && fi.Size() == 0 { // made by this call
+			err = errors.Join(err, r.Remove(note))
+		}
+		return err
+	}
+	if _, err := t.t.ours(r, base); err != nil {
+		return err
+	}
+	// What stood here is forgotten before the note says that the file is ours: the note of a set without its data would be trusted.
+	err := errors.Join(t.note.Truncate(0), fdatasync(t.note))
+	ordinary := partialName(base, "", stateSuffix)
+	for _, s := range []string{ordinary + ".new", ordinary} {
+		if rerr := r.Remove(s); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		err = f.Truncate(t.slice.Whole)
+	}
+	if err == nil && t.slice.Whole >= reserveFrom && !t.t.sparse {
+		err = reserve(f, t.slice.Whole)
+	}
+	if err != nil {
+		return errors.Join(err, r.Remove(note), r.Remove(t.t.tmp))
+	}
+	t.set = sliceNote{whole: t.slice.Whole, mtime: t.slice.Mtime, count: t.slice.Count, ino: ino}
+	_, _ = rand.Read(t.set.set[:]) // never fails
+	_, err = t.note.WriteAt(t.set.encode(), 0)
+	return errors.Join(err, fdatasync(t.note), fdatasync(f))
+}
+
+func (t *sliceTarget) WriteAt(p []byte, off int64) (int, error) {
+	return t.t.WriteAt(p, t.slice.Off+off)
+}
+
+func (t *sliceTarget) ReadAt(p []byte, off int64) (int, error) {
+	return t.t.ReadAt(p, t.slice.Off+off)
+}
+
+// WriteRun implements GatherTarget.
+func (t *sliceTarget) WriteRun(bufs [][]byte, off int64) error {
+	return t.t.WriteRun(bufs, t.slice.Off+off)
+}
+
+// Zero implements ZeroTarget.
+func (t *sliceTarget) Zero(off, n int64) error { return t.t.Zero(t.slice.Off+off, n) }
+
+// NextData implements Holes.
+func (t *sliceTarget) NextData(off int64) (from, to int64, err error) {
+	return sliceHoles{t.t, t.slice}.NextData(off)
+}
+
+func (t *sliceTarget) Partial() int64                 { return t.left }
+func (t *sliceTarget) Sync(ctx context.Context) error { return t.t.Sync(ctx) }
+
+func (t *sliceTarget) State(ctx context.Context) ([]byte, error) {
+	b, err := t.t.State(ctx)
+	if err != nil || len(b) < stateHead || !bytes.Equal(b[:len(t.set.set)], t.set.set[:]) {
+		return nil, err
+	}
+	return b[stateHead:], nil
+}
+
+func (t *sliceTarget) SaveState(ctx context.Context, b []byte) error { return t.save(ctx, b, false) }
+
+func (t *sliceTarget) save(ctx context.Context, b []byte, whole bool) error {
+	head := append(make([]byte, 0, stateHead+len(b)), t.set.set[:]...)
+	return t.t.SaveState(ctx, append(append(head, byte(b2u(whole))), b...))
+}
+
+func (t *sliceTarget) Reset(context.Context) error {
+	t.left = 0
+	return t.t.d.within(t.t.name, func(r *os.Root, _ string) error { return t.t.removeState(r) })
+}
+
+// Seal implements Target. The slice, and that it is whole, are durable afterwards, unless nothing has to be.
+func (t *sliceTarget) Seal(ctx context.Context, a Attr, s Sync) (Sealed, error) {
+	state, err := t.State(ctx)
+	if err == nil && s != SyncNone {
+		err = fdatasync(t.t.f)
+	}
+	if err == nil {
+		err = t.save(ctx, state, true)
+	}
+	if err == nil && s != SyncNone {
+		dir, _ := splitName(t.t.name)
+		err = t.t.d.syncDir(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.closeFiles())
+	}
+	a.Size, a.Mtime = t.slice.Whole, t.slice.Mtime
+	return &sliceSealed{t: t, attr: a}, nil
+}
+
+func (t *sliceTarget) Close() error { return t.closeFiles() }
+
+// Discard implements Target. The file itself goes with its last slice.
+func (t *sliceTarget) Discard(context.Context) error {
+	err := t.t.d.within(t.t.name, func(r *os.Root, base string) error {
+		if err := lockByte(t.note, 0, true); err != nil {
+			return err
+		}
+		if _, err := t.t.ours(r, base); err != nil {
+			return err
+		}
+		err := t.t.removeState(r)
+		if err != nil || flock(t.t.f, unix.LOCK_EX) != nil { // others are at it
+			return err
+		}
+		for i := 1; i <= t.slice.Count; i++ {
+			if head, err := t.head(r, base, i); err != nil || head != nil {
+				return err
+			}
+		}
+		return errors.Join(r.Remove(partialName(base, "", noteSuffix)), r.Remove(t.t.tmp))
+	})
+	return errors.Join(err, t.closeFiles())
+}
+
+// head returns the first bytes of the state of slice i of the set, nil if there is none.
+func (t *sliceTarget) head(r *os.Root, base string, i int) ([]byte, error) {
+	f, err := r.Open(sliceState(base, i))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, stateHead)
+	if _, err := io.ReadFull(f, b); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(b[:len(t.set.set)], t.set.set[:]) {
+		return nil, nil
+	}
+	return b, nil
+}
+
+// sliceSealed is a slice that is whole.
+type sliceSealed struct {
+	t       *sliceTarget
+	attr    Attr
+	named   bool
+	missing int
+}
+
+// Publish implements Sealed. If other slices are not there, nothing is to be done yet, and that is no error.
+func (p *sliceSealed) Publish(_ context.Context, s Sync, replace bool) error {
+	t := p.t
+	err := t.t.d.inFolder(t.t.name, func(ref *dirRef, base string) error { return p.complete(ref, base, s, replace) })
+	if err != nil {
+		return err
+	}
+	err = t.closeFiles()
+	dir, _ := splitName(t.t.name)
+	if err != nil || !p.named || s == SyncNone {
+		return err
+	}
+	if err := t.t.d.markDirty(dir); err != nil {
+		return err
+	}
+	if s == SyncNow {
+		return t.t.d.syncDirs()
+	}
+	return nil
+}
+
+// Missing implements waiting.
+func (p *sliceSealed) Missing() int { return p.missing }
+
+// complete names the file if all slices are whole.
+func (p *sliceSealed) complete(ref *dirRef, base string, s Sync, replace bool) error {
+	t, r := p.t, ref.root
+	if err := lockByte(t.note, 0, true); err != nil {
+		return err
+	}
+	defer func() { _ = unlockByte(t.note, 0) }() // it goes with the file anyway
+	self, err := t.note.Stat()
+	if err != nil {
+		return err
+	}
+	noteName := partialName(base, "", noteSuffix)
+	now, err := r.Lstat(noteName)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(self, now) {
+		return nil // another job, whose slice was the last, has named the file, this slice included
+	}
+	if err != nil {
+		return err
+	}
+	p.missing = 0
+	for i := 1; i <= t.slice.Count; i++ {
+		head, err := t.head(r, base, i)
+		if err != nil {
+			return err
+		}
+		if head == nil || head[stateHead-1] == 0 {
+			p.missing++
+		}
+	}
+	if p.missing > 0 {
+		return nil
+	}
+	if _, err := t.t.ours(r, base); err != nil {
+		return err
+	}
+	if err := setAttr(r, t.t.tmp, p.attr, t.t.made); err != nil {
+		return err
+	}
+	if s != SyncNone {
+		if err := fdatasync(t.t.f); err != nil {
+			return err
+		}
+	}
+	if err := ref.rename(t.t.tmp, base, replace); err != nil {
+		return err
+	}
+	p.named = true
+	// The file has its name. What stays of the rest after a crash speaks of a temporary file that is not there any more.
+	for i := 1; i <= t.slice.Count; i++ {
+		if rerr := r.Remove(sliceState(base, i)); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return errors.Join(err, r.Remove(noteName))
+}
+
+// Discard implements Sealed.
+func (p *sliceSealed) Discard(ctx context.Context) error {
+	if p.t.note == nil { // published, or left for the others
+		return nil
+	}
+	return p.t.Discard(ctx)
+}
