@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "signal": cmdSignal, "ended": cmdEnded, "client": cmdClient, "until": cmdUntil,
-			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken,
+			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken, "spec": cmdSpec,
 		},
 	})
 }
@@ -296,4 +296,20 @@ func cmdResult(ts *testscript.TestScript, _ bool, args []string) {
 	default:
 		ts.Fatalf("%s is %v, want %s %s; %s", args[0], got, args[1], args[2], lines[len(lines)-1])
 	}
+}
+
+// cmdSpec writes a transfer specification for the node: spec FILE send|receive.
+func cmdSpec(ts *testscript.TestScript, _ bool, args []string) {
+	port, err := strconv.Atoi(ts.Getenv("PORT"))
+	ts.Check(err)
+	spec := map[string]any{
+		"remote_host": "127.0.0.1", "fasp_port": port, "direction": args[1], "paths": []any{map[string]any{"source": "src"}}, "destination_root": "in",
+		"create_dir": true, "delete_source": true, "http_fallback": false, "who_knows": 1,
+	}
+	if args[1] == "receive" {
+		spec["paths"], spec["source_root"], spec["destination_root"] = []any{map[string]any{"source": "src"}}, "in", "back"
+	}
+	b, err := json.Marshal(spec)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 }

@@ -2,6 +2,9 @@ package transfer
 
 import (
 	"encoding/json"
+	"iter"
+	"maps"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +75,13 @@ func TestSpecFields(t *testing.T) {
 		require.Nil(t, specAliases[name], name)
 	}
 	require.True(t, specKnown["remote_host"])
+	doc, err := os.ReadFile("../../docs/transfer-spec.md")
+	require.NoError(t, err)
+	for _, names := range []iter.Seq[string]{maps.Keys(specOthers), maps.Keys(specKnown), maps.Keys(specAliases)} {
+		for name := range names {
+			require.Contains(t, string(doc), "`"+name+"`", "docs/transfer-spec.md")
+		}
+	}
 }
 
 func FuzzReadSpec(f *testing.F) {

@@ -13,14 +13,18 @@ const (
 	keyVariable      = "ASPERA_SCP_KEY"
 )
 
-// credential finds out how to authenticate. With a token, a user name, password or private key given too is not used: programs that
+// credential finds out how to authenticate: token, if it is not empty, is that of a specification. With a token, a user name, password or private key given too is not used: programs that
 // drive ascp always pass one.
-func credential(o *options, user string, env cli.Env) (accesskey.Opener, error) {
+func credential(o *options, user, token string, env cli.Env) (accesskey.Opener, error) {
 	auth := func(err error) (accesskey.Opener, error) { return nil, err }
-	if token := env.Get(tokenVariable); token != "" {
+	from := "token"
+	if token == "" {
+		from, token = tokenVariable, env.Get(tokenVariable)
+	}
+	if token != "" {
 		c, err := accesskey.ParseOpener(token)
 		if err != nil {
-			return auth(&transfer.Error{Code: transfer.CodeAuth, Op: tokenVariable, Err: err})
+			return auth(&transfer.Error{Code: transfer.CodeAuth, Op: from, Err: err})
 		}
 		return c, nil
 	}

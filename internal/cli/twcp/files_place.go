@@ -154,7 +154,7 @@ func (c *fileRun) dialNode(ctx context.Context, r remote) (fasp.Session, func() 
 // dialer returns what opens sessions with a node.
 func (c *fileRun) dialer(r remote) (*dialer, error) {
 	o := &c.o.options
-	cred, err := credential(o, r.user, c.p.Env)
+	cred, err := credential(o, r.user, "", c.p.Env)
 	if err != nil {
 		return nil, err
 	}

@@ -100,6 +100,10 @@ type options struct {
 	idleTimeout   string
 	earlyData     bool
 
+	spec  string // --spec
+	notes []transfer.SpecNote
+	flags *pflag.FlagSet
+
 	keyFile string // refused
 	token   string // refused
 
@@ -111,6 +115,7 @@ type options struct {
 func flagSet(o *options) *pflag.FlagSet {
 	f := pflag.NewFlagSet("twcp", pflag.ContinueOnError)
 	f.SortFlags = false
+	f.StringVar(&o.spec, "spec", "", "`file` with a transfer specification in JSON, in place of sources, destination and the options about them; - is standard input. Fields that have no effect are told on standard error")
 	f.StringVar(&o.mode, "mode", "", "`direction` send or recv; all paths are then bare, and --host is needed")
 	f.StringVar(&o.host, "host", "", "the remote `host`, with --mode")
 	f.StringVar(&o.user, "user", "", "the remote `user`, with --mode")
@@ -206,6 +211,7 @@ func (f filterFlag) Set(s string) error {
 func parseArgs(args []string) (*options, error) {
 	o := &options{}
 	f := flagSet(o)
+	o.flags = f
 	f.Usage = func() {}
 	if err := f.Parse(normalise(args)); err != nil {
 		return o, usageText(err)

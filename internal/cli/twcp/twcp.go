@@ -75,13 +75,17 @@ func printError(w io.Writer, res *transfer.Result, err error) {
 
 // copyFiles does what the options ask for.
 func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (res *transfer.Result, err error) {
-	spec, err := makeSpec(o, p.Stdin)
+	make := makeSpec
+	if o.spec != "" {
+		make = specFile
+	}
+	spec, err := make(o, p.Stdin)
 	if err != nil {
 		return nil, err
 	}
 	var cred accesskey.Opener
 	if !o.direct {
-		cred, err = credential(o, spec.User, p.Env)
+		cred, err = credential(o, spec.User, spec.Token, p.Env)
 	}
 	if err != nil {
 		return nil, err
@@ -101,6 +105,9 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 			fmt.Fprintf(p.Stderr, "twcp: "+format+"\n", args...)
 		}
 		log.Warn(fmt.Sprintf(format, args...))
+	}
+	for _, n := range o.notes {
+		warn("specification: %s has no effect: %s", n.Field, n.Why)
 	}
 	d := &dialer{credential: cred, log: log}
 	if !o.direct {
