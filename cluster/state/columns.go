@@ -131,8 +131,8 @@ func (f instant) Scan(src any) error {
 func (f instant) settle()    { *f.p = fromMicros(micros(*f.p)) }
 func (f instant) form() form { return formInt }
 func (f instant) check() error {
-	if y := f.p.Year(); !f.p.IsZero() && (y < 1970 || y > 9999) {
-		return invalidf("the year %d is not between 1970 and 9999", y)
+	if !f.p.IsZero() && (f.p.Year() > 9999 || micros(*f.p) <= 0) {
+		return invalidf("the time %v is not between 1970 and 9999", *f.p)
 	}
 	return nil
 }

@@ -123,11 +123,21 @@ func (s *Store) dropSessions(ctx context.Context, p *Pruned, cond string, arg an
 	}
 }
 
-// dropOldFiles removes the files of sessions that ended before.
+// dropOldFiles removes the files of sessions that ended before. It passes over each session once.
 func (s *Store) dropOldFiles(ctx context.Context, p *Pruned, old int64) error {
+	query := fmt.Sprintf("SELECT ended, id FROM sessions WHERE ended > 0 AND ended < ? AND (ended, id) > (?, ?) ORDER BY ended, id LIMIT %d", pruneRows)
+	var ended int64
+	var id string
 	for {
-		ids, err := column[string](ctx, s, fmt.Sprintf("SELECT id FROM sessions WHERE ended > 0 AND ended < ? "+
-			"AND EXISTS (SELECT 1 FROM files WHERE files.session = sessions.id) LIMIT %d", pruneRows), old)
+		var ids []string
+		err := s.read(ctx, func(q queries) error {
+			ids = ids[:0]
+			return q.each(ctx, func(rows *sql.Rows) error {
+				err := rows.Scan(&ended, &id)
+				ids = append(ids, id)
+				return err
+			}, query, old, ended, id)
+		})
 		if err != nil || len(ids) == 0 {
 			return err
 		}

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"context"
 	"database/sql"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +130,47 @@ func TestBusy(t *testing.T) {
 	must(s.CreateTenant(t.Context(), Tenant{ID: "a"}))(t)
 }
 
+// TestBusyThenFree has the other program end when the store says that it tries again.
+func TestBusyThenFree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	var tx *sql.Tx
+	tries := 0
+	s, err := Open(t.Context(), Config{Path: path, Log: slog.New(onWarn(func() {
+		if tries++; tries == 2 {
+			require.NoError(t, tx.Rollback())
+		}
+	}))})
+	require.NoError(t, err)
+	defer s.Close()
+	sqlExec(t, s, "PRAGMA busy_timeout = 1")
+	other, err := sql.Open("sqlite", sqliteURI(path, "_txlock=immediate"))
+	require.NoError(t, err)
+	defer other.Close()
+	tx, err = other.Begin()
+	require.NoError(t, err)
+	must(s.CreateTenant(t.Context(), Tenant{ID: "a"}))(t)
+	require.GreaterOrEqual(t, tries, 2)
+}
+
+// onWarn calls a function for each warning.
+type onWarn func()
+
+func (f onWarn) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (f onWarn) Handle(context.Context, slog.Record) error    { f(); return nil }
+func (f onWarn) WithAttrs([]slog.Attr) slog.Handler           { return f }
+func (f onWarn) WithGroup(string) slog.Handler                { return f }
+
+// TestHalfMade: a process that died while it made the database leaves one without tables.
+func TestHalfMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := sql.Open("sqlite", sqliteURI(path, "_txlock=immediate"))
+	require.NoError(t, err)
+	_, err = db.Exec("CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now'))); INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1)")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	must(openAt(t, path).CreateTenant(t.Context(), Tenant{ID: "a"}))(t)
+}
+
 // TestPlans: the queries that many ask are each one range of one index, whatever else the tables hold.
 func TestPlans(t *testing.T) {
 	s := openNew(t)
@@ -140,6 +183,7 @@ func TestPlans(t *testing.T) {
 		{"SELECT * FROM sessions WHERE status = ? ORDER BY iter LIMIT ?", "sessions_status (status=?)"},
 		{"SELECT * FROM sessions WHERE iter > ? ORDER BY iter LIMIT ?", "sessions_iter (iter>?)"},
 		{"SELECT id FROM sessions WHERE ended > 0 AND ended < ? LIMIT ?", "sessions_ended (ended>? AND ended<?)"},
+		{"SELECT ended, id FROM sessions WHERE ended > 0 AND ended < ? AND (ended, id) > (?, ?) ORDER BY ended, id LIMIT ?", "sessions_ended ("},
 		{"SELECT * FROM jobs WHERE tenant = ? AND iter > ? ORDER BY iter LIMIT ?", "jobs_tenant (tenant=? AND iter>?)"},
 		{"SELECT * FROM jobs WHERE next_try > 0 AND next_try <= ? ORDER BY next_try, id LIMIT ?", "jobs_due (next_try>? AND next_try<?)"},
 		{"SELECT * FROM events WHERE tenant = ? AND seq > ? ORDER BY seq LIMIT ?", "events_tenant (tenant=? AND seq>?)"},

@@ -553,9 +553,15 @@ func testTransactions(t *testing.T, s *Store) {
 	require.Panics(t, func() { _ = s.Update(ctx, func(*Tx) error { panic("in fn") }) })
 	must(s.CreateTenant(ctx, Tenant{ID: "after the panic"}))(t)
 
+	// A caller that gives up in the middle.
 	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	_, err = s.CreateTenant(ended, Tenant{ID: "x"})
+	require.ErrorIs(t, s.Update(ended, func(tx *Tx) error {
+		must(tx.CreateTenant(ended, Tenant{ID: "x"}))(t)
+		cancel()
+		return nil
+	}), context.Canceled)
+	must(s.CreateTenant(ctx, Tenant{ID: "x"}))(t)
+	_, err = s.CreateTenant(ended, Tenant{ID: "y"})
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = s.Tenant(ended, "a")
 	require.ErrorIs(t, err, context.Canceled)
