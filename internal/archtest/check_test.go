@@ -107,8 +107,13 @@ func TestImportRules(t *testing.T) {
 		{"demo links a test network", graphOf("./internal/demo: ./internal/wanlink"), ""},
 		{"product links a test library", graphOf("./cluster: github.com/stretchr/testify/require"), "./cluster -> github.com/stretchr/testify/require"},
 		{"metrics in a library", graphOf("./scalekv: github.com/prometheus/client_golang/prometheus"), "./scalekv -> github.com/prometheus/client_golang/prometheus"},
+		{"an internal takes a database", graphOf("./internal/lab: modernc.org/sqlite"), "./internal/lab -> modernc.org/sqlite"},
 		{"SQL outside its package", graphOf("./cluster/server: database/sql"), "./cluster/server -> database/sql"},
-		{"SQL in its package", graphOf("./cluster/state: database/sql modernc.org/sqlite"), ""},
+		{"SQL in its package", graphOf("./cluster/state: database/sql modernc.org/sqlite github.com/pressly/goose/v3"), ""},
+		{"migrations outside their package", graphOf("./cluster/node: github.com/pressly/goose/v3"), "./cluster/node -> github.com/pressly/goose/v3"},
+		{"the state store takes keys", graphOf("./cluster/state: ./accesskey"), "./cluster/state -> ./accesskey"},
+		{"the state store takes the node", graphOf("./cluster/state: ./cluster/node"), "./cluster/state -> ./cluster/node"},
+		{"the node takes the state store", graphOf("./cluster/node: ./cluster/state", "./cluster/state: modernc.org/sqlite"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found := checkImports(c.g, architecture())

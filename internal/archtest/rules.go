@@ -123,9 +123,14 @@ func architecture() rules {
 				Reason: "cluster and its node are importable: configuration reaches them as values, not through a command line",
 			},
 			{
+				From:   patterns{"./cluster/state/..."},
+				Never:  join(storageSDKs, natsPackages, webPackages, patterns{"./...", "!./cluster/state/..."}),
+				Reason: "the state store keeps rows and knows nothing of what they mean: transfers, keys and nodes are adapted to it above",
+			},
+			{
 				From:   patterns{"./internal/...", "!./internal/cli/...", "!./internal/demo/...", "!./internal/wanlink/cmd/..."},
-				Never:  join(commandPackages, patterns{"./cluster/..."}),
-				Reason: "shared internals lie below the products and know no command line",
+				Never:  join(commandPackages, sqlEngines, patterns{"./cluster/..."}),
+				Reason: "shared internals lie below the products and know no command line and no database",
 			},
 		},
 		importers: []importerRule{
