@@ -18,6 +18,8 @@ type Config struct {
 	// closes, and the name of each path in it, and fails if they are not in one place. Nil: paths are those of the local
 	// file system.
 	Open func(ctx context.Context, paths []string) (Store, []string, error)
+	// KeepOpen says that the Store which Open returns is in use elsewhere, too: Run does not close it.
+	KeepOpen bool
 	// TellSources tells the server where each file stands in the client's store. It is of use where both are one process;
 	// see ServeConfig.Sources.
 	TellSources bool

@@ -132,7 +132,7 @@ func TestHoleFilterBytes(t *testing.T) {
 		q.Filters = tc.list
 		_, err := decodeRequest(q.encode())
 		spec := Spec{Paths: []Path{{Source: "a"}}, Destination: "b", Filters: tc.list}
-		serr := spec.check()
+		serr := spec.Check()
 		if tc.ok {
 			require.NoError(t, err, tc.name)
 			require.NoError(t, serr, tc.name)

@@ -335,9 +335,9 @@ func TestIOSizesOfCompressed(t *testing.T) {
 func TestIOSizesRefused(t *testing.T) {
 	for _, n := range []int{-1, 1, MinIOSize - 1, MaxIOSize + 1} {
 		s := Spec{Paths: []Path{{Source: "a"}}, Destination: "b", ReadSize: n}
-		require.ErrorContains(t, s.check(), fmt.Sprintf("read size %d: want 16384 to 4194304 bytes", n))
+		require.ErrorContains(t, s.Check(), fmt.Sprintf("read size %d: want 16384 to 4194304 bytes", n))
 		s.ReadSize, s.WriteSize = 0, n
-		require.ErrorContains(t, s.check(), fmt.Sprintf("write size %d: want 16384 to 4194304 bytes", n))
+		require.ErrorContains(t, s.Check(), fmt.Sprintf("write size %d: want 16384 to 4194304 bytes", n))
 		for _, q := range []*request{sampleRequest(), sampleRequest()} {
 			q.ReadSize = uint64(n)
 			_, err := decodeRequest(q.encode())
@@ -345,5 +345,5 @@ func TestIOSizesRefused(t *testing.T) {
 		}
 	}
 	s := Spec{Paths: []Path{{Source: "a"}}, Destination: "b", ReadSize: MinIOSize, WriteSize: MaxIOSize, Rates: fasp.Rates{}}
-	require.NoError(t, s.check())
+	require.NoError(t, s.Check())
 }

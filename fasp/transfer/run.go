@@ -79,7 +79,7 @@ type client struct {
 }
 
 func (c *client) run(ctx context.Context) error {
-	if err := c.spec.check(); err != nil {
+	if err := c.spec.Check(); err != nil {
 		return err
 	}
 	if c.cfg.Dial == nil {
@@ -88,7 +88,7 @@ func (c *client) run(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	defer c.store.Close()
+	defer c.closeStore()
 	c.job = c.jobID()
 	if c.measure {
 		_, _ = rand.Read(c.job[:]) // nobody's work that another one would go on with
@@ -386,9 +386,16 @@ func (c *client) open(ctx context.Context) error {
 		c.names, err = destNames(c.sources, c.srcBase())
 	}
 	if err != nil && c.store != nil {
-		_ = c.store.Close()
+		c.closeStore()
 	}
 	return err
+}
+
+// closeStore lets go of the place of the local paths.
+func (c *client) closeStore() {
+	if !c.cfg.KeepOpen {
+		_ = c.store.Close()
+	}
 }
 
 // srcBase is the source base as the sources are written.

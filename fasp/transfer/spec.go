@@ -190,8 +190,8 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// check refuses what cannot be done; the error has CodeUsage.
-func (s *Spec) check() error {
+// Check refuses what cannot be done, as Run does before anything else; the error has CodeUsage.
+func (s *Spec) Check() error {
 	bad := func(format string, args ...any) error { return failf(CodeUsage, "", format, args...) }
 	if len(s.Paths) == 0 {
 		return failf(CodeNothing, "", "nothing to transfer: no source was named")

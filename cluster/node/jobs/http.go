@@ -1,0 +1,313 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+)
+
+// maxRequest bounds the body of a request, in bytes: a list of paths may be long.
+const maxRequest = 16 << 20
+
+// Routes returns the calls about transfers, events and usage, by pattern, for package nodeapi (docs/api.md). Errors that are not *api.Error are the node's own fault.
+func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
+	return map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{
+		"GET /ops/transfers":         m.serveList,
+		"POST /ops/transfers":        m.serveCreate,
+		"GET /ops/transfers/{id}":    m.serveGet,
+		"PUT /ops/transfers/{id}":    m.serveChange,
+		"DELETE /ops/transfers/{id}": m.serveCancel,
+		"CANCEL /ops/transfers/{id}": m.serveCancel,
+		"GET /events":                m.serveEvents,
+		"GET /events/{id}":           m.serveEvent,
+		"GET /usage":                 m.serveUsage,
+	}
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(b, '\n')) // a client that has gone away is its own affair
+	return nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, api.Errorf(http.StatusRequestEntityTooLarge, "the request is larger than %d bytes", maxRequest)
+	}
+	if err != nil {
+		return nil, api.Errorf(http.StatusBadRequest, "the request ended early")
+	}
+	return b, nil
+}
+
+// number reads a query parameter from 0 to most; def if it is not there.
+func number(q url.Values, name string, def, most int64) (int64, error) {
+	text := q.Get(name)
+	if text == "" {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > most {
+		return 0, api.Errorf(http.StatusBadRequest, "%s: want a number from 0 to %d", name, most)
+	}
+	return n, nil
+}
+
+// point reads an iteration token, which is a point in the order of changes. It is the same for whoever asks, and says nothing by itself.
+func point(q url.Values) (int64, bool, error) {
+	if !q.Has("iteration_token") {
+		return 0, false, nil
+	}
+	n, err := number(q, "iteration_token", 0, 1<<62)
+	return n, true, err
+}
+
+// link tells the client where to go on.
+func link(w http.ResponseWriter, r *http.Request, token int64) {
+	q := r.URL.Query()
+	q.Set("iteration_token", strconv.FormatInt(token, 10))
+	w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.EscapedPath(), q.Encode()))
+	w.Header().Set("X-Aspera-Next-Iteration-Token", strconv.FormatInt(token, 10))
+}
+
+func (m *Manager) serveList(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	q := r.URL.Query()
+	f := Filter{Key: q.Get("access_key"), Active: q.Get("active_only") == "true"}
+	since, given, err := point(q)
+	if err != nil {
+		return err
+	}
+	count, err := number(q, "count", 100, 1000)
+	if err != nil {
+		return err
+	}
+	files, err := number(q, "max_items", 0, 1000)
+	if err != nil {
+		return err
+	}
+	// With a token the client follows the changes from there; without one it gets the newest, and the token of now.
+	f.Since, f.Count = since, int(count)
+	list, at, err := m.List(r.Context(), g, f)
+	if err != nil {
+		return err
+	}
+	keep, err := chooser(q)
+	if err != nil {
+		return err
+	}
+	out := []any{}
+	for _, t := range list {
+		if !keep(t) {
+			continue
+		}
+		switch q.Get("view") {
+		case "id":
+			out = append(out, map[string]string{"id": t.ID})
+			continue
+		case "short_summary", "summary":
+		default:
+			if t, err = m.Get(r.Context(), g, t.ID, int(files)); err != nil {
+				var e *api.Error
+				if errors.As(err, &e) {
+					continue // gone meanwhile
+				}
+				return err
+			}
+		}
+		out = append(out, t)
+	}
+	if given || len(list) > 0 {
+		link(w, r, at)
+	}
+	return writeJSON(w, out)
+}
+
+// chooser makes a filter of the parameters that List does not know.
+func chooser(q url.Values) (func(api.Transfer) bool, error) {
+	after := int64(0)
+	if text := q.Get("after_time"); text != "" {
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return nil, api.Errorf(http.StatusBadRequest, "after_time: want a time such as 2026-01-31T12:00:00Z")
+		}
+		after = t.UnixMicro()
+	}
+	direction := q.Get("direction")
+	if direction != "" && direction != "send" && direction != "receive" {
+		return nil, api.Errorf(http.StatusBadRequest, "direction: want send or receive")
+	}
+	tag, value, hasValue := strings.Cut(q.Get("tag"), "=")
+	return func(t api.Transfer) bool {
+		return (after == 0 || max(t.Start, t.End) >= after) && (direction == "" || t.Spec.Direction == direction) && (tag == "" || tagged(t.Spec.Tags, tag, value, hasValue))
+	}, nil
+}
+
+// tagged says whether tags have a value at the path a.b.c, or that very value.
+func tagged(tags json.RawMessage, path, value string, hasValue bool) bool {
+	var at any
+	if len(tags) == 0 || json.Unmarshal(tags, &at) != nil {
+		return false
+	}
+	for el := range strings.SplitSeq(path, ".") {
+		object, ok := at.(map[string]any)
+		if !ok {
+			return false
+		}
+		if at, ok = object[el]; !ok {
+			return false
+		}
+	}
+	return !hasValue || fmt.Sprint(at) == value
+}
+
+func (m *Manager) serveCreate(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	t, err := m.Create(r.Context(), g, b)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, t)
+}
+
+func (m *Manager) serveGet(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	files, err := number(r.URL.Query(), "max_items", 1000, 1000)
+	if err != nil {
+		return err
+	}
+	t, err := m.Get(r.Context(), g, r.PathValue("id"), int(files))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, t)
+}
+
+func (m *Manager) serveChange(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	var c api.ChangeTransfer
+	if err := json.Unmarshal(b, &c); err != nil {
+		return api.Errorf(http.StatusBadRequest, "want a JSON object with status, target_rate_kbps, min_rate_kbps or rate_policy")
+	}
+	if err := m.Change(r.Context(), g, r.PathValue("id"), c); err != nil {
+		return err
+	}
+	t, err := m.Get(r.Context(), g, r.PathValue("id"), 0)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, t)
+}
+
+func (m *Manager) serveCancel(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	status := string(api.Canceled)
+	if err := m.Change(r.Context(), g, r.PathValue("id"), api.ChangeTransfer{Status: &status}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// eventFilter is what of the events a grant may see.
+func eventFilter(g accesskey.Grant, q url.Values) (f state.EventFilter, ok bool) {
+	if g.Master {
+		f.Key = q.Get("access_key")
+		return f, true
+	}
+	f.Key = g.KeyID
+	return f, q.Get("access_key") == "" || q.Get("access_key") == g.KeyID
+}
+
+func viewEvent(e state.Event) api.Event {
+	return api.Event{ID: strconv.FormatInt(e.Seq, 10), Time: e.Time.UTC().Format(time.RFC3339Nano), Types: []string{e.Type}, AccessKey: e.Key, Data: e.Doc}
+}
+
+func (m *Manager) serveEvents(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	q := r.URL.Query()
+	f, ok := eventFilter(g, q)
+	out := []api.Event{}
+	if !ok {
+		return writeJSON(w, out)
+	}
+	since, _, err := point(q)
+	if err != nil {
+		return err
+	}
+	count, err := number(q, "count", 100, 1000)
+	if err != nil {
+		return err
+	}
+	if text := q.Get("after_time"); text != "" {
+		if f.From, err = time.Parse(time.RFC3339, text); err != nil {
+			return api.Errorf(http.StatusBadRequest, "after_time: want a time such as 2026-01-31T12:00:00Z")
+		}
+	}
+	f.Since, f.Types = since, q["type"]
+	list, _, err := m.cfg.State.Events(r.Context(), f, state.Page{Limit: int(max(count, 1))})
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		out = append(out, viewEvent(e))
+		since = e.Seq
+	}
+	link(w, r, since)
+	return writeJSON(w, out)
+}
+
+func (m *Manager) serveEvent(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	unknown := api.Errorf(http.StatusNotFound, "there is no event of this id")
+	seq, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil || seq < 1 {
+		return unknown
+	}
+	f, _ := eventFilter(g, nil)
+	f.Since = seq - 1
+	list, _, err := m.cfg.State.Events(r.Context(), f, state.Page{Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 || list[0].Seq != seq {
+		return unknown
+	}
+	return writeJSON(w, viewEvent(list[0]))
+}
+
+func (m *Manager) serveUsage(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	key := g.KeyID
+	if g.Master {
+		key = r.URL.Query().Get("access_key")
+	}
+	u, err := m.usage(r.Context(), key)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, u)
+}
+
+// usage sums what a key moved; of all keys, if it is empty.
+func (m *Manager) usage(ctx context.Context, key string) (api.Usage, error) {
+	t, err := m.cfg.State.UsageTotal(ctx, state.UsageFilter{Key: key})
+	return api.Usage{ID: key, BytesIn: t.BytesIn, BytesOut: t.BytesOut, BytesTotal: t.BytesIn + t.BytesOut}, err
+}

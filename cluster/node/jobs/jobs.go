@@ -1,0 +1,265 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// Config sets up a Manager. All but the bounds, Log and Now is required.
+type Config struct {
+	State  *state.Store
+	Master accesskey.Master // seals specifications, which hold tokens
+	Keys   accesskey.Store
+	// Open opens the place that a grant is bound to; release is called when it is not used any more.
+	Open func(ctx context.Context, g accesskey.Grant) (_ transfer.Manager, release func(), err error)
+	// Dial opens an authenticated session with another node for a job of the key that g is of.
+	Dial func(ctx context.Context, g accesskey.Grant, to Remote) (fasp.Session, error)
+	// StateDir is a folder for markers of unfinished transfers; see transfer.Config.StateDir.
+	StateDir string
+
+	MaxRunning   int           // jobs at a time, 0 means 20
+	MaxTries     int           // how often a job is tried at most, 0 means 4; a specification may ask for less
+	RetryTimeout time.Duration // how long one try goes on while nothing moves; 0 means a minute
+	RetryWait    time.Duration // before the second try, and twice as long before each further one; 0 means 10 s
+	MaxFiles     int           // files remembered of one session, 0 means 10,000
+	MaxWaiting   int           // jobs that wait or run, of one key; 0 means 10,000
+
+	Log *slog.Logger     // nil is silent
+	Now func() time.Time // nil is the system's clock
+}
+
+// Remote is the other node of a job.
+type Remote struct {
+	Host        string
+	Port        int              // UDP
+	Opener      accesskey.Opener // what it is shown
+	Fingerprint string           // of its key, "sha256:...", "" if the job does not say
+	Spec        *transfer.Spec   // its rates and sizes
+}
+
+// Manager runs jobs; see the package. Methods may be called by several goroutines at once.
+type Manager struct {
+	cfg Config
+	log *slog.Logger
+	rec *recorder
+
+	wake chan struct{} // holds a token when there may be something to start
+
+	mu      sync.Mutex // guards what follows
+	running map[string]*run
+	ended   sync.WaitGroup // of runs
+}
+
+// run is a job that is being tried.
+type run struct {
+	id     string
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when what came of it is written
+	live   *live
+
+	mu   sync.Mutex   // guards what follows
+	sess fasp.Session // nil between sessions
+	spec transfer.Spec
+}
+
+// Why a run is ended from outside.
+var (
+	errCanceled = errors.New("canceled")
+	errPaused   = errors.New("paused")
+	errStopped  = errors.New("the node stops")
+)
+
+// New makes a Manager. Run starts it.
+func New(cfg Config) (*Manager, error) {
+	if cfg.State == nil || cfg.Keys == nil || cfg.Open == nil || cfg.Dial == nil {
+		return nil, errors.New("jobs: State, Keys, Open and Dial are required")
+	}
+	def := func(v *int, n int) {
+		if *v == 0 {
+			*v = n
+		}
+	}
+	def(&cfg.MaxRunning, 20)
+	def(&cfg.MaxTries, 4)
+	def(&cfg.MaxFiles, 10_000)
+	def(&cfg.MaxWaiting, 10_000)
+	if cfg.RetryTimeout == 0 {
+		cfg.RetryTimeout = time.Minute
+	}
+	if cfg.RetryWait == 0 {
+		cfg.RetryWait = 10 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), running: make(map[string]*run)}
+	m.rec = newRecorder(cfg.State, cfg.Now, cfg.Log)
+	return m, nil
+}
+
+// lookEvery is how often jobs are looked for that wait for a time.
+const lookEvery = time.Second
+
+// Run runs jobs until ctx ends; those that are running then wait for the next Run. It returns when all has been written down. What the node
+// was doing when it died last is sorted out first. Errors are those of the state store at the start.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.recover(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("go on with jobs: %w", err)
+	}
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var recording sync.WaitGroup
+	recording.Go(func() { m.rec.run(writing) })
+	defer recording.Wait()
+	defer stop() // what stands in the queue is still written
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		if err := m.start(ctx); err != nil && ctx.Err() == nil {
+			m.log.Error("jobs cannot be read", "err", err)
+		}
+		select {
+		case <-m.wake:
+		case <-t.C:
+		case <-ctx.Done():
+			m.mu.Lock()
+			for _, r := range m.running {
+				r.cancel(errStopped)
+			}
+			m.mu.Unlock()
+			m.ended.Wait()
+			return nil
+		}
+	}
+}
+
+// look makes Run look for jobs at once.
+func (m *Manager) look() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// recover sorts out what was running when the node ended without a word: jobs are tried again, and sessions of clients are over.
+func (m *Manager) recover(ctx context.Context) error {
+	for {
+		list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Status: string(api.Running)}, state.Page{Limit: 100})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, j := range list {
+			t, err := decodeJob(j)
+			if err != nil {
+				return err
+			}
+			if t.doc.Initiator == initiatorNode {
+				t.row.Status, t.row.NextTry = string(api.Waiting), m.cfg.Now()
+			} else {
+				t.row.Status = string(api.Failed)
+				t.report.ErrorCode, t.report.ErrorDesc, t.report.End = int(transfer.CodeConnectionLost), "the node stopped", usec(m.cfg.Now())
+			}
+			row, err := t.encode()
+			if err == nil {
+				_, err = m.cfg.State.UpdateJob(ctx, row)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// start begins jobs that are due while there are slots.
+func (m *Manager) start(ctx context.Context) error {
+	m.mu.Lock()
+	free := m.cfg.MaxRunning - len(m.running)
+	m.mu.Unlock()
+	if free <= 0 {
+		return nil
+	}
+	due, err := m.cfg.State.DueJobs(ctx, m.cfg.Now(), free)
+	if err != nil {
+		return err
+	}
+	for _, j := range due {
+		if err := m.begin(ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin makes a job a running one, unless somebody has changed it meanwhile.
+func (m *Manager) begin(ctx context.Context, j state.Job) error {
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	r := &run{id: j.ID, cancel: cancel, done: make(chan struct{}), live: &live{m: m}}
+	// Whoever finds the row running finds the run, too, and waits until it has the row.
+	r.live.mu.Lock()
+	m.mu.Lock()
+	m.running[j.ID] = r
+	m.mu.Unlock()
+	s, err := decodeJob(j)
+	if err == nil {
+		s.row.Status, s.row.NextTry = string(api.Running), time.Time{}
+		err = m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
+			if s.row, err = tx.UpdateJob(ctx, s.row); err == nil && s.report.Tries == 0 {
+				err = tell(ctx, tx, &s, "transfer.started")
+			}
+			return err
+		})
+	}
+	r.live.s, r.live.base = s, s.report
+	r.live.mu.Unlock()
+	if err != nil {
+		m.forget(r)
+		cancel(nil)
+		if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	m.ended.Go(func() {
+		defer cancel(nil)
+		m.try(life, r)
+		m.forget(r)
+		m.look()
+	})
+	return nil
+}
+
+// forget takes a run out of the books.
+func (m *Manager) forget(r *run) {
+	m.mu.Lock()
+	delete(m.running, r.id)
+	m.mu.Unlock()
+	close(r.done)
+}
+
+// runOf returns the run of a job, nil if it is not running.
+func (m *Manager) runOf(id string) *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running[id]
+}
+
+func usec(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}

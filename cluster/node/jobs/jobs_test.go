@@ -1,0 +1,456 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// bench is a manager with keys whose places are folders below local, and another node that serves the folder remote.
+type bench struct {
+	t             *testing.T
+	dir           string
+	local, remote string
+	keys          *accesskey.MemStore
+	cfg           Config
+	m             *Manager
+	stop          func()
+
+	mu    sync.Mutex                                 // guards what follows
+	dial  func(ctx context.Context, to Remote) error // before each session; nil does nothing
+	tos   []Remote
+	wg    sync.WaitGroup // of sessions served
+	fails []error
+}
+
+var anna = accesskey.Grant{KeyID: "anna", Tenant: "acme", Rights: accesskey.AllRights(), Root: "anna"}
+
+func newBench(t *testing.T) *bench {
+	dir := t.TempDir()
+	b := &bench{t: t, dir: dir, local: filepath.Join(dir, "local"), remote: filepath.Join(dir, "remote"), keys: &accesskey.MemStore{}}
+	for _, d := range []string{"local/anna", "local/bert", "remote", "state"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	for _, id := range []string{"anna", "bert"} {
+		k, _, err := accesskey.NewKey(accesskey.Credential{ID: id, Secret: id + "-0123456789abcdef0123456789"})
+		require.NoError(t, err)
+		k.Root, k.Tenant = id, map[string]string{"anna": "acme", "bert": "other"}[id]
+		require.NoError(t, b.keys.Put(t.Context(), k))
+	}
+	s, err := state.Open(t.Context(), state.Config{Path: filepath.Join(dir, "state", "state.db")})
+	require.NoError(t, err)
+	b.cfg = Config{
+		State: s, Master: accesskey.NewMaster(), Keys: b.keys, StateDir: filepath.Join(dir, "state"), RetryWait: time.Millisecond, RetryTimeout: -1,
+		Open: func(_ context.Context, g accesskey.Grant) (transfer.Manager, func(), error) {
+			d, err := transfer.OpenDir(filepath.Join(b.local, g.Root))
+			return d, func() { _ = d.Close() }, err
+		},
+		Dial: b.connect,
+	}
+	b.start()
+	t.Cleanup(func() {
+		b.stop()
+		b.wg.Wait()
+		require.NoError(t, s.Close())
+	})
+	return b
+}
+
+// start runs a new manager over what is there.
+func (b *bench) start() {
+	var err error
+	b.m, err = New(b.cfg)
+	require.NoError(b.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.m.Run(ctx) }()
+	b.stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(b.t, <-ended)
+	})
+}
+
+// connect is the other node.
+func (b *bench) connect(ctx context.Context, _ accesskey.Grant, to Remote) (fasp.Session, error) {
+	b.mu.Lock()
+	b.tos = append(b.tos, to)
+	before := b.dial
+	b.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, to); err != nil {
+			return nil, err
+		}
+	}
+	c, s := fasp.Pipe()
+	if to.Spec.Direction == transfer.Send {
+		c.SetRates(to.Spec.Rates)
+	}
+	b.wg.Go(func() {
+		d, err := transfer.OpenDir(b.remote)
+		if err == nil {
+			defer d.Close()
+			err = transfer.Serve(context.Background(), s, transfer.ServeConfig{Store: d, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Owner: "x"})
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.fails = append(b.fails, err)
+	})
+	return c, nil
+}
+
+func (b *bench) write(name string, n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(p) // nothing that compression makes small
+	path := filepath.Join(b.dir, name)
+	require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(b.t, os.WriteFile(path, p, 0o644))
+	return p
+}
+
+// spec is a specification with further fields over a good one.
+func spec(fields map[string]any) []byte {
+	j := map[string]any{
+		"direction": "send", "remote_host": "other.example", "token": "Basic eDp5", "paths": []any{map[string]any{"source": "f"}}, "destination_root": "/in/", "rate_policy": "fair",
+	}
+	for k, v := range fields {
+		if v == nil {
+			delete(j, k)
+		} else {
+			j[k] = v
+		}
+	}
+	b, _ := json.Marshal(j)
+	return b
+}
+
+// until waits until a job is as ok says.
+func (b *bench) until(id string, ok func(api.Transfer) bool) api.Transfer {
+	b.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		t, err := b.m.Get(b.t.Context(), anna, id, 1000)
+		require.NoError(b.t, err)
+		if ok(t) {
+			require.NoError(b.t, b.m.rec.flush(b.t.Context()))
+			t, err = b.m.Get(b.t.Context(), anna, id, 1000)
+			require.NoError(b.t, err)
+			return t
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("the job stays %+v", t)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func is(s api.TransferStatus) func(api.Transfer) bool {
+	return func(t api.Transfer) bool { return t.Status == s }
+}
+
+func (b *bench) create(fields map[string]any) api.Transfer {
+	b.t.Helper()
+	t, err := b.m.Create(b.t.Context(), anna, spec(fields))
+	require.NoError(b.t, err)
+	return t
+}
+
+func TestSendAndReceive(t *testing.T) {
+	b := newBench(t)
+	data := b.write("local/anna/f", 300_000)
+	tr := b.create(map[string]any{"tags": map[string]any{"a": 1}, "cookie": "c", "delete_source": true, "tradewind": map[string]any{"fingerprint": "sha256:ab"}})
+	require.Equal(t, api.Waiting, tr.Status)
+	require.Equal(t, "basic_token", tr.Spec.TokenType)
+	got := b.until(tr.ID, is(api.Completed))
+	at, err := os.ReadFile(filepath.Join(b.remote, "in/f"))
+	require.NoError(t, err)
+	require.Equal(t, data, at)
+	require.EqualValues(t, 300_000, got.BytesTransferred)
+	require.EqualValues(t, 1, got.FilesCompleted)
+	require.Equal(t, 1, got.Attempts)
+	require.Equal(t, "ready", got.Precalc.Status)
+	require.EqualValues(t, 300_000, got.Precalc.BytesExpected)
+	require.Positive(t, got.Elapsed)
+	require.Len(t, got.Sessions, 1)
+	require.Equal(t, "completed", got.Sessions[0].Status)
+	require.Len(t, got.Files, 1)
+	require.Equal(t, api.TransferFile{ID: 1, Session: got.Sessions[0].ID, Path: "f", Type: "file", Status: "completed", Size: 300_000, BytesWritten: 300_000}, got.Files[0])
+	require.Equal(t, []string{"delete_source", "tradewind"}, []string{got.Notes[0].Field, got.Notes[1].Field})
+	require.JSONEq(t, `{"a":1}`, string(got.Spec.Tags))
+	require.Equal(t, "sha256:ab", b.tos[0].Fingerprint)
+
+	b.write("remote/out/g", 200_000)
+	tr = b.create(map[string]any{"direction": "receive", "paths": []any{map[string]any{"source": "out/g"}}, "destination_root": "back", "create_dir": true})
+	b.until(tr.ID, is(api.Completed))
+	require.FileExists(t, filepath.Join(b.local, "anna/back/g"))
+
+	events, _, err := b.cfg.State.Events(t.Context(), state.EventFilter{Key: "anna"}, state.Page{})
+	require.NoError(t, err)
+	var kinds []string
+	for _, e := range events {
+		kinds = append(kinds, e.Type)
+	}
+	require.Equal(t, []string{"transfer.started", "transfer.ended", "transfer.started", "transfer.ended"}, kinds)
+	row, err := b.cfg.State.Job(t.Context(), tr.ID)
+	require.NoError(t, err)
+	require.NotContains(t, string(row.Doc)+string(row.Report), "eDp5", "the token is sealed")
+	sum := state.Usage{}
+	list, _, err := b.cfg.State.Usage(t.Context(), state.UsageFilter{Key: "anna"}, state.Page{})
+	require.NoError(t, err)
+	for _, u := range list {
+		sum.BytesIn, sum.BytesOut, sum.Sessions = sum.BytesIn+u.BytesIn, sum.BytesOut+u.BytesOut, sum.Sessions+u.Sessions
+	}
+	require.Equal(t, state.Usage{BytesIn: 200_000, BytesOut: 300_000, Sessions: 2}, sum)
+}
+
+func TestRefused(t *testing.T) {
+	b := newBench(t)
+	for why, fields := range map[string]map[string]any{
+		"remote_host is missing":          {"remote_host": nil},
+		"token is missing":                {"token": nil},
+		"token: want":                     {"token": "sesame"},
+		"nothing to transfer":             {"paths": nil},
+		"fasp_port 70000":                 {"fasp_port": 70000},
+		"rate_policy":                     {"rate_policy": "reckless"},
+		"leads out of the access key's":   {"paths": []any{map[string]any{"source": "a/../../b"}}},
+		"policy fixed needs":              {"rate_policy": "fixed"},
+		"direction":                       {"direction": "up"},
+		`leads out of the access key's p`: {"direction": "receive", "destination_root": "../x"},
+	} {
+		_, err := b.m.Create(t.Context(), anna, spec(fields))
+		var e *api.Error
+		require.ErrorAs(t, err, &e, why)
+		require.Equal(t, http.StatusBadRequest, e.Code, why)
+		require.ErrorContains(t, err, why)
+		require.NotContains(t, err.Error(), "sesame")
+	}
+	for why, g := range map[string]accesskey.Grant{
+		"may not read":   {KeyID: "anna", Rights: accesskey.Rights{Write: true}},
+		"transfer token": {KeyID: "anna", Rights: accesskey.AllRights(), Within: []string{"x"}},
+	} {
+		_, err := b.m.Create(t.Context(), g, spec(nil))
+		require.ErrorContains(t, err, why)
+	}
+	_, err := b.m.Create(t.Context(), accesskey.Grant{KeyID: "anna", Rights: accesskey.Rights{Read: true, List: true}}, spec(map[string]any{"direction": "receive"}))
+	require.ErrorContains(t, err, "may not write")
+	list, _, err := b.m.List(t.Context(), anna, Filter{})
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
+// TestTenants: whatever one asks for, a transfer of another key is as one that does not exist.
+func TestTenants(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 1000)
+	tr := b.create(nil)
+	b.until(tr.ID, is(api.Completed))
+	bert := accesskey.Grant{KeyID: "bert", Tenant: "other", Rights: accesskey.AllRights()}
+	_, errOther := b.m.Get(t.Context(), bert, tr.ID, 0)
+	_, errNone := b.m.Get(t.Context(), bert, newID(), 0)
+	require.Equal(t, errNone, errOther)
+	cancel := "canceled"
+	require.Equal(t, errNone, b.m.Change(t.Context(), bert, tr.ID, api.ChangeTransfer{Status: &cancel}))
+	for _, f := range []Filter{{}, {Key: "anna"}, {Since: 1}} {
+		list, _, err := b.m.List(t.Context(), bert, f)
+		require.NoError(t, err)
+		require.Empty(t, list)
+	}
+	master := accesskey.Grant{Master: true, Rights: accesskey.AllRights()}
+	list, _, err := b.m.List(t.Context(), master, Filter{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	_, err = b.m.Get(t.Context(), master, tr.ID, 0)
+	require.NoError(t, err)
+}
+
+// TestTries: what may pass is tried again, as often as allowed, and what may not is not.
+func TestTries(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 1000)
+	lost := &transfer.Error{Code: transfer.CodeConnectionError, Err: errors.New("no route")}
+	left := 2
+	b.dial = func(context.Context, Remote) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if left--; left >= 0 {
+			return lost
+		}
+		return nil
+	}
+	got := b.until(b.create(nil).ID, is(api.Completed))
+	require.Equal(t, 3, got.Attempts)
+	require.Zero(t, got.ErrorCode)
+
+	b.mu.Lock()
+	left = 1000
+	b.mu.Unlock()
+	got = b.until(b.create(map[string]any{"xfer_max_retries": 1}).ID, is(api.Failed))
+	require.Equal(t, 2, got.Attempts)
+	require.EqualValues(t, transfer.CodeConnectionError, got.ErrorCode)
+	require.Contains(t, got.ErrorDesc, "no route")
+	got = b.until(b.create(nil).ID, is(api.Failed))
+	require.Equal(t, 4, got.Attempts)
+
+	b.mu.Lock()
+	b.dial = func(context.Context, Remote) error {
+		return &transfer.Error{Code: transfer.CodeAuth, Err: errors.New("refused")}
+	}
+	b.mu.Unlock()
+	got = b.until(b.create(nil).ID, is(api.Failed))
+	require.Equal(t, 1, got.Attempts)
+	require.EqualValues(t, transfer.CodeAuth, got.ErrorCode)
+
+	b.mu.Lock()
+	b.dial = nil
+	b.mu.Unlock()
+	got = b.until(b.create(map[string]any{"paths": []any{map[string]any{"source": "f"}, map[string]any{"source": "missing"}}}).ID, is(api.PartiallyCompleted))
+	require.EqualValues(t, 1, got.FilesFailed)
+
+	// A key that goes while its job waits takes the job with it.
+	b.cfg.Open, b.dial = nil, func(ctx context.Context, _ Remote) error { <-ctx.Done(); return context.Cause(ctx) }
+	tr := b.create(nil)
+	b.until(tr.ID, is(api.Running))
+	paused, running := "paused", "running"
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &paused}))
+	require.NoError(t, b.keys.Delete(t.Context(), "anna"))
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &running}))
+	got = b.until(tr.ID, is(api.Failed))
+	require.Contains(t, got.ErrorDesc, "does not exist")
+}
+
+// TestCancelPauseResume changes jobs that run and jobs that wait.
+func TestCancelPauseResume(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 4<<20)
+	canceled, paused, running := "canceled", "paused", "running"
+	change := func(id string, status string) error {
+		return b.m.Change(t.Context(), anna, id, api.ChangeTransfer{Status: &status})
+	}
+	tr := b.create(map[string]any{"target_rate_kbps": 40_000}) // most of a second
+	b.until(tr.ID, func(t api.Transfer) bool { return t.BytesTransferred > 500_000 })
+	require.NoError(t, change(tr.ID, paused))
+	got := b.until(tr.ID, is(api.Paused))
+	require.NoError(t, change(tr.ID, paused), "as it is")
+	require.NoFileExists(t, filepath.Join(b.remote, "in/f"))
+	require.Equal(t, 1, got.Attempts)
+	target := int64(1_000_000)
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &target}))
+	require.NoError(t, change(tr.ID, running))
+	got = b.until(tr.ID, is(api.Completed))
+	require.FileExists(t, filepath.Join(b.remote, "in/f"))
+	require.Less(t, got.BytesTransferred, int64(2*4<<20))
+	require.EqualValues(t, target, got.Spec.TargetRate)
+	require.Equal(t, fasp.Rate(target)*fasp.Kbps, b.tos[len(b.tos)-1].Spec.Rates.Target)
+	require.Len(t, got.Sessions, 2)
+	for _, s := range []string{canceled, paused, running} {
+		var e *api.Error
+		require.ErrorAs(t, change(tr.ID, s), &e)
+		require.Equal(t, http.StatusConflict, e.Code)
+	}
+
+	tr = b.create(map[string]any{"target_rate_kbps": 4_000, "destination_root": "/in2/"})
+	b.until(tr.ID, func(t api.Transfer) bool { return t.BytesTransferred > 0 })
+	fast := int64(8_000)
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &fast}), "while it runs")
+	require.NoError(t, change(tr.ID, canceled))
+	got = b.until(tr.ID, is(api.Canceled))
+	require.EqualValues(t, fast, got.Spec.TargetRate)
+	require.NoError(t, change(tr.ID, canceled), "as it is")
+	require.NoFileExists(t, filepath.Join(b.remote, "in2/f"))
+
+	bad, negative := "sideways", int64(-1)
+	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &bad}), "sideways")
+	tr = b.create(map[string]any{"target_rate_kbps": 1_000, "destination_root": "/in3/"})
+	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &negative}), "out of range")
+	require.NoError(t, change(tr.ID, canceled))
+}
+
+// TestStopAndGoOn: a node that stops while jobs run goes on with them, and so does one that was killed.
+func TestStopAndGoOn(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 4<<20)
+	tr := b.create(map[string]any{"target_rate_kbps": 40_000})
+	b.until(tr.ID, func(t api.Transfer) bool { return t.BytesTransferred > 500_000 })
+	b.stop()
+	got, err := b.m.Get(t.Context(), anna, tr.ID, 0)
+	require.NoError(t, err)
+	require.Equal(t, api.Waiting, got.Status)
+	require.Zero(t, got.Attempts, "stopping was none of its faults")
+	// As a node leaves it that is killed.
+	j, err := b.cfg.State.Job(t.Context(), tr.ID)
+	require.NoError(t, err)
+	j.Status, j.NextTry = string(api.Running), time.Time{}
+	_, err = b.cfg.State.UpdateJob(t.Context(), j)
+	require.NoError(t, err)
+	b.start()
+	got = b.until(tr.ID, is(api.Completed))
+	require.Less(t, got.BytesTransferred, int64(2*4<<20))
+	require.FileExists(t, filepath.Join(b.remote, "in/f"))
+}
+
+// TestServed: sessions of clients are transfers, too.
+func TestServed(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 100_000)
+	c, s := fasp.Pipe()
+	d, err := transfer.OpenDir(filepath.Join(b.local, "anna"))
+	require.NoError(t, err)
+	defer d.Close()
+	served := b.m.Serve(anna, "192.0.2.1:5")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = transfer.Serve(context.Background(), s, transfer.ServeConfig{Store: d, Limits: transfer.Limits{Read: true, List: true}, Owner: "anna", Events: served.Event})
+	})
+	_, err = transfer.Run(t.Context(), transfer.Config{Dial: func(context.Context, *transfer.Spec) (fasp.Session, error) { return c, nil }},
+		transfer.Spec{Direction: transfer.Receive, Paths: []transfer.Path{{Source: "f"}}, Destination: t.TempDir()})
+	require.NoError(t, err)
+	wg.Wait()
+	require.NoError(t, b.m.rec.flush(t.Context()))
+	list, point, err := b.m.List(t.Context(), anna, Filter{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, api.Completed, list[0].Status)
+	require.Equal(t, "client", list[0].Spec.Initiator)
+	got, err := b.m.Get(t.Context(), anna, list[0].ID, 10)
+	require.NoError(t, err)
+	require.Equal(t, "192.0.2.1:5", got.Sessions[0].ClientAddress)
+	require.EqualValues(t, 100_000, got.BytesTransferred)
+	require.Len(t, got.Files, 1)
+	list, next, err := b.m.List(t.Context(), anna, Filter{Since: point})
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.Equal(t, point, next)
+	cancel := "canceled"
+	require.Error(t, b.m.Change(t.Context(), anna, got.ID, api.ChangeTransfer{Status: &cancel}))
+}
+
+// TestManyFiles: of a session with many files some are kept, and all are counted.
+func TestManyFiles(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.cfg.MaxFiles = 700
+	b.start()
+	for i := range 1500 {
+		b.write(filepath.Join("local/anna/many", time.Duration(i).String()), 10)
+	}
+	got := b.until(b.create(map[string]any{"paths": []any{map[string]any{"source": "many"}}}).ID, is(api.Completed))
+	require.EqualValues(t, 1500, got.FilesCompleted)
+	require.Len(t, got.Files, 700)
+}

@@ -1,0 +1,187 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+const (
+	defaultPort = 33001
+	maxWaiting  = 1000 // jobs of one key that wait
+)
+
+// newID returns a random id in the usual form.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// sealLabel binds a sealed specification to its job.
+func sealLabel(id string) string { return "tw-job-1\x00" + id }
+
+// Create takes a job for what g allows: a transfer specification in JSON. It returns when the job is durable; it begins by itself. The error is an *api.Error if the caller is to blame.
+func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (api.Transfer, error) {
+	spec, extra, err := readSpec(raw)
+	if err != nil {
+		return api.Transfer{}, err
+	}
+	if err := allowed(g, &spec); err != nil {
+		return api.Transfer{}, err
+	}
+	if n, err := m.waiting(ctx, g.KeyID); err != nil {
+		return api.Transfer{}, err
+	} else if n >= maxWaiting {
+		return api.Transfer{}, api.Errorf(http.StatusTooManyRequests, "%d transfers of this access key wait already; ask again when some have begun", n)
+	}
+	id := newID()
+	doc := jobDoc{
+		Initiator: initiatorNode, Spec: startSpec(&spec, g, extra.Tags), Sealed: m.cfg.Master.Seal(sealLabel(id), raw), MaxTries: m.cfg.MaxTries,
+	}
+	if extra.Retries >= 0 {
+		doc.MaxTries = min(doc.MaxTries, 1+extra.Retries)
+	}
+	for _, n := range extra.Notes {
+		doc.Notes = append(doc.Notes, api.Note(n))
+	}
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return api.Transfer{}, err
+	}
+	j, err := m.cfg.State.CreateJob(ctx, state.Job{ID: id, Tenant: g.Tenant, Key: g.KeyID, Status: string(api.Waiting), NextTry: m.cfg.Now(), Doc: b})
+	if err != nil {
+		return api.Transfer{}, err
+	}
+	m.log.Info("job taken", "job", id, "key", g.KeyID, "direction", spec.Direction.String(), "host", spec.Host)
+	m.look()
+	s := stored{row: j, doc: doc}
+	return s.view(usec(m.cfg.Now())), nil
+}
+
+// waiting counts jobs of a key that wait, up to maxWaiting.
+func (m *Manager) waiting(ctx context.Context, key string) (int, error) {
+	list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Key: key, Status: string(api.Waiting)}, state.Page{Limit: maxWaiting})
+	return len(list), err
+}
+
+// readSpec reads and checks a specification.
+func readSpec(raw []byte) (transfer.Spec, transfer.SpecExtra, error) {
+	bad := func(err error) (transfer.Spec, transfer.SpecExtra, error) {
+		var te *transfer.Error
+		if errors.As(err, &te) && te.Err != nil {
+			err = te.Err
+		}
+		return transfer.Spec{}, transfer.SpecExtra{}, api.Errorf(http.StatusBadRequest, "%s", err)
+	}
+	s, extra, err := transfer.ReadSpec(raw)
+	if err != nil {
+		return bad(err)
+	}
+	if s.Port == 0 {
+		s.Port = defaultPort
+	}
+	if s.Destination == "" {
+		s.Destination = "/"
+	}
+	switch {
+	case s.Host == "":
+		return bad(errors.New("remote_host is missing: the node that the files go to or come from"))
+	case s.Port < 1 || s.Port > 65535:
+		return bad(fmt.Errorf("fasp_port %d: ports go from 1 to 65535", s.Port))
+	case s.Token == "":
+		return bad(errors.New(`token is missing: what the other node is to be shown, such as "Basic " and the base64 form of id:secret of an access key there`))
+	}
+	if _, err := accesskey.ParseOpener(s.Token); err != nil {
+		return bad(fmt.Errorf("token: %w", err))
+	}
+	if err := s.Check(); err != nil {
+		return bad(err)
+	}
+	// Paths here are below the key's place.
+	local := []*string{&s.Destination}
+	if s.Direction == transfer.Send {
+		local = local[:0]
+		for i := range s.Paths {
+			local = append(local, &s.Paths[i].Source)
+		}
+	}
+	for _, p := range local {
+		for el := range strings.SplitSeq(*p, "/") {
+			if el == ".." {
+				return bad(fmt.Errorf("path %q leads out of the access key's place", *p))
+			}
+		}
+		slash := strings.HasSuffix(*p, "/")
+		if *p = strings.TrimPrefix(path.Clean("/"+*p), "/"); *p == "" {
+			*p = "."
+		} else if slash {
+			*p += "/"
+		}
+	}
+	return s, extra, nil
+}
+
+// allowed says whether a grant covers a job, and makes the job keep to it.
+func allowed(g accesskey.Grant, s *transfer.Spec) error {
+	switch {
+	case g.Direction != accesskey.Both || g.Within != nil:
+		return api.Errorf(http.StatusForbidden, "a transfer token is for one transfer by its holder, not for jobs of the node")
+	case s.Direction == transfer.Send && !(g.Rights.Read && g.Rights.List):
+		return api.Errorf(http.StatusForbidden, "the access key may not read and list, which sending needs")
+	case s.Direction == transfer.Receive && !g.Rights.Write:
+		return api.Errorf(http.StatusForbidden, "the access key may not write")
+	}
+	if s.Direction == transfer.Receive && !g.Rights.Delete {
+		s.Overwrite = transfer.OverwriteNever
+	}
+	return nil
+}
+
+func startSpec(s *transfer.Spec, g accesskey.Grant, tags json.RawMessage) api.StartSpec {
+	v := api.StartSpec{
+		Direction: s.Direction.String(), SourcePaths: []string{}, DestinationPath: s.Destination, RemoteHost: s.Host, RemoteUser: s.User, FaspPort: s.Port,
+		RatePolicy: s.Rates.Policy.String(), TargetRate: int64(s.Rates.Target / fasp.Kbps), MinRate: int64(s.Rates.Min / fasp.Kbps), Cipher: s.Cipher, CreateDir: s.CreateDir,
+		Overwrite: s.Overwrite.String(), Resume: s.Resume.String(), Cookie: s.Cookie, Title: s.Title, Tags: tags, AccessKey: g.KeyID, Initiator: initiatorNode,
+		TokenType: tokenType(s.Token),
+	}
+	const most = 100 // a list may have a million
+	for _, p := range s.Paths[:min(len(s.Paths), most)] {
+		v.SourcePaths = append(v.SourcePaths, p.Source)
+	}
+	return v
+}
+
+func tokenType(token string) string {
+	switch scheme, _, _ := strings.Cut(strings.TrimSpace(token), " "); {
+	case token == "":
+		return "unset"
+	case strings.EqualFold(scheme, "basic"):
+		return "basic_token"
+	case strings.EqualFold(scheme, "bearer"):
+		return "bearer_token"
+	}
+	return "auth_token"
+}
+
+// backoff is how long a job waits after its n-th try, from 1.
+func (m *Manager) backoff(n int) time.Duration {
+	d := m.cfg.RetryWait
+	for range min(n-1, 10) {
+		d *= 2
+	}
+	return min(d, time.Hour)
+}

@@ -1,0 +1,86 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// Served is a session that a client has begun: a transfer of its own. Event is for transfer.ServeConfig.Events.
+type Served struct {
+	m    *Manager
+	g    accesskey.Grant
+	peer string
+
+	mu    sync.Mutex // guards track
+	track *track     // nil until the session is agreed
+}
+
+// Serve begins to record a session of a client that was granted g. It costs nothing until files are to be transferred.
+func (m *Manager) Serve(g accesskey.Grant, peer string) *Served {
+	return &Served{m: m, g: g, peer: peer}
+}
+
+// Event takes an event in. It does not wait.
+func (v *Served) Event(e transfer.Event) {
+	d := e.Session.Direction
+	if d != transfer.Send && d != transfer.Receive {
+		return // looking and arranging
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.track == nil {
+		if e.Session.ID == "" {
+			return
+		}
+		v.track = &track{
+			rec: v.m.rec, job: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, maxFiles: v.m.cfg.MaxFiles, out: d == transfer.Receive,
+			served: &jobDoc{Initiator: initiatorClient, Spec: api.StartSpec{
+				Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
+			}},
+		}
+		v.track.session.ClientAddress = v.peer
+	}
+	v.track.event(e)
+}
+
+// transferRow is the row of a session of a client as a transfer of its own.
+func (t *track) transferRow(x api.TransferSession, s transfer.SessionRecord) (state.Job, error) {
+	doc, err := json.Marshal(t.served)
+	if err != nil {
+		return state.Job{}, err
+	}
+	r := report{Start: x.Start, End: x.End, Tries: 1}
+	r.take(report{}, s)
+	r.Lost = x.BytesLost
+	status := api.Running
+	switch {
+	case x.End == 0:
+	case x.ErrorCode != 0 || x.ErrorDesc != "":
+		status, r.ErrorCode, r.ErrorDesc = api.Failed, x.ErrorCode, x.ErrorDesc
+	case s.FilesFailed > 0:
+		status = api.PartiallyCompleted
+	default:
+		status = api.Completed
+	}
+	rep, err := r.encode()
+	return state.Job{ID: t.job, Tenant: t.tenant, Key: t.key, Status: string(status), Doc: doc, Report: rep, Rev: t.jobRev}, err
+}
+
+// tellServed adds the events about a session that a client has begun.
+func (t *track) tellServed(ctx context.Context, tx *state.Tx, row state.Job, started, ended bool) error {
+	s, err := decodeJob(row)
+	if err == nil && started {
+		err = tell(ctx, tx, &s, "transfer.started")
+	}
+	if err == nil && ended {
+		err = tell(ctx, tx, &s, "transfer.ended")
+	}
+	return err
+}

@@ -1,0 +1,314 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// live is a job while it is tried: the only place that changes its row meanwhile.
+type live struct {
+	m *Manager
+
+	mu   sync.Mutex // guards what follows; held while the row is written
+	s    stored
+	base report // what earlier tries came to
+}
+
+// saveEvery is how often the row of a running job is written.
+const saveEvery = 5 * time.Second
+
+// try runs a job once, and writes down what came of it.
+func (m *Manager) try(ctx context.Context, r *run) {
+	l := r.live
+	l.mu.Lock()
+	l.s.report.Tries++
+	if l.s.report.Start == 0 {
+		l.s.report.Start = usec(m.cfg.Now())
+	}
+	l.s.report.End, l.s.report.ErrorCode, l.s.report.ErrorDesc = 0, 0, ""
+	log := m.log.With("job", r.id, "key", l.s.row.Key)
+	l.mu.Unlock()
+	failure := m.transfer(ctx, r)
+	r.mu.Lock()
+	r.sess = nil
+	r.mu.Unlock()
+	// The row must say what happened, whatever else ends now: while there is no room for it, it is tried again. If the node ends first, the job is found running by the next one.
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		status, err := l.finish(context.WithoutCancel(ctx), ctx, failure)
+		if err == nil {
+			text := ""
+			if failure != nil {
+				text = failure.Error()
+			}
+			log.Info("job tried", "status", string(status), "error", text)
+			return
+		}
+		log.Error("the end of a job was not written down", "err", err)
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			if errors.Is(context.Cause(ctx), errStopped) {
+				return
+			}
+		}
+	}
+}
+
+// outcome says what becomes of a job after a try in ctx that ended with err.
+func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.TransferStatus, next time.Time) {
+	cause := context.Cause(ctx)
+	var te *transfer.Error
+	switch {
+	case err == nil:
+		return api.Completed, next // it was faster than who wanted it to end
+	case errors.Is(cause, errCanceled):
+		return api.Canceled, next
+	case errors.Is(cause, errPaused):
+		return api.Paused, next
+	case errors.Is(cause, errStopped):
+		return api.Waiting, m.cfg.Now()
+	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors:
+		return api.PartiallyCompleted, next
+	case errors.As(err, &te) && te.Code.Retryable() && s.report.Tries < max(s.doc.MaxTries, 1):
+		return api.Waiting, m.cfg.Now().Add(m.backoff(s.report.Tries))
+	}
+	return api.Failed, next
+}
+
+// transfer is one try.
+func (m *Manager) transfer(ctx context.Context, r *run) error {
+	l, id := r.live, r.id
+	l.mu.Lock()
+	s := l.s
+	l.mu.Unlock()
+	raw, err := m.cfg.Master.Open(sealLabel(id), s.doc.Sealed)
+	if err != nil {
+		return fmt.Errorf("the specification of job %s: %w", id, err)
+	}
+	spec, extra, err := readSpec(raw)
+	if err != nil {
+		return err
+	}
+	g, err := m.grant(ctx, s.row.Key)
+	if err == nil {
+		err = allowed(g, &spec)
+	}
+	if err != nil {
+		return err
+	}
+	if c := s.doc.Rates; c != nil {
+		if err := apply(c, &spec.Rates); err != nil {
+			return err
+		}
+	}
+	opener, err := accesskey.ParseOpener(spec.Token)
+	if err != nil {
+		return err
+	}
+	place, release, err := m.cfg.Open(ctx, g)
+	if err != nil {
+		return &transfer.Error{Code: transfer.CodeBadPath, Op: "open the access key's place", Err: err}
+	}
+	defer release()
+	fingerprint := specFingerprint(raw)
+	r.mu.Lock()
+	r.spec = spec
+	r.mu.Unlock()
+
+	saving, stop := context.WithCancel(ctx)
+	var saver sync.WaitGroup
+	saver.Go(func() { l.saveRegularly(saving) })
+	defer saver.Wait()
+	defer stop()
+
+	var current *track
+	attempt := 0
+	cfg := transfer.Config{
+		Dial: func(ctx context.Context, s *transfer.Spec) (fasp.Session, error) {
+			r.mu.Lock()
+			rates := r.spec.Rates
+			r.mu.Unlock()
+			with := *s
+			with.Rates = rates
+			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: fingerprint, Spec: &with})
+			if err == nil {
+				r.mu.Lock()
+				r.sess = sess
+				r.mu.Unlock()
+			}
+			return sess, err
+		},
+		Open: func(_ context.Context, paths []string) (transfer.Store, []string, error) {
+			return place, paths, nil
+		},
+		KeepOpen: true, Logger: m.log, StateDir: m.cfg.StateDir, Origin: "job " + id, RetryTimeout: m.cfg.RetryTimeout, Sessions: extra.Sessions,
+		Events: func(e transfer.Event) {
+			if e.Session.Attempt != attempt {
+				attempt = e.Session.Attempt
+				current = &track{rec: m.rec, job: id, tenant: g.Tenant, key: g.KeyID, maxFiles: m.cfg.MaxFiles, out: spec.Direction == transfer.Send}
+			}
+			if e.Kind != transfer.EventRetry {
+				current.event(e)
+			}
+			l.take(e.Session)
+		},
+	}
+	_, err = transfer.Run(ctx, cfg, spec)
+	return err
+}
+
+// grant is what the job's key allows now.
+func (m *Manager) grant(ctx context.Context, key string) (accesskey.Grant, error) {
+	if key == "" {
+		return accesskey.Grant{Master: true, Rights: accesskey.AllRights()}, nil
+	}
+	k, err := m.cfg.Keys.Key(ctx, key)
+	switch {
+	case errors.Is(err, accesskey.ErrNotFound):
+		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errors.New("it does not exist any more")}
+	case err != nil:
+		return accesskey.Grant{}, err
+	case k.Disabled:
+		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: accesskey.ErrDisabled}
+	}
+	return k.Grant(), nil
+}
+
+// specFingerprint is an own field of specifications: what the other node's key must be.
+func specFingerprint(raw []byte) string {
+	var own struct {
+		Tradewind struct {
+			Fingerprint string `json:"fingerprint"`
+		} `json:"tradewind"`
+	}
+	if json.Unmarshal(raw, &own) != nil {
+		return ""
+	}
+	return own.Tradewind.Fingerprint
+}
+
+// take notes what a session has come to.
+func (l *live) take(s transfer.SessionRecord) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.s.report.take(l.base, s)
+}
+
+// saveRegularly writes the row while the job runs.
+func (l *live) saveRegularly(ctx context.Context) {
+	t := time.NewTicker(saveEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if err := l.change(ctx, func(*stored) {}); err != nil && ctx.Err() == nil {
+				l.m.log.Warn("the progress of a job was not written down", "job", l.s.row.ID, "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// change edits the row of a running job and writes it.
+func (l *live) change(ctx context.Context, edit func(*stored)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.s
+	edit(&next)
+	row, err := next.encode()
+	if err == nil {
+		row, err = l.m.cfg.State.UpdateJob(ctx, row)
+	}
+	if err != nil {
+		return err
+	}
+	next.row = row
+	l.s = next
+	return nil
+}
+
+// finish writes what a try in life came to, and tells who wants to hear of it.
+func (l *live) finish(ctx, life context.Context, failure error) (api.TransferStatus, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.s
+	status, next := l.m.outcome(life, &s, failure)
+	switch {
+	case errors.Is(context.Cause(life), errStopped) && status == api.Waiting:
+		s.report.Tries-- // it is none of the job's faults
+	case status == api.Failed || status == api.PartiallyCompleted || status == api.Waiting:
+		s.report.ErrorCode, s.report.ErrorDesc = int(transfer.CodeInternal), failure.Error()
+		var te *transfer.Error
+		if errors.As(failure, &te) {
+			s.report.ErrorCode = int(te.Code)
+		}
+	}
+	if status.Over() {
+		s.report.End = usec(l.m.cfg.Now())
+	}
+	s.row.Status, s.row.NextTry = string(status), next
+	row, err := s.encode()
+	if err != nil {
+		return status, err
+	}
+	return status, l.m.cfg.State.Update(ctx, func(tx *state.Tx) error {
+		if _, err := tx.UpdateJob(ctx, row); err != nil {
+			return err
+		}
+		if !status.Over() {
+			return nil
+		}
+		return tell(ctx, tx, &s, "transfer.ended")
+	})
+}
+
+// encode returns the row as it is to be kept.
+func (s *stored) encode() (state.Job, error) {
+	row := s.row
+	var err error
+	if row.Doc, err = json.Marshal(s.doc); err == nil {
+		row.Report, err = s.report.encode()
+	}
+	return row, err
+}
+
+// tell adds an event about a transfer.
+func tell(ctx context.Context, tx *state.Tx, s *stored, kind string) error {
+	doc, err := json.Marshal(map[string]any{
+		"transfer_id": s.row.ID, "status": s.row.Status, "direction": s.doc.Spec.Direction, "initiator": s.doc.Spec.Initiator, "cookie": s.doc.Spec.Cookie, "tags": s.doc.Spec.Tags,
+		"bytes_transferred": s.report.Transferred, "files_completed": s.report.Files, "error_code": s.report.ErrorCode, "error_desc": s.report.ErrorDesc,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: s.row.Tenant, Key: s.row.Key, Type: kind, Doc: doc}})
+	return err
+}
+
+// snapshots returns the running jobs as they are in memory, by id.
+func (m *Manager) snapshots() map[string]stored {
+	m.mu.Lock()
+	running := maps.Clone(m.running)
+	m.mu.Unlock()
+	out := make(map[string]stored, len(running))
+	for id, r := range running {
+		r.live.mu.Lock()
+		out[id] = r.live.s
+		r.live.mu.Unlock()
+	}
+	return out
+}
