@@ -45,14 +45,20 @@ func LoadMaster(dir string) (Master, error) {
 	return Master(key), nil
 }
 
+// Derive returns 32 bytes for one purpose, which say nothing of the key or of other purposes.
+func (m Master) Derive(purpose string) []byte {
+	b, err := hkdf.Key(sha256.New, m[:], nil, purpose, 32)
+	if err != nil {
+		panic("BUG: accesskey: HKDF of 32 bytes: " + err.Error())
+	}
+	return b
+}
+
 // aead returns the cipher for one purpose; keys of different purposes say nothing about each other.
 func (m Master) aead(purpose string) cipher.AEAD {
 	key := m[:]
 	if purpose != "" {
-		var err error
-		if key, err = hkdf.Key(sha256.New, m[:], nil, purpose, 32); err != nil {
-			panic("BUG: accesskey: HKDF of 32 bytes: " + err.Error())
-		}
+		key = m.Derive(purpose)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {

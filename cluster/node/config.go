@@ -44,6 +44,14 @@ type Config struct {
 	// Keys are the access keys; nil means the file in StateDir.
 	Keys accesskey.Store
 
+	// API is the TCP address "host:port" at which the node offers its REST API over HTTPS (docs/api.md); empty is none. With it the node keeps jobs and a record of all
+	// transfers in state.db in StateDir, which no other process may use meanwhile, and its certificate in api.crt and api.key.
+	API string
+	// APIUser is a user of the node, who manages keys over the API and sees what all of them do: made, or given this password, when Run begins. nil changes nothing.
+	APIUser *accesskey.Credential
+	// Version is what the API says of the program; empty is "unknown".
+	Version string
+
 	// MaxRate bounds what all sessions together send, and what they receive, in bits of IP packets per second; 0 means no bound.
 	MaxRate fasp.Rate
 	// VLinks are the virtual links that divide it among groups of keys; see vlink.Link. The one without a name is that of keys that name none.

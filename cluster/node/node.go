@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/jobs"
+	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
@@ -22,10 +24,15 @@ type Node struct {
 	identity *fasp.Identity
 	keys     accesskey.Store
 	checker  *accesskey.Checker
+	master   accesskey.Master
 	ready    chan struct{}
 
 	places *places
-	jobs   transfer.Sessions
+	live   transfer.Sessions
+	paths  fasp.Paths    // to other nodes
+	api    *apiService   // nil without Config.API
+	state  *state.Store  // likewise
+	jobs   *jobs.Manager // likewise
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
@@ -57,11 +64,10 @@ func New(cfg Config) (*Node, error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil { // with an identity and keys from elsewhere nobody has made it yet
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	master, err := accesskey.LoadMaster(cfg.StateDir)
-	if err != nil {
+	if n.master, err = accesskey.LoadMaster(cfg.StateDir); err != nil {
 		return nil, err
 	}
-	n.checker = &accesskey.Checker{Keys: n.keys, Tokens: accesskey.NewKeyring(master), Node: n.Fingerprint().String()}
+	n.checker = &accesskey.Checker{Keys: n.keys, Tokens: accesskey.NewKeyring(n.master), Node: n.Fingerprint().String()}
 	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
 		return nil, err
 	}
@@ -158,6 +164,13 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.endpoint = ep
 	n.mu.Unlock()
+	if n.cfg.API != "" {
+		stop, err := n.startAPI(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	n.cfg.Logger.Info("node ready", "addr", ep.LocalAddr().String(), "fingerprint", n.Fingerprint().String(), "docroot", n.cfg.DocRoot)
 	close(n.ready)
 

@@ -174,16 +174,21 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	}
 	defer release()
 	var last transfer.SessionRecord
+	record := func(transfer.Event) {}
+	if n.jobs != nil {
+		record = n.jobs.Serve(grant, conn.RemoteAddr().String()).Event
+	}
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
 		Store: store,
 		Limits: transfer.Limits{
 			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
 			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree, Within: grant.Within,
 		},
-		Owner: grant.KeyID, Sessions: &n.jobs, Logger: log, NoCompression: n.cfg.NoCompression,
+		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: n.cfg.NoCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session
 			logEvent(log, e)
+			record(e)
 			if n.cfg.Events != nil {
 				n.cfg.Events(e)
 			}

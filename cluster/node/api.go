@@ -1,0 +1,191 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/jobs"
+	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// stateName is the state store in the state folder.
+const stateName = "state.db"
+
+// apiService is the REST API while the node runs.
+type apiService struct {
+	listener net.Listener
+	handler  *nodeapi.Server
+	server   *http.Server
+}
+
+// The bounds of the HTTP server. A request comes whole within a minute; answers may take long, since folders are large.
+const (
+	apiHeaderTimeout = 10 * time.Second
+	apiReadTimeout   = time.Minute
+	apiIdleTimeout   = 2 * time.Minute
+	apiMaxHeader     = 64 << 10
+	apiStopTimeout   = 10 * time.Second
+)
+
+// APIAddr returns the address of the REST API, nil before Ready and without one.
+func (n *Node) APIAddr() net.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.api == nil {
+		return nil
+	}
+	return n.api.listener.Addr()
+}
+
+// startAPI opens the state store, goes on with jobs, and serves the API. stop ends all that: jobs that run wait for the next start.
+func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
+	var undo []func()
+	back := func() {
+		for i := len(undo) - 1; i >= 0; i-- {
+			undo[i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			back()
+		}
+	}()
+	cert, err := loadCertificate(n.cfg.StateDir, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if n.state, err = state.Open(ctx, state.Config{Path: filepath.Join(n.cfg.StateDir, stateName), Log: n.cfg.Logger}); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() {
+		if err := n.state.Close(); err != nil {
+			n.cfg.Logger.Error("state store not closed", "error", err)
+		}
+	})
+	if err := n.setUser(ctx); err != nil {
+		return nil, err
+	}
+	n.checker.Users = nodeUsers{n.state}
+	if n.jobs, err = jobs.New(jobs.Config{
+		State: n.state, Master: n.master, Keys: n.keys, Open: n.places.open, Dial: n.dial, StateDir: filepath.Join(n.cfg.StateDir, "transfers"), Log: n.cfg.Logger,
+	}); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", n.cfg.API)
+	if err != nil {
+		return nil, fmt.Errorf("open the port of the API: %w", err)
+	}
+	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
+	h, err := nodeapi.New(nodeapi.Config{
+		Auth: n.checker, Keys: n.keys, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extension: n.jobs, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &apiService{listener: l, handler: h, server: &http.Server{
+		Handler: h, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
+		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
+	}}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.jobs.Run(life); err != nil {
+			n.cfg.Logger.Error("jobs do not run", "error", err)
+		}
+	})
+	running.Go(func() {
+		if err := a.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			n.cfg.Logger.Error("the API is not served any more", "error", err)
+		}
+	})
+	undo = append(undo, func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)
+		defer cancel()
+		if err := a.server.Shutdown(stopping); err != nil {
+			_ = a.server.Close() // requests that do not end are cut
+		}
+		if err := h.Close(stopping); err != nil {
+			n.cfg.Logger.Warn("the storage of some keys was not tried", "error", err)
+		}
+		end()
+		running.Wait()
+	})
+	n.mu.Lock()
+	n.api = a
+	n.mu.Unlock()
+	n.cfg.Logger.Info("API ready", "addr", l.Addr().String())
+	return back, nil
+}
+
+// info is what the API says of the node.
+func (n *Node) info(at net.Addr) nodeapi.Info {
+	i := nodeapi.Info{Version: n.cfg.Version, NodeID: n.Fingerprint().String()[len("sha256:"):][:32], Docroot: n.cfg.DocRoot, Fingerprint: n.Fingerprint().String()}
+	if udp, ok := n.Addr().(*net.UDPAddr); ok {
+		i.UDPPort = udp.Port
+	}
+	return i
+}
+
+// placeOpener opens places for the API.
+type placeOpener struct{ p *places }
+
+// Open implements nodeapi.Places.
+func (o placeOpener) Open(ctx context.Context, g accesskey.Grant) (transfer.Manager, func(), error) {
+	return o.p.open(ctx, g)
+}
+
+// kindNode is the kind of the node's own users in the state store.
+const kindNode = "node"
+
+// nodeUsers implements accesskey.Users.
+type nodeUsers struct{ s *state.Store }
+
+// PasswordHash implements accesskey.Users.
+func (u nodeUsers) PasswordHash(ctx context.Context, name string) (string, error) {
+	x, err := u.s.User(ctx, kindNode, name)
+	if errors.Is(err, state.ErrNotFound) {
+		return "", accesskey.ErrNotFound
+	}
+	return string(x.Secret), err
+}
+
+// setUser makes Config.APIUser.
+func (n *Node) setUser(ctx context.Context) error {
+	c := n.cfg.APIUser
+	if c == nil {
+		return nil
+	}
+	old, err := n.state.User(ctx, kindNode, c.ID)
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return err
+	}
+	var p accesskey.Passwords
+	if err == nil {
+		if same, err := p.Check(ctx, string(old.Secret), c.Secret); same || err != nil {
+			return err
+		}
+	}
+	hash, herr := accesskey.HashPassword(c.Secret)
+	if herr != nil {
+		return fmt.Errorf("user %s of the API: %w", c.ID, herr)
+	}
+	if err != nil {
+		_, err = n.state.CreateUser(ctx, state.User{Kind: kindNode, Name: c.ID, Secret: []byte(hash)})
+		return err
+	}
+	old.Secret = []byte(hash)
+	_, err = n.state.UpdateUser(ctx, old)
+	return err
+}
