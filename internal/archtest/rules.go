@@ -123,6 +123,17 @@ func architecture() rules {
 				Reason: "cluster and its node are importable: configuration reaches them as values, not through a command line",
 			},
 			{
+				From:   patterns{"./cluster/api/..."},
+				Only:   patterns{"std", "./cluster/api/..."},
+				Never:  sqlPackages,
+				Reason: "a program that asks a node for something links nothing else of this module",
+			},
+			{
+				From:   patterns{"./cluster/node/nodeapi/..."},
+				Never:  join(sqlEngines, natsPackages, storageSDKs, patterns{"./cluster/node"}),
+				Reason: "the API asks for keys, places and grants through interfaces: no database, no SDK, and not the node that serves it",
+			},
+			{
 				From:   patterns{"./internal/...", "!./internal/cli/...", "!./internal/demo/...", "!./internal/wanlink/cmd/..."},
 				Never:  join(commandPackages, patterns{"./cluster/..."}),
 				Reason: "shared internals lie below the products and know no command line",
