@@ -183,7 +183,7 @@ func (s *FileStore) decode(data []byte) (keyFile, map[string]Key, error) {
 				return bad(fmt.Sprintf("key %d", i), err)
 			}
 		}
-		if err := k.check(); err != nil {
+		if err := k.Check(); err != nil {
 			return bad(fmt.Sprintf("key %d", i), err)
 		}
 		if _, twice := keys[k.ID]; twice {
@@ -353,7 +353,7 @@ func (s *FileStore) Keys(context.Context) ([]Key, error) {
 
 // Put implements Store. It returns when the key is durable.
 func (s *FileStore) Put(_ context.Context, k Key) error {
-	if err := k.check(); err != nil {
+	if err := k.Check(); err != nil {
 		return err
 	}
 	return s.change(func(keys map[string]Key) error {

@@ -46,7 +46,7 @@ func (s *MemStore) Keys(context.Context) ([]Key, error) {
 
 // Put implements Store.
 func (s *MemStore) Put(_ context.Context, k Key) error {
-	if err := k.check(); err != nil {
+	if err := k.Check(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -78,7 +78,8 @@ func sorted(keys map[string]Key) []Key {
 	return all
 }
 
-func (k Key) check() error {
+// Check says what is wrong with k, nil if nothing is. Stores take no Key that is wrong.
+func (k Key) Check() error {
 	if err := checkID(k.ID); err != nil {
 		return err
 	}

@@ -147,8 +147,8 @@ type Event struct {
 	Data      json.RawMessage `json:"data"`
 }
 
-// Usage is what was moved, in bytes of content: in to the node's places, and out of them.
-type Usage struct {
+// Moved is what was moved, in bytes of content: in to the node's places, and out of them.
+type Moved struct {
 	ID         string `json:"id"` // access key; empty for all
 	BytesIn    int64  `json:"bytes_in"`
 	BytesOut   int64  `json:"bytes_out"`

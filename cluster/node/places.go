@@ -153,7 +153,7 @@ func (p *places) absent(g accesskey.Grant) bool {
 func (p *places) make(ctx context.Context, s *accesskey.Storage, name string) (transfer.Manager, error) {
 	if s != nil {
 		if p.storage == nil {
-			return nil, fmt.Errorf("storage of type %s is not offered by this node", s.Type)
+			return nil, fmt.Errorf("storage of type %s is not offered by this node: %w", s.Type, errors.ErrUnsupported)
 		}
 		d, prefix, err := p.storage(ctx, *s)
 		if err != nil {

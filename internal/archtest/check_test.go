@@ -98,6 +98,11 @@ func TestImportRules(t *testing.T) {
 		{"autoscale takes a library", graphOf("./autoscale/sim: golang.org/x/sync/errgroup"), "./autoscale/sim -> golang.org/x/sync/errgroup"},
 
 		{"cluster joins all", graphOf("./cluster/node: ./fasp/transfer ./objstore/s3 ./accesskey ./scalekv ./autoscale github.com/prometheus/client_golang/prometheus"), ""},
+		{"the API's types stand alone", graphOf("./cluster/api: net/http ./accesskey"), "./cluster/api -> ./accesskey"},
+		{"the API takes SQL", graphOf("./cluster/node/nodeapi: database/sql"), "./cluster/node/nodeapi -> database/sql"},
+		{"the API takes a command line", graphOf("./cluster/node/nodeapi: github.com/spf13/cobra"), "./cluster/node/nodeapi -> github.com/spf13/cobra"},
+		{"the API takes its node", graphOf("./cluster/node/nodeapi: ./cluster/node"), "./cluster/node/nodeapi -> ./cluster/node"},
+		{"the API uses what it serves", graphOf("./cluster/node/nodeapi: ./cluster/api ./accesskey ./fasp/transfer ./objstore"), ""},
 		{"cluster takes the command line", graphOf("./cluster: ./internal/cli"), "./cluster -> ./internal/cli"},
 		{"cluster reaches viper", graphOf("./cluster: github.com/a/b", "github.com/a/b: github.com/spf13/viper"), "./cluster -> github.com/a/b -> github.com/spf13/viper"},
 		{"command takes the command line", graphOf("./cmd/twcp: ./internal/cli github.com/spf13/cobra ./fasp/transfer"), ""},

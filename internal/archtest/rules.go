@@ -128,6 +128,17 @@ func architecture() rules {
 				Reason: "the state store keeps rows and knows nothing of what they mean: transfers, keys and nodes are adapted to it above",
 			},
 			{
+				From:   patterns{"./cluster/api/..."},
+				Only:   patterns{"std", "./cluster/api/..."},
+				Never:  sqlPackages,
+				Reason: "a program that asks a node for something links nothing else of this module",
+			},
+			{
+				From:   patterns{"./cluster/node/nodeapi/..."},
+				Never:  join(sqlEngines, natsPackages, storageSDKs, patterns{"./cluster/node"}),
+				Reason: "the API asks for keys, places and grants through interfaces: no database, no SDK, and not the node that serves it",
+			},
+			{
 				From:   patterns{"./internal/...", "!./internal/cli/...", "!./internal/demo/...", "!./internal/wanlink/cmd/..."},
 				Never:  join(commandPackages, sqlEngines, patterns{"./cluster/..."}),
 				Reason: "shared internals lie below the products and know no command line and no database",

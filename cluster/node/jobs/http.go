@@ -307,7 +307,7 @@ func (m *Manager) serveUsage(w http.ResponseWriter, r *http.Request, g accesskey
 }
 
 // usage sums what a key moved; of all keys, if it is empty.
-func (m *Manager) usage(ctx context.Context, key string) (api.Usage, error) {
+func (m *Manager) usage(ctx context.Context, key string) (api.Moved, error) {
 	t, err := m.cfg.State.UsageTotal(ctx, state.UsageFilter{Key: key})
-	return api.Usage{ID: key, BytesIn: t.BytesIn, BytesOut: t.BytesOut, BytesTotal: t.BytesIn + t.BytesOut}, err
+	return api.Moved{ID: key, BytesIn: t.BytesIn, BytesOut: t.BytesOut, BytesTotal: t.BytesIn + t.BytesOut}, err
 }

@@ -30,7 +30,7 @@ func Opener(userAgent string, log *slog.Logger) func(context.Context, accesskey.
 			d, err := s3.New(cfg)
 			return d, strings.Trim(s.Fields["path"], "/"), err
 		}
-		return nil, "", fmt.Errorf("storage of type %s is not offered yet; aws_s3, ibm-s3 and local are", s.Type)
+		return nil, "", fmt.Errorf("storage of type %s: %w; aws_s3, ibm-s3 and local are offered", s.Type, errors.ErrUnsupported)
 	}
 }
 

@@ -1,0 +1,74 @@
+package nodeapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+)
+
+// errUnauthorized is the same for every credential that is not right, so that it tells nothing of which ids exist.
+var errUnauthorized = api.Errorf(http.StatusUnauthorized, "the credentials are missing or wrong")
+
+// authenticated finds out who makes a request before h gets it.
+func (s *Server) authenticated(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, err := s.authenticate(r)
+		if err == nil {
+			err = h(w, r, g)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// authenticate takes what stands in the Authorization header and nothing else.
+func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
+	texts := r.Header.Values("Authorization")
+	if len(texts) != 1 {
+		return accesskey.Grant{}, errUnauthorized
+	}
+	if accesskey.IsTransferToken(texts[0]) {
+		return accesskey.Grant{}, api.Errorf(http.StatusUnauthorized, "a transfer token is for transfers only")
+	}
+	g, err := s.cfg.Auth.Authorization(r.Context(), texts[0], r.Header.Get("X-Aspera-AccessKey"))
+	switch {
+	case err == nil:
+		return g, nil
+	case errors.Is(err, accesskey.ErrAuth):
+		return accesskey.Grant{}, errUnauthorized
+	case errors.Is(err, accesskey.ErrExpired):
+		return accesskey.Grant{}, api.Errorf(http.StatusUnauthorized, "the bearer token has expired")
+	case errors.Is(err, accesskey.ErrDisabled): // which only who holds the secret gets to see
+		return accesskey.Grant{}, api.Errorf(http.StatusForbidden, "this access key is disabled")
+	}
+	return accesskey.Grant{}, err
+}
+
+// isBearer says whether g comes from a bearer token.
+func isBearer(g accesskey.Grant) bool { return g.User != "" && !g.Master }
+
+// may says whether g allows something with files, which is a right by its name.
+func may(g accesskey.Grant, allowed bool, right string) error {
+	switch {
+	case isBearer(g) && !g.Owner:
+		return api.Errorf(http.StatusForbidden, "this node has no permissions of users yet: a bearer token needs the scope admin:all")
+	case !allowed:
+		return api.Errorf(http.StatusForbidden, "the access key lacks the right %s", right)
+	}
+	return nil
+}
+
+// exclusive runs fn while nobody else changes keys.
+func (s *Server) exclusive(ctx context.Context, fn func() error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+		return fn()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

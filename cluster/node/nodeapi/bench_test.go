@@ -1,0 +1,97 @@
+package nodeapi
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var entries = flag.Int("entries", 100_000, "files in the folder that the benchmarks of listings list")
+
+// serve is a request without a network.
+func (b *bed) serve(method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", b.alpha)
+	w := httptest.NewRecorder()
+	b.srv.ServeHTTP(w, r)
+	return w
+}
+
+// BenchmarkSelf is an authenticated request without a network.
+func BenchmarkSelf(b *testing.B) {
+	bed := newBed(b)
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if w := bed.serve(http.MethodGet, "/access_keys/self", ""); w.Code != http.StatusOK {
+				panic(w.Body.String())
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+}
+
+// BenchmarkListing lists a large folder; peak-MB is the most that the heap held beyond what it held before.
+func BenchmarkListing(b *testing.B) {
+	bed := newBed(b)
+	dir := filepath.Join(bed.base, "alpha")
+	for i := range *entries {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("file-%07d.mov", i)))
+		require.NoError(b, err)
+		require.NoError(b, f.Close())
+	}
+	for _, c := range []struct{ name, path, body string }{
+		{"page", "/files/page", `{"path":"/","count":1000}`},
+		{"browse", "/files/browse", `{"path":"/","count":1000,"sort":"mtime_d"}`},
+		{"browse-deep-page", "/files/browse", `{"path":"/","skip":50000,"count":1000}`},
+		{"search", "/files/search", `{"path":"/","count":1000,"filters":{"basenames":["*99*"]}}`},
+		{"du", "/files/du", `{"path":"/"}`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var most uint64
+			for range b.N {
+				stop := heapWatch()
+				w := bed.serve(http.MethodPost, c.path, c.body)
+				most = max(most, stop())
+				require.Equal(b, http.StatusOK, w.Code, w.Body.String())
+			}
+			b.ReportMetric(float64(most)/1e6, "peak-MB")
+		})
+	}
+}
+
+// heapWatch samples the heap until stop, which returns how much it grew at most. The collector runs often meanwhile, so that garbage does not count for much.
+func heapWatch() (stop func() uint64) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before, most := m.HeapAlloc, uint64(0)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+			<-tick.C
+		}
+	}()
+	return func() uint64 {
+		cancel()
+		<-done
+		return most - min(most, before)
+	}
+}

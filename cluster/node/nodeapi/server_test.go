@@ -1,0 +1,169 @@
+package nodeapi
+
+import (
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+)
+
+func TestPing(t *testing.T) {
+	b := newBed(t)
+	a := b.do("", "GET", "/ping", "")
+	require.Equal(t, 200, a.status)
+	require.Empty(t, a.body)
+	require.NoError(t, b.client("").Ping(t.Context()))
+}
+
+func TestInfo(t *testing.T) {
+	b := newBed(t)
+	a := b.do(b.alpha, "GET", "/info", "")
+	require.Equal(t, 200, a.status)
+	require.Equal(t, "application/json", a.header.Get("Content-Type"))
+	require.JSONEq(t, `{"application":"node","version":"1.2.3","current_time":"2026-03-01T12:00:00Z","os":"`+runtime.GOOS+`","aej_status":"disconnected",
+		"async_reporting":"no","transfer_activity_reporting":"no","transfer_user":"xfer","docroot":"file:////data","node_id":"node-1","cluster_id":"cluster-1","acls":[],
+		"access_key_configuration_capabilities":{"transfer":[],"server":[]},
+		"capabilities":[{"name":"symbolic_links","value":true},{"name":"move_file","value":true},{"name":"move_directory","value":true},{"name":"page","value":true},
+			{"name":"ssh_fingerprint","value":true},{"name":"sync","value":false},{"name":"watchfolder","value":false},{"name":"filelock","value":false},
+			{"name":"file_id_version","value":""},{"name":"auto_delete","value":false}],
+		"settings":[{"name":"content_protection_required","value":false},{"name":"content_protection_strong_pass_required","value":false},
+			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":false}]}`, a.body)
+}
+
+func TestUnknownRoutesAndMethods(t *testing.T) {
+	b := newBed(t)
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/", 404, ""},
+		{"GET", "/license", 404, ""},
+		{"GET", "/info/", 404, ""},
+		{"POST", "/info", 405, "GET, HEAD"},
+		{"CANCEL", "/info", 405, "GET, HEAD"},
+		{"POST", "/ping", 405, "GET, HEAD"},
+		{"GET", "/files/browse", 405, "POST"},
+		{"PATCH", "/access_keys/self", 405, "DELETE, GET, HEAD, PUT"},
+		{"GET", "/ops/transfers", 501, ""},
+		{"CANCEL", "/ops/transfers/t1", 501, ""},
+		{"GET", "/events", 501, ""},
+		{"GET", "/permissions?file_id=1", 501, ""},
+		{"GET", "/usage/1", 501, ""},
+		{"GET", "/files/1/files", 501, ""},
+		{"GET", "/files/1", 501, ""},
+		{"GET", "/files/../info", 400, ""},
+		{"GET", "//info", 400, ""},
+		{"GET", "/files/./contents", 400, ""},
+	} {
+		a := b.do(b.alpha, c.method, c.path, "")
+		require.Equal(t, c.status, a.status, "%s %s: %s", c.method, c.path, a.body)
+		require.Contains(t, a.body, `{"error":{"code":`, "%s %s", c.method, c.path)
+		require.Equal(t, c.allow, a.header.Get("Allow"), "%s %s", c.method, c.path)
+	}
+	require.Equal(t, 401, b.do("", "GET", "/ops/transfers", "").status, "what is not offered is not told to everybody")
+}
+
+type cancels struct{}
+
+func (cancels) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
+	return map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{
+		"CANCEL /ops/transfers/{id}": func(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+			if r.PathValue("id") != "t1" {
+				return api.Errorf(http.StatusNotFound, "no such transfer")
+			}
+			w.Header().Set("X-Key", g.KeyID)
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		},
+	}
+}
+
+func TestExtension(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.Extension = cancels{} })
+	a := b.do(b.alpha, "CANCEL", "/ops/transfers/t1", "")
+	require.Equal(t, 204, a.status)
+	require.Equal(t, "ak_alpha", a.header.Get("X-Key"))
+	require.Equal(t, 404, b.do(b.alpha, "CANCEL", "/ops/transfers/t2", "").status)
+	require.Equal(t, 405, b.do(b.alpha, "GET", "/ops/transfers/t1", "").status)
+	require.Equal(t, 501, b.do(b.alpha, "GET", "/ops/other", "").status)
+	require.Equal(t, 401, b.do("", "CANCEL", "/ops/transfers/t1", "").status)
+}
+
+func TestOtherSites(t *testing.T) {
+	b := newBed(t)
+	a := b.do(b.alpha, "GET", "/info", "")
+	require.Empty(t, a.header.Get("Access-Control-Allow-Origin"), "nobody asked")
+
+	const origin = "https://app.example"
+	a = b.do("", "OPTIONS", "/files/browse", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+	require.Equal(t, 204, a.status)
+	require.Equal(t, "*", a.header.Get("Access-Control-Allow-Origin"))
+	require.Contains(t, a.header.Get("Access-Control-Allow-Headers"), "Authorization")
+	require.Contains(t, a.header.Get("Access-Control-Allow-Methods"), "CANCEL")
+	require.Empty(t, a.header.Get("Access-Control-Allow-Credentials"))
+
+	a = b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`, "Origin", origin, "Content-Type", "application/json")
+	require.Equal(t, 200, a.status)
+	require.Equal(t, "*", a.header.Get("Access-Control-Allow-Origin"))
+	require.Empty(t, a.header.Get("Access-Control-Allow-Credentials"))
+	for _, simple := range []string{"text/plain", "", "application/x-www-form-urlencoded"} {
+		h := []string{"Origin", origin}
+		if simple != "" {
+			h = append(h, "Content-Type", simple)
+		}
+		a = b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`, h...)
+		require.Equal(t, 415, a.status, "a browser sends type %q with credentials of its own without asking", simple)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	b := newBed(t)
+	nested := func(n int) string {
+		return `{"path":"/","x":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`
+	}
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"empty":            {"", 400},
+		"no object":        {`["/"]`, 400},
+		"null":             {`null`, 400},
+		"cut":              {`{"path":"/"`, 400},
+		"two":              {`{"path":"/"}{"path":"/"}`, 400},
+		"wrong type":       {`{"path":7}`, 400},
+		"deep":             {nested(32), 200},
+		"too deep":         {nested(33), 400},
+		"very deep":        {nested(400_000), 400},
+		"brackets in text": {`{"path":"/","x":"` + strings.Repeat("[", 100) + `\"` + strings.Repeat("{", 100) + `"}`, 200},
+		"as large as may":  {`{"path":"/","x":"` + strings.Repeat("x", 1<<20-19) + `"}`, 200},
+		"too large":        {`{"path":"/","x":"` + strings.Repeat("x", 1<<20) + `"}`, 413},
+	} {
+		a := b.do(b.alpha, "POST", "/files/browse", c.body)
+		require.Equal(t, c.status, a.status, "%s: %s", name, a.body)
+	}
+	create := func(n int) string {
+		return b.post(b.alpha, "/files/create", `{"paths":[{"path":"/f","type":"file","contents":"`+strings.Repeat("AAAA", n)+`"}]}`)
+	}
+	require.Contains(t, create(1_400_000), `"code":413`, "4.2 MB")
+	require.NotContains(t, create(1_300_000), "error", "3.9 MB")
+}
+
+func TestUnknownFieldsAreNamed(t *testing.T) {
+	b := newBed(t)
+	a := b.do(b.alpha, "POST", "/files/browse", `{"path":"/","colour":1,"PATH":"/","filters":{"shape":2,"types":["file"]},"we ird\r\n":3}`)
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "colour, filters.shape, we?ird??", a.header.Get(ignoredHeader))
+}
+
+func TestConfig(t *testing.T) {
+	for _, c := range []Config{{}, {Auth: &accesskey.Checker{}, Keys: &accesskey.MemStore{}, Places: folders{}}} {
+		_, err := New(c)
+		require.Error(t, err)
+	}
+}
