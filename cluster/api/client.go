@@ -48,17 +48,23 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T,
 }
 
 func (c *Client) bytes(ctx context.Context, method, path string, in any) ([]byte, error) {
+	b, _, err := c.exchange(ctx, method, path, in)
+	return b, err
+}
+
+// exchange makes a request and returns body and header of the answer.
+func (c *Client) exchange(ctx context.Context, method, path string, in any) ([]byte, http.Header, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -76,19 +82,19 @@ func (c *Client) bytes(ctx context.Context, method, path string, in any) ([]byte
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s %s: the answer: %w", method, path, err)
+		return nil, nil, fmt.Errorf("%s %s: the answer: %w", method, path, err)
 	case len(b) > maxAnswer:
-		return nil, fmt.Errorf("%s %s: the answer has more than %d bytes", method, path, maxAnswer)
+		return nil, nil, fmt.Errorf("%s %s: the answer has more than %d bytes", method, path, maxAnswer)
 	case resp.StatusCode/100 != 2:
-		return nil, answeredError(resp.StatusCode, b)
+		return nil, nil, answeredError(resp.StatusCode, b)
 	}
-	return b, nil
+	return b, resp.Header, nil
 }
 
 // answeredError reads the body of an error. One that is not ours, of a proxy, gives the status alone.

@@ -29,12 +29,13 @@ type apiService struct {
 	server   *http.Server
 }
 
-// The bounds of the HTTP server. A request comes whole within a minute; answers may take long, since folders are large.
+// The bounds of the HTTP server (docs/api.md section 10).
 const (
 	apiHeaderTimeout = 10 * time.Second
 	apiReadTimeout   = time.Minute
 	apiIdleTimeout   = 2 * time.Minute
-	apiMaxHeader     = 64 << 10
+	apiWriteTimeout  = 10 * time.Minute
+	apiMaxHeader     = 128 << 10
 	apiStopTimeout   = 10 * time.Second
 )
 
@@ -94,7 +95,7 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	a := &apiService{listener: l, handler: h, server: &http.Server{
-		Handler: h, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+		Handler: h, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
 	}}

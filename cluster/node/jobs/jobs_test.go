@@ -192,7 +192,7 @@ func TestSendAndReceive(t *testing.T) {
 	require.Equal(t, "completed", got.Sessions[0].Status)
 	require.Len(t, got.Files, 1)
 	require.Equal(t, api.TransferFile{ID: 1, Session: got.Sessions[0].ID, Path: "f", Type: "file", Status: "completed", Size: 300_000, BytesWritten: 300_000}, got.Files[0])
-	require.Equal(t, []string{"delete_source", "tradewind"}, []string{got.Notes[0].Field, got.Notes[1].Field})
+	require.Equal(t, []api.Note{{Field: "delete_source", Why: "sources are not removed"}}, got.Notes)
 	require.JSONEq(t, `{"a":1}`, string(got.Spec.Tags))
 	require.Equal(t, "sha256:ab", b.tos[0].Fingerprint)
 

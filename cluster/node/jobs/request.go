@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	ownField    = "tradewind" // of specifications; see specFingerprint
 	defaultPort = 33001
 	maxWaiting  = 1000 // jobs of one key that wait
 )
@@ -56,7 +57,9 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 		doc.MaxTries = min(doc.MaxTries, 1+extra.Retries)
 	}
 	for _, n := range extra.Notes {
-		doc.Notes = append(doc.Notes, api.Note(n))
+		if n.Field != ownField {
+			doc.Notes = append(doc.Notes, api.Note(n))
+		}
 	}
 	b, err := json.Marshal(doc)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node"
-	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/cluster/node/keystorage"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/internal/cli/stores"
 )
@@ -31,9 +31,15 @@ Every flag can stand in the YAML file given by --config, with "_" for "-", and i
 an environment variable TWNODE_NAME; flags win over variables, variables over the file.
 
 TWNODE_BOOTSTRAP_KEY=ID:SECRET makes an access key bound to the docroot, or gives
-the one that exists this secret.`
+the one that exists this secret.
 
-const bootstrapVariable = "TWNODE_BOOTSTRAP_KEY"
+TWNODE_API_USER=NAME:PASSWORD makes a user who manages access keys over the REST API,
+or gives the one that exists this password, of 12 characters or more.`
+
+const (
+	bootstrapVariable = "TWNODE_BOOTSTRAP_KEY"
+	userVariable      = "TWNODE_API_USER"
+)
 
 func serveCommand(p cli.Process) *cobra.Command {
 	c := &cobra.Command{Use: "serve --docroot DIR|URI --state DIR [flags]", Short: "Serve files", Long: serveHelp + "\n" + stores.Help, Args: noArgs}
@@ -54,6 +60,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Bool("compression", true, "let clients have data compressed on its way, where that makes transfers faster")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
+	f.String("api", "", "TCP `address` of the REST API over HTTPS, such as :9092; a port alone is on all addresses; without it there is none")
 	f.String("debug", "", "TCP `address` for counters and profiles over HTTP, /debug/vars and /debug/pprof/; a port alone is one of this machine only; without it there is none")
 	f.String("profile", "", cli.ProfileHelp)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -81,6 +88,17 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		return usageError{err}
 	}
 	cfg.Logger, cfg.Stores = log, stores.New(p.Env, log)
+	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log)
+	if text, ok := p.Env.Lookup(userVariable); ok {
+		user, err := accesskey.ParseCredential(text)
+		if err != nil {
+			return usagef("%s: want NAME:PASSWORD: %w", userVariable, err)
+		}
+		if cfg.API == "" {
+			return usagef("%s is set, but there is no REST API; give --api", userVariable)
+		}
+		cfg.APIUser = &user
+	}
 	n, err := node.New(cfg)
 	if err != nil {
 		return err
@@ -113,7 +131,7 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		return err
 	case <-n.Ready():
 	}
-	if err := announce(p.Stdout, n.Addr(), n.Fingerprint()); err != nil {
+	if err := announce(p.Stdout, n); err != nil {
 		log.Error("the ready line could not be written", "error", err)
 	}
 	return <-ended
@@ -160,11 +178,16 @@ func bootstrap(ctx context.Context, env cli.Env, state string, log *slog.Logger)
 }
 
 // announce writes the one line that tells a parent process that the node is ready.
-func announce(w io.Writer, addr net.Addr, fp fasp.Fingerprint) error {
+func announce(w io.Writer, n *node.Node) error {
+	api := ""
+	if a := n.APIAddr(); a != nil {
+		api = a.String()
+	}
 	return json.NewEncoder(w).Encode(struct {
 		Addresses   []string `json:"addresses"`
 		Fingerprint string   `json:"fingerprint"`
-	}{addresses(addr), fp.String()})
+		API         string   `json:"api,omitempty"`
+	}{addresses(n.Addr()), n.Fingerprint().String(), api})
 }
 
 // addresses returns what clients can dial: those of all interfaces where the node listens on all.

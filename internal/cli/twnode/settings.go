@@ -32,6 +32,7 @@ type settings struct {
 	Compression  bool          `mapstructure:"compression"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
+	API          string        `mapstructure:"api"`
 	Debug        string        `mapstructure:"debug"`
 	Profile      string        `mapstructure:"profile"`
 }
@@ -108,8 +109,16 @@ func (s settings) nodeConfig() (node.Config, error) {
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
-		NoCompression: !s.Compression,
+		NoCompression: !s.Compression, API: apiAddress(s.API), Version: cli.Version(),
 	}, nil
+}
+
+// apiAddress is where the API is to listen: a port alone is one on all addresses.
+func apiAddress(text string) string {
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return ":" + text
+	}
+	return text
 }
 
 // The bounds of --datagram-size: those of fasp.Config.Datagram.
