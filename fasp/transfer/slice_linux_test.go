@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // sliceTree makes files on both sides of the threshold of sliceSpec, one of them with holes.
@@ -241,8 +242,12 @@ func TestSliceTarget(t *testing.T) {
 		state, err := again.State(ctx)
 		require.NoError(t, err)
 		require.Equal(t, "state", string(state))
-		require.NoError(t, again.Close())
-		require.NoError(t, whole(d, must(oneSlice(d, 2, 2, 5)), 'b').Publish(ctx, SyncNow, true))
+		// It may be written to again, so that it counts as missing until it is sealed again.
+		two := whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.Equal(t, 1, two.(waiting).Missing())
+		require.NoFileExists(t, filepath.Join(root, "f"))
+		require.NoError(t, whole(d, again, 'a').Publish(ctx, SyncNow, true))
 		b, err := os.ReadFile(filepath.Join(root, "f"))
 		require.NoError(t, err)
 		require.Len(t, b, 4<<20)
@@ -273,6 +278,73 @@ func TestSliceTarget(t *testing.T) {
 		require.NoError(t, s.Publish(ctx, SyncNow, true))
 		require.FileExists(t, filepath.Join(root, "f"))
 		require.Len(t, list(t, root), 2)
+	})
+
+	t.Run("a job died between the name and the rest", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one, two := whole(d, must(oneSlice(d, 1, 2, 5)), 'a'), whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, os.Rename(filepath.Join(root, ".f.tw-part"), filepath.Join(root, "f")))
+		require.NoError(t, one.(*sliceSealed).t.closeFiles())
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.Len(t, list(t, root), 2)
+	})
+
+	t.Run("the file is fetched at once", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one, two := whole(d, must(oneSlice(d, 1, 2, 5)), 'a'), whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, one.Publish(ctx, SyncNow, true))
+		require.NoError(t, one.Publish(ctx, SyncNow, true), "nothing is left to do")
+		require.NoError(t, os.Rename(filepath.Join(root, "f"), filepath.Join(root, "g")))
+		must(oneSlice(d, 1, 2, 5)) // and the next of this name is on its way
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.NoFileExists(t, filepath.Join(root, "f"))
+	})
+
+	t.Run("the note is taken away", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+		require.NoError(t, os.Remove(filepath.Join(root, ".f.tw-note"))) // as when another job has named the file
+		require.ErrorContains(t, one.Publish(ctx, SyncNow, true), "removed by somebody")
+		require.Error(t, one.Discard(ctx))
+		require.NoFileExists(t, filepath.Join(root, "f"))
+	})
+
+	// What stands where the note and the states belong, and cannot be them, stops nobody.
+	for name, put := range map[string]func(t *testing.T, path string){
+		"pipe": func(t *testing.T, path string) { require.NoError(t, unix.Mkfifo(path, 0o600)) },
+		"link": func(t *testing.T, path string) { require.NoError(t, os.Symlink("elsewhere", path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, root := openTestDir(t)
+			put(t, filepath.Join(root, ".f.tw-note"))
+			put(t, filepath.Join(root, ".f.tw-part"))
+			put(t, filepath.Join(root, sliceState("f", 2)))
+			one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+			require.NoError(t, one.Publish(ctx, SyncNow, true))
+			require.Equal(t, 1, one.(waiting).Missing())
+			require.NoError(t, whole(d, must(oneSlice(d, 2, 2, 5)), 'b').Publish(ctx, SyncNow, true))
+			require.Len(t, list(t, root), 2)
+		})
+	}
+
+	t.Run("a file that the disk does not take", func(t *testing.T) {
+		d, root := openTestDir(t)
+		_, err := d.CreateSlice(ctx, "f", Attr{Mode: 0o644}, Part{1, 2}.slice(maxFileSize, 5))
+		require.Error(t, err)
+		require.Len(t, list(t, root), 1)
+	})
+
+	t.Run("fewer slices than before", func(t *testing.T) {
+		d, root := openTestDir(t)
+		require.NoError(t, whole(d, must(oneSlice(d, 4, 4, 5)), 'a').Publish(ctx, SyncNow, true))
+		one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+		require.NoFileExists(t, filepath.Join(root, sliceState("f", 4)))
+		require.NoError(t, one.Publish(ctx, SyncNow, true))
+		ordinary, err := d.Create(ctx, "f", Attr{Size: 1})
+		require.NoError(t, err)
+		require.NoFileExists(t, filepath.Join(root, sliceState("f", 1)))
+		require.NoError(t, ordinary.Discard(ctx))
+		require.Len(t, list(t, root), 1)
 	})
 
 	t.Run("both are last", func(t *testing.T) {
