@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -498,6 +500,39 @@ func TestSlicesRace(t *testing.T) {
 		require.Len(t, list(t, root), 2)
 		require.NoError(t, os.Remove(filepath.Join(root, "f")))
 	}
+}
+
+// TestSlicesNames: as long as a name may be, it has its temporary file, note and states, apart from those of its neighbours.
+func TestSlicesNames(t *testing.T) {
+	d, root := openTestDir(t)
+	var names []string
+	for n := 220; n <= 255; n++ {
+		names = append(names, strings.Repeat("n", n), strings.Repeat("é", n/2), strings.Repeat("n", n-3)+"日")
+	}
+	names = append(names, strings.Repeat("n", 254)+"m")
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for i := range 2 {
+		sealed := make([]Sealed, len(names))
+		for k, name := range names {
+			tgt, err := d.CreateSlice(t.Context(), name, Attr{Mode: 0o644}, Part{i + 1, 2}.slice(2<<20, int64(k+1)))
+			require.NoError(t, err, "%d bytes", len(name))
+			sealed[k], err = tgt.Seal(t.Context(), Attr{Mode: 0o644}, SyncNone)
+			require.NoError(t, err)
+		}
+		for k, s := range sealed {
+			require.NoError(t, s.Publish(t.Context(), SyncNone, false))
+			require.Equal(t, 1-i, s.(waiting).Missing(), "%d bytes", len(names[k]))
+		}
+	}
+	for k, name := range names {
+		in, err := os.Stat(filepath.Join(root, name))
+		require.NoError(t, err)
+		require.EqualValues(t, k+1, in.ModTime().UnixNano())
+	}
+	es, err := os.ReadDir(root)
+	require.NoError(t, err)
+	require.Len(t, es, len(names))
 }
 
 // TestSlicesClean: what jobs have left is found and removed, unless one is at work.
