@@ -293,6 +293,7 @@ func TestHostileReceiver(t *testing.T) {
 		{"done too early", recDone, (&done{}).encode()},
 		{"have of the unknown", recHave, (&have{ID: 77, Spans: []span{{0, 1}}}).encode()},
 		{"have out of range", recHave, (&have{ID: 1, Spans: []span{{0, 1 << 30}}}).encode()},
+		{"waits of a file that is not divided", recWaits, (&waits{1, 1}).encode()},
 		{"garbage", recWant, []byte{0xff}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -514,23 +514,6 @@ func (d *Dir) Create(_ context.Context, name string, a Attr) (Target, error) {
 	return t, nil
 }
 
-// dropSlices removes the note of base, if there is one: what several jobs have left under its temporary name is about to be overwritten.
-func dropSlices(r *os.Root, base string) error {
-	err := r.Remove(partialName(base, "", noteSuffix))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	// Its end must be on the disk before other data is.
-	f, err := r.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(syncFolder(f), f.Close())
-}
-
 // HasPartial implements Store.
 func (d *Dir) HasPartial(_ context.Context, name string) (left bool, err error) {
 	err = d.within(name, func(r *os.Root, base string) error {

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 
-	"github.com/zeebo/blake3"
 	"golang.org/x/sys/unix"
 
 	"github.com/tradewind-io/tradewind/internal/fdctl"
@@ -25,53 +23,6 @@ import (
 //	byte i of the note          the target of slice i
 //
 // Locks of bytes belong to the open file, so they keep goroutines of one process apart as well.
-
-// sliceNote is what the note says.
-type sliceNote struct {
-	whole, mtime int64
-	count        int
-	set          [16]byte // random, and in the state of each slice: states of an earlier set count for nothing
-	ino          uint64   // of the temporary file
-}
-
-const (
-	sliceNoteMagic = "TWSLICE1"
-	sliceNoteSize  = len(sliceNoteMagic) + 8 + 8 + 8 + 16 + 8 + checkpointSum
-	stateHead      = 17 // bytes in front of a slice's checkpoint: the set, and whether the slice is whole
-)
-
-func (n *sliceNote) encode() []byte {
-	b := append(make([]byte, 0, sliceNoteSize), sliceNoteMagic...)
-	b = binary.BigEndian.AppendUint64(b, uint64(n.whole))
-	b = binary.BigEndian.AppendUint64(b, uint64(n.mtime))
-	b = binary.BigEndian.AppendUint64(b, uint64(n.count))
-	b = append(b, n.set[:]...)
-	b = binary.BigEndian.AppendUint64(b, n.ino)
-	sum := blake3.Sum256(b)
-	return append(b, sum[:checkpointSum]...)
-}
-
-func decodeSliceNote(b []byte) (n sliceNote, ok bool) {
-	if len(b) != sliceNoteSize || string(b[:len(sliceNoteMagic)]) != sliceNoteMagic {
-		return n, false
-	}
-	body, want := b[:len(b)-checkpointSum], b[len(b)-checkpointSum:]
-	if sum := blake3.Sum256(body); !bytes.Equal(sum[:checkpointSum], want) {
-		return n, false
-	}
-	body = body[len(sliceNoteMagic):]
-	n.whole, n.mtime = int64(binary.BigEndian.Uint64(body)), int64(binary.BigEndian.Uint64(body[8:]))
-	count := binary.BigEndian.Uint64(body[16:])
-	copy(n.set[:], body[24:])
-	n.ino = binary.BigEndian.Uint64(body[40:])
-	n.count = int(min(count, MaxParts+1))
-	return n, n.whole > 0 && n.count >= 2 && n.count <= MaxParts
-}
-
-// sliceState is the name of the state of slice i of the file base.
-func sliceState(base string, i int) string {
-	return partialName(base, fmt.Sprintf("%0*x", 2*tagBytes, i), stateSuffix)
-}
 
 // lockByte locks byte i of f against other open files, or fails with ErrBusy; wait says whether it waits instead.
 func lockByte(f *os.File, i int64, wait bool) error {
@@ -123,7 +74,7 @@ func (d *Dir) CreateSlice(_ context.Context, name string, a Attr, s Slice) (Targ
 		t.t.tmp, t.t.state = partialName(base, "", partSuffix), sliceState(base, s.Index)
 		err := t.open(ref.root, base, a)
 		if err != nil {
-			err = errors.Join(err, t.closeFiles())
+			err = errors.Join(err, t.dropEmpty(ref.root, base), t.closeFiles())
 		}
 		return err
 	})
@@ -133,9 +84,10 @@ func (d *Dir) CreateSlice(_ context.Context, name string, a Attr, s Slice) (Targ
 	return t, nil
 }
 
+// closeFiles lets go of everything, last of the note's bytes: whoever waits for them finds the temporary file free.
 func (t *sliceTarget) closeFiles() error {
 	var err error
-	for _, f := range []*os.File{t.note, t.t.f} {
+	for _, f := range []*os.File{t.t.f, t.note} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}
@@ -176,16 +128,23 @@ func (t *sliceTarget) open(r *os.Root, base string, a Attr) (err error) {
 	fits := ok && set.whole == t.slice.Whole && set.mtime == t.slice.Mtime && set.count == t.slice.Count && set.ino == in.Ino && in.Size == t.slice.Whole
 	if fits {
 		t.set = set
-	} else if err := t.begin(r, base, in.Ino); err != nil {
+	} else if err := t.begin(r, base, set.count, in.Ino); err != nil {
 		return err
 	}
 	if err := flock(f, unix.LOCK_SH); err != nil {
 		return err
 	}
-	if _, err := t.t.ours(r, base); err != nil { // an ordinary target may have had it meanwhile
+	// An ordinary target may have had it meanwhile. From here on nobody takes the file or the note away until it has its name.
+	if _, err := t.t.ours(r, base); err != nil {
 		return err
 	}
-	state, err := t.State(context.Background())
+	if err := stands(r, base, t.note); err != nil {
+		return err
+	}
+	state, whole, err := t.last(context.Background())
+	if err == nil && whole {
+		err = t.save(context.Background(), state, false) // it may be written to again: nobody is to name the file meanwhile
+	}
 	if err != nil {
 		return err
 	}
@@ -195,73 +154,95 @@ func (t *sliceTarget) open(r *os.Root, base string, a Attr) (err error) {
 	return unlockByte(t.note, 0)
 }
 
+// dropEmpty removes the note that a failed open has made. Its byte 0 is locked.
+func (t *sliceTarget) dropEmpty(r *os.Root, base string) error {
+	if t.note == nil || stands(r, base, t.note) != nil {
+		return nil
+	}
+	fi, err := t.note.Stat()
+	if err == nil && fi.Size() == 0 {
+		err = r.Remove(partialName(base, "", noteSuffix))
+	}
+	return err
+}
+
 // openNote opens the note of base and locks its byte 0. The file is the one that stands under the name.
 func openNote(r *os.Root, base string) (*os.File, error) {
 	name := partialName(base, "", noteSuffix)
 	for range 100 {
+		if fi, err := r.Lstat(name); err == nil && !fi.Mode().IsRegular() {
+			if err := r.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
 		f, err := r.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
 		}
 		err = lockByte(f, 0, true)
-		var self, now fs.FileInfo
 		if err == nil {
-			self, err = f.Stat()
+			err = stands(r, base, f)
 		}
 		if err == nil {
-			now, err = r.Lstat(name)
-		}
-		if err == nil && os.SameFile(self, now) {
 			return f, nil
 		}
 		_ = f.Close() // whoever had the lock has completed the file, and removed the note
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBusy) {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", base, ErrBusy)
 }
 
-func readNote(f *os.File) ([]byte, error) {
-	return io.ReadAll(io.NewSectionReader(f, 0, int64(sliceNoteSize)+1))
+// stands says whether note is what has the name of the note of base. If not, the error wraps fs.ErrNotExist, or ErrBusy where another has it.
+func stands(r *os.Root, base string, note *os.File) error {
+	self, err := note.Stat()
+	if err != nil {
+		return err
+	}
+	now, err := r.Lstat(partialName(base, "", noteSuffix))
+	if err == nil && !os.SameFile(self, now) {
+		err = fmt.Errorf("%s: %w", base, ErrBusy)
+	}
+	return err
 }
 
-// begin makes a new set of what stands under the temporary name, if nobody is writing it.
-func (t *sliceTarget) begin(r *os.Root, base string, ino uint64) error {
-	f := t.t.f
-	note := partialName(base, "", noteSuffix)
-	if err := flock(f, unix.LOCK_EX); err != nil {
-		if fi, serr := t.note.Stat(); serr == nil && fi.Size() == 0 { // made by this call
-			err = errors.Join(err, r.Remove(note))
-		}
+// begin makes a new set of what stands under the temporary name, if nobody is writing it. The set before had old slices, as far as that is known.
+func (t *sliceTarget) begin(r *os.Root, base string, old int, ino uint64) error {
+	if err := flock(t.t.f, unix.LOCK_EX); err != nil {
 		return err
 	}
 	if _, err := t.t.ours(r, base); err != nil {
 		return err
 	}
-	// What stood here is forgotten before the note says that the file is ours: the note of a set without its data would be trusted.
-	err := errors.Join(t.note.Truncate(0), fdatasync(t.note))
-	ordinary := partialName(base, "", stateSuffix)
-	for _, s := range []string{ordinary + ".new", ordinary} {
-		if rerr := r.Remove(s); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
-	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		err = f.Truncate(t.slice.Whole)
-	}
-	if err == nil && t.slice.Whole >= reserveFrom && !t.t.sparse {
-		err = reserve(f, t.slice.Whole)
-	}
+	err := t.makeSet(r, base, old, ino)
 	if err != nil {
-		return errors.Join(err, r.Remove(note), r.Remove(t.t.tmp))
+		err = errors.Join(err, r.Remove(partialName(base, "", noteSuffix)), r.Remove(t.t.tmp)) // on a full disk they would be in the way
+	}
+	return err
+}
+
+func (t *sliceTarget) makeSet(r *os.Root, base string, old int, ino uint64) error {
+	f := t.t.f
+	// What stood here is forgotten before the note says that the file is ours: the note of a set without its data would be trusted.
+	if err := errors.Join(t.note.Truncate(0), fdatasync(t.note)); err != nil {
+		return err
+	}
+	ordinary := partialName(base, "", stateSuffix)
+	if err := forget(r, append(sliceStates(base, old), ordinary+".new", ordinary)...); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(0), f.Truncate(t.slice.Whole)); err != nil {
+		return err
+	}
+	if t.slice.Whole >= reserveFrom && !t.t.sparse {
+		if err := reserve(f, t.slice.Whole); err != nil {
+			return err
+		}
 	}
 	t.set = sliceNote{whole: t.slice.Whole, mtime: t.slice.Mtime, count: t.slice.Count, ino: ino}
 	_, _ = rand.Read(t.set.set[:]) // never fails
-	_, err = t.note.WriteAt(t.set.encode(), 0)
+	_, err := t.note.WriteAt(t.set.encode(), 0)
 	return errors.Join(err, fdatasync(t.note), fdatasync(f))
 }
 
@@ -290,11 +271,17 @@ func (t *sliceTarget) Partial() int64                 { return t.left }
 func (t *sliceTarget) Sync(ctx context.Context) error { return t.t.Sync(ctx) }
 
 func (t *sliceTarget) State(ctx context.Context) ([]byte, error) {
-	b, err := t.t.State(ctx)
+	b, _, err := t.last(ctx)
+	return b, err
+}
+
+// last returns the state of the slice, nil if there is none, and whether it says that the slice is whole.
+func (t *sliceTarget) last(ctx context.Context) (b []byte, whole bool, err error) {
+	b, err = t.t.State(ctx)
 	if err != nil || len(b) < stateHead || !bytes.Equal(b[:len(t.set.set)], t.set.set[:]) {
-		return nil, err
+		return nil, false, err
 	}
-	return b[stateHead:], nil
+	return b[stateHead:], b[stateHead-1] != 0, nil
 }
 
 func (t *sliceTarget) SaveState(ctx context.Context, b []byte) error { return t.save(ctx, b, false) }
@@ -306,7 +293,7 @@ func (t *sliceTarget) save(ctx context.Context, b []byte, whole bool) error {
 
 func (t *sliceTarget) Reset(context.Context) error {
 	t.left = 0
-	return t.t.d.within(t.t.name, func(r *os.Root, _ string) error { return t.t.removeState(r) })
+	return t.t.d.within(t.t.name, func(r *os.Root, _ string) error { return forget(r, t.t.state+".new", t.t.state) })
 }
 
 // Seal implements Target. The slice, and that it is whole, are durable afterwards, unless nothing has to be.
@@ -340,6 +327,9 @@ func (t *sliceTarget) Discard(context.Context) error {
 		if _, err := t.t.ours(r, base); err != nil {
 			return err
 		}
+		if err := stands(r, base, t.note); err != nil {
+			return err
+		}
 		err := t.t.removeState(r)
 		if err != nil || flock(t.t.f, unix.LOCK_EX) != nil { // others are at it
 			return err
@@ -356,7 +346,7 @@ func (t *sliceTarget) Discard(context.Context) error {
 
 // head returns the first bytes of the state of slice i of the set, nil if there is none.
 func (t *sliceTarget) head(r *os.Root, base string, i int) ([]byte, error) {
-	f, err := r.Open(sliceState(base, i))
+	f, err := openState(r, sliceState(base, i))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -374,100 +364,4 @@ func (t *sliceTarget) head(r *os.Root, base string, i int) ([]byte, error) {
 		return nil, nil
 	}
 	return b, nil
-}
-
-// sliceSealed is a slice that is whole.
-type sliceSealed struct {
-	t       *sliceTarget
-	attr    Attr
-	named   bool
-	missing int
-}
-
-// Publish implements Sealed. If other slices are not there, nothing is to be done yet, and that is no error.
-func (p *sliceSealed) Publish(_ context.Context, s Sync, replace bool) error {
-	t := p.t
-	err := t.t.d.inFolder(t.t.name, func(ref *dirRef, base string) error { return p.complete(ref, base, s, replace) })
-	if err != nil {
-		return err
-	}
-	err = t.closeFiles()
-	dir, _ := splitName(t.t.name)
-	if err != nil || !p.named || s == SyncNone {
-		return err
-	}
-	if err := t.t.d.markDirty(dir); err != nil {
-		return err
-	}
-	if s == SyncNow {
-		return t.t.d.syncDirs()
-	}
-	return nil
-}
-
-// Missing implements waiting.
-func (p *sliceSealed) Missing() int { return p.missing }
-
-// complete names the file if all slices are whole.
-func (p *sliceSealed) complete(ref *dirRef, base string, s Sync, replace bool) error {
-	t, r := p.t, ref.root
-	if err := lockByte(t.note, 0, true); err != nil {
-		return err
-	}
-	defer func() { _ = unlockByte(t.note, 0) }() // it goes with the file anyway
-	self, err := t.note.Stat()
-	if err != nil {
-		return err
-	}
-	noteName := partialName(base, "", noteSuffix)
-	now, err := r.Lstat(noteName)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(self, now) {
-		return nil // another job, whose slice was the last, has named the file, this slice included
-	}
-	if err != nil {
-		return err
-	}
-	p.missing = 0
-	for i := 1; i <= t.slice.Count; i++ {
-		head, err := t.head(r, base, i)
-		if err != nil {
-			return err
-		}
-		if head == nil || head[stateHead-1] == 0 {
-			p.missing++
-		}
-	}
-	if p.missing > 0 {
-		return nil
-	}
-	if _, err := t.t.ours(r, base); err != nil {
-		return err
-	}
-	if err := setAttr(r, t.t.tmp, p.attr, t.t.made); err != nil {
-		return err
-	}
-	if s != SyncNone {
-		if err := fdatasync(t.t.f); err != nil {
-			return err
-		}
-	}
-	if err := ref.rename(t.t.tmp, base, replace); err != nil {
-		return err
-	}
-	p.named = true
-	// The file has its name. What stays of the rest after a crash speaks of a temporary file that is not there any more.
-	for i := 1; i <= t.slice.Count; i++ {
-		if rerr := r.Remove(sliceState(base, i)); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
-	}
-	return errors.Join(err, r.Remove(noteName))
-}
-
-// Discard implements Sealed.
-func (p *sliceSealed) Discard(ctx context.Context) error {
-	if p.t.note == nil { // published, or left for the others
-		return nil
-	}
-	return p.t.Discard(ctx)
 }

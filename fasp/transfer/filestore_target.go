@@ -79,14 +79,7 @@ const maxState = 256 << 20
 
 func (t *dirTarget) State(context.Context) (b []byte, err error) {
 	err = t.d.within(t.name, func(r *os.Root, _ string) error {
-		fi, err := r.Lstat(t.state)
-		if err != nil {
-			return err
-		}
-		if !fi.Mode().IsRegular() || fi.Size() > maxState {
-			return fs.ErrNotExist
-		}
-		f, err := r.Open(t.state)
+		f, err := openState(r, t.state)
 		if err != nil {
 			return err
 		}
@@ -98,6 +91,18 @@ func (t *dirTarget) State(context.Context) (b []byte, err error) {
 		return nil, nil
 	}
 	return b, err
+}
+
+// openState opens what was written beside a partial file. What cannot be that, such as a pipe, on which others would wait for ever, is not there.
+func openState(r *os.Root, name string) (*os.File, error) {
+	fi, err := r.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > maxState {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return r.Open(name)
 }
 
 func (t *dirTarget) SaveState(_ context.Context, b []byte) error {

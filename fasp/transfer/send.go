@@ -502,6 +502,9 @@ func (s *sender) handle(typ uint64, body []byte) error {
 			return err
 		}
 		return s.withFile(w.ID, func(f *sfile) error {
+			if w.Missing < 1 || w.Missing >= f.slice.Count {
+				return fmt.Errorf("file %d waits for %d slices, and has %d", w.ID, w.Missing, f.slice.Count)
+			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			f.missing = w.Missing

@@ -92,10 +92,10 @@ func (r *receiver) judgeSlice(ctx context.Context, f *rfile) (judgement, *Error)
 		return j, err
 	}
 	same := j.size == f.slice.Whole && j.sameTime
-	// On a retry the file may be the one that this run completed, with a confirmation that got lost.
-	retried := r.has(flagRetry) && (r.req.Overwrite == OverwriteDiff || r.req.Overwrite == OverwriteDiffOlder)
+	diff := r.req.Overwrite == OverwriteDiff || r.req.Overwrite == OverwriteDiffOlder
 	switch {
-	case j.verdict == compareFirst && same, j.verdict == take && same && retried:
+	// On a retry the file may be the one that this run completed, with a confirmation that got lost.
+	case diff && same && (r.req.Resume > 0 || r.has(flagRetry)):
 		j.verdict = keepOld
 	case j.verdict == compareFirst:
 		j.verdict = take

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // sliceTree makes files on both sides of the threshold of sliceSpec, one of them with holes.
@@ -134,10 +138,15 @@ func TestSlicesCut(t *testing.T) {
 		spec, from, to := sliceSpec(r, dir, 1, 2)
 		_, err := r.run(spec)
 		require.NoError(t, err)
+		res, err := r.run(spec)
+		require.NoError(t, err)
+		if dir == Receive { // a sender may have sent it all before it hears what is there
+			require.EqualValues(t, 3<<20+1<<20+3<<20, res.BytesResumed, "what is whole need not come again")
+		}
 
 		spec, _, _ = sliceSpec(r, dir, 2, 2)
 		r.opt.CutAfter = 1_500_000
-		res, err := r.run(spec)
+		res, err = r.run(spec)
 		require.NoError(t, err)
 		require.Greater(t, res.Attempts, 1)
 		require.Positive(t, res.BytesResumed)
@@ -183,6 +192,36 @@ func TestSlicesNoReplace(t *testing.T) {
 	require.Equal(t, CodeNoPerms, res.Errors[0].Code)
 }
 
+// TestSlicesAgain: a job that comes again finds the file, at every level that looks, and whether or not it may read what is there.
+func TestSlicesAgain(t *testing.T) {
+	for _, read := range []bool{true, false} {
+		for level := range 4 {
+			t.Run(fmt.Sprint(read, level), func(t *testing.T) {
+				r := newRig(t)
+				write(t, filepath.Join(r.local, "tree/a/large"), 3<<20, 1)
+				r.limits.Read = read
+				for _, i := range []int{1, 2, 1} {
+					spec, _, _ := sliceSpec(r, Send, i, 2)
+					var err error
+					spec.Resume, err = ResumeFromLevel(level)
+					require.NoError(t, err)
+					_, err = r.run(spec)
+					require.NoError(t, err)
+				}
+				left := []string{}
+				for name := range list(t, filepath.Join(r.root, "in/tree/a")) {
+					left = append(left, name)
+				}
+				if level == 0 {
+					require.Len(t, left, 5, "it is sent anew: %v", left)
+				} else {
+					require.Len(t, left, 2, "%v", left)
+				}
+			})
+		}
+	}
+}
+
 // oneSlice is the target of slice i of n of the file f of 4 MiB in d.
 func oneSlice(d *Dir, i, n int, mtime int64) (Target, error) {
 	a := Attr{Size: 4 << 20, Block: minBlockSize, Mode: 0o644}
@@ -220,6 +259,12 @@ func TestSliceTarget(t *testing.T) {
 		require.ErrorIs(t, err, ErrBusy, "the whole file")
 		two := must(oneSlice(d, 2, 2, 5))
 		require.NoError(t, two.Close())
+		two = must(oneSlice(d, 2, 2, 5))
+		require.NoError(t, one.Close())
+		_, err = d.Create(ctx, "f", Attr{Size: 1})
+		require.ErrorIs(t, err, ErrBusy, "the whole file, while any slice is written")
+		one = must(oneSlice(d, 1, 2, 5))
+		require.NoError(t, two.Close())
 		require.NoError(t, one.Discard(ctx))
 		require.NoError(t, must(oneSlice(d, 2, 2, 5)).Discard(ctx))
 		require.Len(t, list(t, d.path), 1, "the last to go takes all with it")
@@ -241,8 +286,12 @@ func TestSliceTarget(t *testing.T) {
 		state, err := again.State(ctx)
 		require.NoError(t, err)
 		require.Equal(t, "state", string(state))
-		require.NoError(t, again.Close())
-		require.NoError(t, whole(d, must(oneSlice(d, 2, 2, 5)), 'b').Publish(ctx, SyncNow, true))
+		// It may be written to again, so that it counts as missing until it is sealed again.
+		two := whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.Equal(t, 1, two.(waiting).Missing())
+		require.NoFileExists(t, filepath.Join(root, "f"))
+		require.NoError(t, whole(d, again, 'a').Publish(ctx, SyncNow, true))
 		b, err := os.ReadFile(filepath.Join(root, "f"))
 		require.NoError(t, err)
 		require.Len(t, b, 4<<20)
@@ -275,6 +324,81 @@ func TestSliceTarget(t *testing.T) {
 		require.Len(t, list(t, root), 2)
 	})
 
+	t.Run("a job died between the name and the rest", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one, two := whole(d, must(oneSlice(d, 1, 2, 5)), 'a'), whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, os.Rename(filepath.Join(root, ".f.tw-part"), filepath.Join(root, "f")))
+		require.NoError(t, one.(*sliceSealed).t.closeFiles())
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.Len(t, list(t, root), 2)
+	})
+
+	t.Run("the file is fetched at once", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one, two := whole(d, must(oneSlice(d, 1, 2, 5)), 'a'), whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
+		require.NoError(t, one.Publish(ctx, SyncNow, true))
+		require.NoError(t, one.Publish(ctx, SyncNow, true), "nothing is left to do")
+		require.NoError(t, os.Rename(filepath.Join(root, "f"), filepath.Join(root, "g")))
+		must(oneSlice(d, 1, 2, 5)) // and the next of this name is on its way
+		require.NoError(t, two.Publish(ctx, SyncNow, true))
+		require.NoFileExists(t, filepath.Join(root, "f"))
+	})
+
+	t.Run("the note is taken away", func(t *testing.T) {
+		d, root := openTestDir(t)
+		one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+		require.NoError(t, os.Remove(filepath.Join(root, ".f.tw-note"))) // as when another job has named the file
+		require.ErrorContains(t, one.Publish(ctx, SyncNow, true), "removed by somebody")
+		require.NoError(t, os.WriteFile(filepath.Join(root, ".f.tw-note"), []byte("another set"), 0o600))
+		require.ErrorIs(t, one.Discard(ctx), ErrBusy)
+		require.NoFileExists(t, filepath.Join(root, "f"))
+		require.FileExists(t, filepath.Join(root, ".f.tw-note"), "it is not ours")
+		require.FileExists(t, filepath.Join(root, sliceState("f", 1)))
+	})
+
+	// What stands where the note and the states belong, and cannot be them, stops nobody.
+	for name, put := range map[string]func(t *testing.T, path string){
+		"pipe": func(t *testing.T, path string) { require.NoError(t, unix.Mkfifo(path, 0o600)) },
+		"link": func(t *testing.T, path string) { require.NoError(t, os.Symlink("elsewhere", path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, root := openTestDir(t)
+			put(t, filepath.Join(root, ".f.tw-note"))
+			put(t, filepath.Join(root, ".f.tw-part"))
+			put(t, filepath.Join(root, sliceState("f", 2)))
+			one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+			require.NoError(t, one.Publish(ctx, SyncNow, true))
+			require.Equal(t, 1, one.(waiting).Missing())
+			require.NoError(t, whole(d, must(oneSlice(d, 2, 2, 5)), 'b').Publish(ctx, SyncNow, true))
+			require.Len(t, list(t, root), 2)
+		})
+	}
+
+	t.Run("a file that the disk does not take", func(t *testing.T) {
+		d, root := openTestDir(t)
+		_, err := d.CreateSlice(ctx, "f", Attr{Mode: 0o644}, Part{1, 2}.slice(maxFileSize, 5))
+		require.Error(t, err)
+		require.Len(t, list(t, root), 1)
+	})
+
+	t.Run("what is left of others goes", func(t *testing.T) {
+		d, root := openTestDir(t)
+		partial, err := d.Create(ctx, "f", Attr{Size: 4 << 20})
+		require.NoError(t, err)
+		require.NoError(t, partial.SaveState(ctx, []byte("of a file whose data is about to go")))
+		require.NoError(t, partial.Close())
+		require.NoError(t, whole(d, must(oneSlice(d, 4, 4, 5)), 'a').Publish(ctx, SyncNow, true))
+		require.NoFileExists(t, filepath.Join(root, ".f.tw-ckpt"))
+		one := whole(d, must(oneSlice(d, 1, 2, 5)), 'a')
+		require.NoFileExists(t, filepath.Join(root, sliceState("f", 4)), "there are fewer slices than before")
+		require.NoError(t, one.Publish(ctx, SyncNow, true))
+		ordinary, err := d.Create(ctx, "f", Attr{Size: 1})
+		require.NoError(t, err)
+		require.NoFileExists(t, filepath.Join(root, sliceState("f", 1)))
+		require.NoError(t, ordinary.Discard(ctx))
+		require.Len(t, list(t, root), 1)
+	})
+
 	t.Run("both are last", func(t *testing.T) {
 		d, root := openTestDir(t)
 		one, two := whole(d, must(oneSlice(d, 1, 2, 5)), 'a'), whole(d, must(oneSlice(d, 2, 2, 5)), 'b')
@@ -302,6 +426,20 @@ func TestSliceTarget(t *testing.T) {
 			require.NoError(t, os.Rename(filepath.Join(d.path, ".f.tw-part"), filepath.Join(d.path, "f")))
 			require.NoError(t, os.Remove(filepath.Join(d.path, "f")))
 		},
+		"a copy of everything, such as a backup": func(t *testing.T, d *Dir) {
+			tmp := filepath.Join(d.path, ".f.tw-part")
+			b, err := os.ReadFile(tmp)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(tmp+"2", b, 0o644))
+			require.NoError(t, os.Rename(tmp+"2", tmp))
+		},
+		"a job that begins anew": func(t *testing.T, d *Dir) {
+			again := must(oneSlice(d, 1, 2, 5))
+			require.NoError(t, again.SaveState(ctx, []byte("x")))
+			require.NoError(t, again.Reset(ctx))
+			require.Zero(t, again.Partial())
+			require.NoError(t, again.Close())
+		},
 		"a note that is damaged": func(t *testing.T, d *Dir) {
 			require.NoError(t, os.WriteFile(filepath.Join(d.path, ".f.tw-note"), []byte("TWSLICE1"), 0o600))
 		},
@@ -322,6 +460,79 @@ func TestSliceTarget(t *testing.T) {
 			require.Equal(t, "cb", string([]byte{b[2<<20-1], b[2<<20]}))
 		})
 	}
+}
+
+// TestSlicesRace: all slices begin and end at the same time, of two processes as far as locks can tell. Each time the file has its name once.
+func TestSlicesRace(t *testing.T) {
+	a, root := openTestDir(t)
+	b, err := OpenDir(root)
+	require.NoError(t, err)
+	defer b.Close()
+	const n = 4
+	for range 15 {
+		var wg sync.WaitGroup
+		var named, waited atomic.Int32
+		for i := range n {
+			wg.Go(func() {
+				tgt, err := oneSlice([]*Dir{a, b}[i%2], i+1, n, 5)
+				var sealed Sealed
+				if err == nil {
+					sealed, err = tgt.Seal(t.Context(), Attr{Mode: 0o644}, SyncNone)
+				}
+				if err == nil {
+					err = sealed.Publish(t.Context(), SyncNone, false)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if sealed.(*sliceSealed).named {
+					named.Add(1)
+				}
+				if sealed.(waiting).Missing() > 0 {
+					waited.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, named.Load())
+		require.Less(t, waited.Load(), int32(n))
+		require.Len(t, list(t, root), 2)
+		require.NoError(t, os.Remove(filepath.Join(root, "f")))
+	}
+}
+
+// TestSlicesNames: as long as a name may be, it has its temporary file, note and states, apart from those of its neighbours.
+func TestSlicesNames(t *testing.T) {
+	d, root := openTestDir(t)
+	var names []string
+	for n := 220; n <= 255; n++ {
+		names = append(names, strings.Repeat("n", n), strings.Repeat("é", n/2), strings.Repeat("n", n-3)+"日")
+	}
+	names = append(names, strings.Repeat("n", 254)+"m")
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for i := range 2 {
+		sealed := make([]Sealed, len(names))
+		for k, name := range names {
+			tgt, err := d.CreateSlice(t.Context(), name, Attr{Mode: 0o644}, Part{i + 1, 2}.slice(2<<20, int64(k+1)))
+			require.NoError(t, err, "%d bytes", len(name))
+			sealed[k], err = tgt.Seal(t.Context(), Attr{Mode: 0o644}, SyncNone)
+			require.NoError(t, err)
+		}
+		for k, s := range sealed {
+			require.NoError(t, s.Publish(t.Context(), SyncNone, false))
+			require.Equal(t, 1-i, s.(waiting).Missing(), "%d bytes", len(names[k]))
+		}
+	}
+	for k, name := range names {
+		in, err := os.Stat(filepath.Join(root, name))
+		require.NoError(t, err)
+		require.EqualValues(t, k+1, in.ModTime().UnixNano())
+	}
+	es, err := os.ReadDir(root)
+	require.NoError(t, err)
+	require.Len(t, es, len(names))
 }
 
 // TestSlicesClean: what jobs have left is found and removed, unless one is at work.
