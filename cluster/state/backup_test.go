@@ -49,6 +49,9 @@ func (endless) Read(p []byte) (int, error) {
 
 // TestLargestRow: the largest records that the store takes fit into a line.
 func TestLargestRow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("12 s with the race detector")
+	}
 	s, into := openNew(t), openNew(t)
 	white := json.RawMessage(strings.Repeat("\n", maxDoc-1) + "1") // JSON makes two bytes of each
 	must(s.CreateJob(t.Context(), Job{ID: "j", Doc: white, Report: white}))(t)
