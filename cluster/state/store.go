@@ -172,8 +172,11 @@ func (s *Store) run(ctx context.Context, fn func(context.Context) error) error {
 	}, backoff.WithContext(backoff.WithMaxRetries(pause, busyTries-1), ctx), func(err error, d time.Duration) {
 		s.log.WarnContext(ctx, "another program keeps the state database locked; trying again", "err", err, "pause", d)
 	})
-	if err != nil && errors.Is(context.Cause(ctx), ErrClosed) {
+	switch cause := context.Cause(ctx); {
+	case err != nil && errors.Is(cause, ErrClosed):
 		return ErrClosed
+	case cause != nil && errors.Is(err, sql.ErrTxDone): // which is how a transaction ends that was given up
+		return cause
 	}
 	return err
 }
