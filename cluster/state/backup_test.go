@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -50,6 +49,9 @@ func (endless) Read(p []byte) (int, error) {
 
 // TestLargestRow: the largest records that the store takes fit into a line.
 func TestLargestRow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("12 s with the race detector")
+	}
 	s, into := openNew(t), openNew(t)
 	white := json.RawMessage(strings.Repeat("\n", maxDoc-1) + "1") // JSON makes two bytes of each
 	must(s.CreateJob(t.Context(), Job{ID: "j", Doc: white, Report: white}))(t)
@@ -60,62 +62,85 @@ func TestLargestRow(t *testing.T) {
 	require.Equal(t, white, must(into.Job(t.Context(), "j"))(t).Doc)
 }
 
-// FuzzRestore: the parser never panics, and what it takes it writes again so that it takes the same.
-func FuzzRestore(f *testing.F) {
-	s := openNew(f)
-	var b bytes.Buffer
-	require.NoError(f, s.Backup(f.Context(), &b))
-	f.Add(b.Bytes())
-	fill(f, s)
-	b.Reset()
-	require.NoError(f, s.Backup(f.Context(), &b))
-	// Only a few rows of each table: small inputs are tried more often.
-	var small bytes.Buffer
-	rows := map[string]int{}
-	w := newBackupWriter(&small)
-	trailer := backupTrailer{Rows: map[string]int64{}}
+// smallBackup has up to two rows of each table, with a right trailer.
+func smallBackup(t testing.TB) []byte {
+	s := openNew(t)
+	fill(t, s)
+	var b, small bytes.Buffer
+	require.NoError(t, s.Backup(t.Context(), &b))
 	ls := layouts()
-	for _, l := range ls {
-		trailer.Rows[l.table] = 0
-	}
-	require.NoError(f, w.object(newHeader(ls, s.schema, clock)))
-	require.NoError(f, parseBackup(bytes.NewReader(b.Bytes()), ls, s.schema, func(table int, values []any) error {
-		if rows[ls[table].table]++; rows[ls[table].table] > 2 {
+	w := newBackupWriter(&small)
+	require.NoError(t, w.object(newHeader(ls, s.schema, clock)))
+	counts := make([]int64, len(ls))
+	require.NoError(t, parseBackup(&b, ls, s.schema, func(table int, values []any) error {
+		if counts[table] == 2 {
 			return nil
 		}
-		trailer.Rows[ls[table].table]++
+		counts[table]++
 		return w.row(ls[table], values)
 	}))
-	require.NoError(f, w.end(trailer))
-	f.Add(small.Bytes())
+	require.NoError(t, w.end(trailerOf(ls, counts)))
+	return small.Bytes()
+}
+
+func trailerOf(ls []layout, counts []int64) backupTrailer {
+	t := backupTrailer{Rows: map[string]int64{}}
+	for i, l := range ls {
+		t.Rows[l.table] = counts[i]
+	}
+	return t
+}
+
+// FuzzRestore: the parser never panics, and what it takes it writes again so that it takes the same.
+func FuzzRestore(f *testing.F) {
+	f.Add(smallBackup(f))
 	f.Add([]byte("{}\n[]\n"))
+	f.Add([]byte{})
+	ls := layouts()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		type row struct {
 			table  int
 			values []any
 		}
 		var got, again []row
+		counts := make([]int64, len(ls))
 		_ = parseBackup(bytes.NewReader(data), ls, 1, func(table int, values []any) error { // rows before an error are looked at too
 			got = append(got, row{table, values})
+			counts[table]++
 			return nil
 		})
 		var out bytes.Buffer
-		w := &backupWriter{out: bufio.NewWriter(&out), sum: newBackupWriter(nil).sum}
-		tr := backupTrailer{Rows: map[string]int64{}}
-		for _, l := range ls {
-			tr.Rows[l.table] = 0
-		}
+		w := newBackupWriter(&out)
 		require.NoError(t, w.object(newHeader(ls, 1, clock)))
 		for _, r := range got {
-			tr.Rows[ls[r.table].table]++
 			require.NoError(t, w.row(ls[r.table], r.values))
 		}
-		require.NoError(t, w.end(tr))
+		require.NoError(t, w.end(trailerOf(ls, counts)))
 		require.NoError(t, parseBackup(&out, ls, 1, func(table int, values []any) error {
 			again = append(again, row{table, values})
 			return nil
 		}))
 		require.Equal(t, got, again)
+	})
+}
+
+// FuzzRow does the same with one line.
+func FuzzRow(f *testing.F) {
+	for line := range bytes.Lines(smallBackup(f)) {
+		f.Add(line)
+	}
+	ls := layouts()
+	f.Fuzz(func(t *testing.T, line []byte) {
+		table, values, err := parseRow(line, ls)
+		if err != nil {
+			return
+		}
+		w := newBackupWriter(io.Discard)
+		require.NoError(t, w.row(ls[table], values))
+		again, same, err := parseRow(w.line, ls)
+		require.NoError(t, err)
+		require.Equal(t, table, again)
+		require.Equal(t, values, same)
 	})
 }
 

@@ -73,12 +73,10 @@ func TestDiskFull(t *testing.T) {
 					for i := range fs {
 						fs[i] = File{Session: "s", Path: large[:2000], Code: int64(written)}
 					}
-					err := tx.AddFiles(ctx, fs)
-					_ = tx.SetMeta(ctx, "done", fmt.Sprint(written)) // goes on after an error, which must not commit a part
-					if err != nil {
-						return nil
+					if err := tx.AddFiles(ctx, fs); err != nil {
+						return err
 					}
-					return nil
+					return tx.SetMeta(ctx, "done", fmt.Sprint(written))
 				})
 			}
 			var err error
@@ -128,6 +126,36 @@ func checkFilled(t *testing.T, s *Store, what string, written int) {
 	}
 	require.EqualValues(t, 20*written, last)
 	require.Equal(t, fmt.Sprint(written-1), must(s.Meta(ctx, "done"))(t))
+}
+
+// TestFullInTheMiddle: the disk is full before the transaction ends, and SQLite rolls back by itself. What a careless caller writes
+// after that is not committed alone.
+func TestFullInTheMiddle(t *testing.T) {
+	dir := t.TempDir()
+	mountTmpfs(t, dir, "size=8m")
+	ctx := t.Context()
+	s := openAt(t, filepath.Join(dir, "state.db"))
+	large := doc("%q", strings.Repeat("x", 500_000))
+	refused := 0
+	err := s.Update(ctx, func(tx *Tx) error {
+		for i := range 80 { // more than the cache holds
+			if _, err := tx.CreateTenant(ctx, Tenant{ID: fmt.Sprint(i), Doc: large}); err != nil {
+				refused++
+			}
+		}
+		if err := tx.SetMeta(ctx, "careless", "yes"); err != nil {
+			refused++
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, ErrFull)
+	require.Greater(t, refused, 1, "the test shows nothing")
+	_, err = s.Meta(ctx, "careless")
+	require.ErrorIs(t, err, ErrNotFound)
+	ts, _, err := s.Tenants(ctx, TenantFilter{}, Page{})
+	require.NoError(t, err)
+	require.Empty(t, ts)
+	require.NoError(t, s.SetMeta(ctx, "small", "yes"), "a small change finds room")
 }
 
 // TestOpenFull: a disk that is full from the start.

@@ -109,8 +109,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
-// Close ends what is under way, which fails with ErrClosed, folds the write-ahead log into the database, and lets go of it. It may be called
-// several times, and each returns when all is done.
+// Close ends transactions under way, which are rolled back and fail with ErrClosed, waits for single reads, folds the write-ahead log
+// into the database, and lets go of it. It may be called several times, and each returns when all is done.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	first := !s.closed
@@ -172,8 +172,11 @@ func (s *Store) run(ctx context.Context, fn func(context.Context) error) error {
 	}, backoff.WithContext(backoff.WithMaxRetries(pause, busyTries-1), ctx), func(err error, d time.Duration) {
 		s.log.WarnContext(ctx, "another program keeps the state database locked; trying again", "err", err, "pause", d)
 	})
-	if err != nil && errors.Is(context.Cause(ctx), ErrClosed) {
+	switch cause := context.Cause(ctx); {
+	case err != nil && errors.Is(cause, ErrClosed):
 		return ErrClosed
+	case cause != nil && errors.Is(err, sql.ErrTxDone): // which is how a transaction ends that was given up
+		return cause
 	}
 	return err
 }
@@ -199,6 +202,9 @@ func (s *Store) transact(ctx context.Context, db *sql.DB, opts *sql.TxOptions, f
 		}
 		if failed != nil {
 			return failed
+		}
+		if s.closing.Err() != nil { // its context may not know yet
+			return ErrClosed
 		}
 		committed = true // or has failed to, and then the driver has rolled it back
 		return tx.Commit()

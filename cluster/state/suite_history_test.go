@@ -313,3 +313,62 @@ func testBackup(t *testing.T, s, into, other *Store) {
 	require.ErrorIs(t, s.Backup(ctx, brokenWriter{}), errBroken)
 	must(other.CreateTenant(ctx, Tenant{ID: "t"}))(t)
 }
+
+// testBackupBeside backs up while others write: each of their transactions is in the backup as a whole, or not at all.
+func testBackupBeside(t *testing.T, s, into *Store) {
+	ctx := t.Context()
+	stop := make(chan struct{})
+	errs := make(chan error, 3)
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := s.Update(ctx, func(tx *Tx) error {
+					r, err := tx.CreateSession(ctx, Session{ID: fmt.Sprint(w, "-", i)})
+					if err != nil {
+						return err
+					}
+					if err := tx.AddFiles(ctx, []File{{Session: r.ID}, {Session: r.ID}}); err != nil {
+						return err
+					}
+					_, err = tx.AppendAudit(ctx, Audit{Actor: "a", Action: "x", Object: r.ID})
+					return err
+				}); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	var b bytes.Buffer
+	for begun := int64(0); begun < 50; { // so that there is something in it
+		begun = must(s.Iter(ctx))(t)
+	}
+	require.NoError(t, s.Backup(ctx, &b))
+	close(stop)
+	wg.Wait()
+	close(errs)
+	require.NoError(t, <-errs)
+	require.NoError(t, into.Restore(ctx, &b))
+	iter := must(into.Iter(ctx))(t)
+	require.GreaterOrEqual(t, iter, int64(50))
+	require.Equal(t, iter, must(into.VerifyAudit(ctx))(t).Last)
+	seen, cursor := int64(0), ""
+	for more := true; more; more = cursor != "" {
+		ss, next, err := into.Sessions(ctx, SessionFilter{}, Page{After: cursor})
+		require.NoError(t, err)
+		for _, r := range ss {
+			fs, _, err := into.Files(ctx, FileFilter{Session: r.ID}, Page{})
+			require.NoError(t, err)
+			require.Len(t, fs, 2)
+			seen++
+		}
+		cursor = next
+	}
+	require.Equal(t, iter, seen)
+}

@@ -35,7 +35,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // View runs fn in one transaction that only reads: all that it reads is of the same moment. Writers go on meanwhile, and what they write
-// cannot be folded into the database before fn returns, so that long views make the write-ahead log grow.
+// cannot be folded into the database before fn returns, so that long views make the write-ahead log grow. Like that of Update, fn may be run again.
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.transact(ctx, s.reader, &s.d.view, func(q queries) error {
 		return fn(newTx(q, false, s.now))
