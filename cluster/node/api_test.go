@@ -28,7 +28,7 @@ import (
 
 // realNode is a node on loopback with its API.
 type realNode struct {
-	t       *testing.T
+	t       testing.TB
 	cfg     Config
 	docroot string
 	node    *Node
@@ -38,7 +38,7 @@ type realNode struct {
 
 var nodeUser = accesskey.Credential{ID: "admin", Secret: "correct horse battery"}
 
-func startReal(t *testing.T, name string, edit func(*Config)) *realNode {
+func startReal(t testing.TB, name string, edit func(*Config)) *realNode {
 	dir := filepath.Join(t.TempDir(), name)
 	r := &realNode{t: t, docroot: filepath.Join(dir, "root")}
 	require.NoError(t, os.MkdirAll(r.docroot, 0o755))
@@ -114,7 +114,7 @@ func job(other *realNode, c accesskey.Credential, fields map[string]any) map[str
 	return j
 }
 
-func waitFor(t *testing.T, c *api.Client, id string, ok func(api.Transfer) bool) api.Transfer {
+func waitFor(t testing.TB, c *api.Client, id string, ok func(api.Transfer) bool) api.Transfer {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
