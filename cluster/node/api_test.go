@@ -106,7 +106,7 @@ func (r *realNode) file(name string, n int) []byte {
 func job(other *realNode, c accesskey.Credential, fields map[string]any) map[string]any {
 	j := map[string]any{
 		"direction": "send", "remote_host": "127.0.0.1", "fasp_port": other.port(), "token": c.Token(), "paths": []any{map[string]any{"source": "f"}},
-		"destination_root": "/in/", "rate_policy": "fair", "tradewind": map[string]any{"fingerprint": other.node.Fingerprint().String()},
+		"destination_root": "/in/", "rate_policy": "fair", "sshfp": other.node.Fingerprint().String(),
 	}
 	for k, v := range fields {
 		j[k] = v
@@ -188,7 +188,7 @@ func TestNodeToNode(t *testing.T) {
 	require.Len(t, list, 1)
 
 	// A node that shows another key than the job says is not sent to.
-	wrong := job(b, bert, map[string]any{"destination_root": "/wrong/", "tradewind": map[string]any{"fingerprint": a.node.Fingerprint().String()}})
+	wrong := job(b, bert, map[string]any{"destination_root": "/wrong/", "sshfp": a.node.Fingerprint().String()})
 	tr, err = ca.StartTransfer(t.Context(), wrong)
 	require.NoError(t, err)
 	got = waitFor(t, ca, tr.ID, func(x api.Transfer) bool { return x.Status == api.Failed })

@@ -175,7 +175,7 @@ func (b *bench) create(fields map[string]any) api.Transfer {
 func TestSendAndReceive(t *testing.T) {
 	b := newBench(t)
 	data := b.write("local/anna/f", 300_000)
-	tr := b.create(map[string]any{"tags": map[string]any{"a": 1}, "cookie": "c", "delete_source": true, "tradewind": map[string]any{"fingerprint": "sha256:ab"}})
+	tr := b.create(map[string]any{"tags": map[string]any{"a": 1}, "cookie": "c", "delete_source": true, "sshfp": "sha256:ab"})
 	require.Equal(t, api.Waiting, tr.Status)
 	require.Equal(t, "basic_token", tr.Spec.TokenType)
 	got := b.until(tr.ID, is(api.Completed))

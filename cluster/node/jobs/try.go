@@ -123,7 +123,6 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 		return &transfer.Error{Code: transfer.CodeBadPath, Op: "open the access key's place", Err: err}
 	}
 	defer release()
-	fingerprint := specFingerprint(raw)
 	r.mu.Lock()
 	r.spec = spec
 	r.mu.Unlock()
@@ -143,7 +142,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 			r.mu.Unlock()
 			with := *s
 			with.Rates = rates
-			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: fingerprint, Spec: &with})
+			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: extra.Fingerprint, Spec: &with})
 			if err == nil {
 				r.mu.Lock()
 				r.sess = sess
@@ -185,19 +184,6 @@ func (m *Manager) grant(ctx context.Context, key string) (accesskey.Grant, error
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: accesskey.ErrDisabled}
 	}
 	return k.Grant(), nil
-}
-
-// specFingerprint is an own field of specifications: what the other node's key must be.
-func specFingerprint(raw []byte) string {
-	var own struct {
-		Tradewind struct {
-			Fingerprint string `json:"fingerprint"`
-		} `json:"tradewind"`
-	}
-	if json.Unmarshal(raw, &own) != nil {
-		return ""
-	}
-	return own.Tradewind.Fingerprint
 }
 
 // take notes what a session has come to.
