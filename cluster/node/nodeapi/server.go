@@ -16,11 +16,12 @@ import (
 
 // Server is the API as an http.Handler. Several goroutines may use it at once.
 type Server struct {
-	cfg    Config
-	mux    *http.ServeMux
-	turn   chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
-	probes *probes
-	tokens pageTokens
+	cfg      Config
+	mux      *http.ServeMux
+	turn     chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
+	probes   *probes
+	tokens   pageTokens
+	listings *turns
 }
 
 // handler serves a request of somebody who is known. It returns an error only if it has written nothing.
@@ -36,7 +37,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodeapi: derive the key of iteration tokens: %w", err)
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: newTurns()}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
 	missing, err := extend(routes, cfg.Extension)
@@ -115,7 +116,7 @@ func (s *Server) register(routes map[string]handler, missing map[string][]string
 	for _, patterns := range missing {
 		for _, pattern := range patterns {
 			s.mux.Handle(pattern, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
-				return api.Errorf(http.StatusNotImplemented, "this node does not offer %s %s", r.Method, r.URL.Path)
+				return api.Errorf(http.StatusNotImplemented, "this node does not offer %s %s", r.Method, clip(r.URL.Path))
 			}))
 		}
 	}
@@ -148,10 +149,10 @@ func (s *Server) notServed(w http.ResponseWriter, r *http.Request, h http.Handle
 	if said.status == http.StatusMethodNotAllowed {
 		allow := said.header.Get("Allow")
 		w.Header().Set("Allow", allow)
-		s.fail(w, r, api.Errorf(said.status, "%s takes %s", r.URL.Path, allow))
+		s.fail(w, r, api.Errorf(said.status, "%s takes %s", clip(r.URL.Path), allow))
 		return
 	}
-	s.fail(w, r, api.Errorf(http.StatusNotFound, "there is no call %s", r.URL.Path))
+	s.fail(w, r, api.Errorf(http.StatusNotFound, "there is no call %s", clip(r.URL.Path)))
 }
 
 // verdict is a ResponseWriter that keeps the status and the headers.
