@@ -44,6 +44,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	if err != nil {
 		return err
 	}
+	done, err := s.listings.take(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
 	p, err := s.open(r.Context(), g)
 	if err != nil {
 		return err
