@@ -175,3 +175,15 @@ func (p *place) walk(ctx context.Context, h http.Header, name string, deep bool,
 	}
 	return p.s.pathError(ctx, shown(name), err)
 }
+
+// names calls fn with each name in a folder.
+func (p *place) names(ctx context.Context, l transfer.NameLister, name string, fn func(base string)) error {
+	err := l.Names(ctx, name, func(base string) error {
+		fn(base)
+		return nil
+	})
+	if err != nil {
+		return p.s.pathError(ctx, shown(name), err)
+	}
+	return nil
+}
