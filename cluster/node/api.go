@@ -89,7 +89,7 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: n.keys, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extension: n.jobs, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: managedKeys{n.keys, n.jobs}, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extension: n.jobs, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -137,6 +137,33 @@ func (n *Node) info(at net.Addr) nodeapi.Info {
 		i.UDPPort = udp.Port
 	}
 	return i
+}
+
+// managedKeys are the keys as the API changes them: what a key did goes with it.
+type managedKeys struct {
+	accesskey.Store
+	jobs *jobs.Manager
+}
+
+// Put implements accesskey.Store.
+func (m managedKeys) Put(ctx context.Context, k accesskey.Key) error {
+	if _, err := m.Key(ctx, k.ID); errors.Is(err, accesskey.ErrNotFound) {
+		// One of the same id may have been removed without this node's knowing.
+		if err := m.jobs.Forget(ctx, k.ID); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	return m.Store.Put(ctx, k)
+}
+
+// Delete implements accesskey.Store.
+func (m managedKeys) Delete(ctx context.Context, id string) error {
+	if err := m.Store.Delete(ctx, id); err != nil {
+		return err
+	}
+	return m.jobs.Forget(ctx, id)
 }
 
 // placeOpener opens places for the API.

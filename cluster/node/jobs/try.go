@@ -54,6 +54,10 @@ func (m *Manager) try(ctx context.Context, r *run) {
 			log.Info("job tried", "status", string(status), "error", text)
 			return
 		}
+		if errors.Is(err, state.ErrNotFound) {
+			log.Info("a job ended whose history is forgotten")
+			return
+		}
 		log.Error("the end of a job was not written down", "err", err)
 		t := time.NewTimer(wait)
 		select {
