@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/audit"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
@@ -88,8 +89,9 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
+	log := audit.New(n.state)
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: managedKeys{n.keys, n.jobs}, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extension: n.jobs, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: managedKeys{n.keys, n.jobs}, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs, log}, Audit: log.Write, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -281,4 +282,46 @@ func TestAPIStart(t *testing.T) {
 	require.True(t, errors.As(err, &e))
 	require.Equal(t, http.StatusUnauthorized, e.Code)
 	require.False(t, strings.Contains(err.Error(), "horse"))
+}
+
+// TestAudit: what is done to keys is written down before it is done, and a record that was changed shows.
+func TestAudit(t *testing.T) {
+	a := startReal(t, "a", nil)
+	user := a.client(nodeUser)
+	anna := a.key("anna")
+	note := "x"
+	require.NoError(t, a.client(anna).UpdateAccessKey(t.Context(), "self", api.AccessKeyRequest{Secret: "another secret 0123456789abcdef", Tradewind: &api.KeySettings{Note: &note}}))
+	require.NoError(t, user.DeleteAccessKey(t.Context(), "anna"))
+	list, token, err := user.Audit(t.Context(), "")
+	require.NoError(t, err)
+	var got []string
+	for _, r := range list {
+		got = append(got, fmt.Sprint(r.Seq, " ", r.Actor, " ", r.Action, " ", r.Object, " ", r.Changed))
+	}
+	require.Equal(t, []string{
+		"1 user admin access_key.create anna []", "2 key anna access_key.change anna [secret note]", "3 user admin access_key.delete anna []",
+	}, got)
+	list, _, err = user.Audit(t.Context(), token)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	chain, err := user.VerifyAudit(t.Context())
+	require.NoError(t, err)
+	require.True(t, chain.OK)
+	require.EqualValues(t, 3, chain.Last)
+	_, _, err = a.client(a.key("bert")).Audit(t.Context(), "")
+	var e *api.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, http.StatusForbidden, e.Code)
+
+	a.stop()
+	db, err := sql.Open("sqlite", filepath.Join(a.cfg.StateDir, stateName))
+	require.NoError(t, err)
+	_, err = db.Exec("UPDATE audit SET object = 'somebody' WHERE seq = 2")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	a.start()
+	chain, err = a.client(nodeUser).VerifyAudit(t.Context())
+	require.NoError(t, err)
+	require.False(t, chain.OK)
+	require.EqualValues(t, 2, chain.Broken)
 }

@@ -23,8 +23,8 @@ type Config struct {
 	TokenSecret []byte
 	// Info is what the node says of itself.
 	Info Info
-	// Extension serves further calls; nil is none.
-	Extension Extension
+	// Extensions serve further calls.
+	Extensions []Extension
 	// Audit writes down acts before they are done; with an error they are not. nil writes nothing down.
 	Audit func(ctx context.Context, a Act) error
 	// Logger gets a line for what went wrong on this side. nil is silent.

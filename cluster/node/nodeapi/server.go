@@ -40,7 +40,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: newTurns()}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
-	missing, err := extend(routes, cfg.Extension)
+	missing, err := extend(routes, cfg.Extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -86,25 +86,31 @@ var notOffered = map[string][]string{
 	"/files":       {"GET /files/{id}", "PUT /files/{id}", "DELETE /files/{id}", "/files/{id}/files", "GET /files/{id}/content"},
 }
 
-// extend adds the routes of an Extension and returns the groups that are not offered then.
-func extend(routes map[string]handler, e Extension) (missing map[string][]string, err error) {
+// extend adds the routes of Extensions and returns the groups that are not offered then.
+func extend(routes map[string]handler, list []Extension) (missing map[string][]string, err error) {
 	missing = maps.Clone(notOffered)
-	if e == nil {
-		return missing, nil
+	for _, e := range list {
+		if err := extendBy(routes, e, missing); err != nil {
+			return nil, err
+		}
 	}
+	return missing, nil
+}
+
+func extendBy(routes map[string]handler, e Extension, missing map[string][]string) error {
 	for pattern, h := range e.Routes() {
 		method, path, ok := strings.Cut(pattern, " ")
 		switch {
 		case routes[pattern] != nil:
-			return nil, fmt.Errorf("nodeapi: the extension's %q is served already", pattern)
+			return fmt.Errorf("nodeapi: the extension's %q is served already", pattern)
 		case !ok || method == "" || !strings.HasPrefix(path, "/"):
-			return nil, fmt.Errorf("nodeapi: the extension's %q is not a method and a path", pattern)
+			return fmt.Errorf("nodeapi: the extension's %q is not a method and a path", pattern)
 		}
 		routes[pattern] = h
 		group, _, _ := strings.Cut(path[1:], "/")
 		delete(missing, "/"+group)
 	}
-	return missing, nil
+	return nil
 }
 
 // register fills the mux.

@@ -91,7 +91,7 @@ func (cancels) Routes() map[string]func(http.ResponseWriter, *http.Request, acce
 }
 
 func TestExtension(t *testing.T) {
-	b := newBed(t, func(c *Config) { c.Extension = cancels{} })
+	b := newBed(t, func(c *Config) { c.Extensions = []Extension{cancels{}} })
 	a := b.do(b.alpha, "CANCEL", "/ops/transfers/t1", "")
 	require.Equal(t, 204, a.status)
 	require.Equal(t, "ak_alpha", a.header.Get("X-Key"))
@@ -182,7 +182,7 @@ func (p routesOf) Routes() map[string]func(http.ResponseWriter, *http.Request, a
 func TestBadExtensions(t *testing.T) {
 	cfg := newBed(t).srv.cfg
 	for _, pattern := range []string{"GET /info", "/ops/transfers", " /x", "GET x"} {
-		cfg.Extension = routesOf(pattern)
+		cfg.Extensions = []Extension{routesOf(pattern)}
 		_, err := New(cfg)
 		require.Error(t, err, pattern)
 	}
