@@ -108,8 +108,10 @@ func start(ts *testscript.TestScript, name, program string, args ...string) *pro
 	for _, v := range []string{"HOME", "TWNODE_BOOTSTRAP_KEY", "ASPERA_SCP_TOKEN"} {
 		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
 	}
-	if account := ts.Getenv("TWNODE_SSH_USER"); account != "" {
-		p.cmd.Env = append(p.cmd.Env, "TWNODE_SSH_USER="+account)
+	for _, v := range []string{"TWNODE_SSH_USER", "ASPERA_SCP_PASS"} { // which must not be empty
+		if text := ts.Getenv(v); text != "" {
+			p.cmd.Env = append(p.cmd.Env, v+"="+text)
+		}
 	}
 	p.cmd.Stderr = &p.stderr
 	pipe, err := p.cmd.StdoutPipe()
