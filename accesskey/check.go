@@ -20,6 +20,8 @@ type Checker struct {
 	Keys   Store
 	Users  Users
 	Tokens *Keyring
+	// Accounts are those that transfer tokens may be made for.
+	Accounts Accounts
 	// Node is the name by which transfer tokens mean this node, see TransferToken.Node.
 	Node string
 	// Now is the clock; nil is that of the system.
@@ -126,7 +128,7 @@ func (c *Checker) Bearer(ctx context.Context, id, token string) (Grant, error) {
 	return g, err
 }
 
-// TransferToken checks a transfer token; its key must still exist and be enabled. Errors are ErrAuth, ErrDisabled, ErrExpired, and those of the store.
+// TransferToken checks a transfer token; its key or account must still exist and be enabled. Errors are ErrAuth, ErrDisabled, ErrExpired, and those of the store.
 func (c *Checker) TransferToken(ctx context.Context, token string) (Grant, error) {
 	if c.Tokens == nil {
 		return Grant{}, ErrAuth
@@ -134,6 +136,13 @@ func (c *Checker) TransferToken(ctx context.Context, token string) (Grant, error
 	t, err := c.Tokens.Open(token, c.Node, c.now())
 	if err != nil {
 		return Grant{}, err
+	}
+	if t.Account != "" {
+		g, err := c.account(ctx, t.Account)
+		if err != nil {
+			return g, err
+		}
+		return t.bound(g), nil
 	}
 	key, known, err := c.key(ctx, t.Key)
 	if err != nil {

@@ -144,7 +144,7 @@ func (k Key) Grant() Grant {
 
 // Grant is everything that an authenticated request may touch. Whoever serves a request asks the Grant and nothing else.
 type Grant struct {
-	KeyID   string
+	KeyID   string // of an account it is its AccountID
 	Tenant  string // see Key
 	Rights  Rights
 	Root    string   // see Key

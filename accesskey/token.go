@@ -19,15 +19,18 @@ const (
 	Both Direction = iota
 	Upload
 	Download
+	// Manage is for looking at files and arranging them, without transfers.
+	Manage
 )
 
 // TransferToken allows whoever holds it one kind of transfer, for a time. It is made by a node for an authenticated user, and redeemed at the node, or
-// one of the nodes, that have the same Keyring. It carries no secret of its key: that must still exist, and its rights still suffice, when the token is used.
+// one of the nodes, that have the same Keyring. It carries no secret of its key or account: that must still exist, and its rights still suffice, when the token is used.
 type TransferToken struct {
 	Key       string    // id of the access key that it was made with
-	Direction Direction // Upload or Download
-	// Paths bound the transfer, as slash paths below the key's root: of an upload, its destination must be one of them or lie below one; of a
-	// download, each source. "" is the root itself.
+	Account   string    // or the name of the account; one of the two is empty
+	Direction Direction // not Both; Manage is for accounts only
+	// Paths bound the transfer, as slash paths below the root of the key or account: of an upload, its destination must be one of them or lie below one; of a
+	// download, each source. "" is the root itself. For Manage there are none.
 	Paths []string
 	// Node is where alone it may be redeemed, in whatever form the nodes name themselves; "" is anywhere.
 	Node    string
@@ -50,23 +53,18 @@ const MaxToken = 32 << 10
 
 // tokenJSON is what is sealed.
 type tokenJSON struct {
-	Key     string   `json:"k"`
+	Key     string   `json:"k,omitempty"`
+	Account string   `json:"a,omitempty"`
 	Dir     uint8    `json:"d"`
-	Paths   []string `json:"p"`
+	Paths   []string `json:"p,omitempty"`
 	Node    string   `json:"n,omitempty"`
 	Expires int64    `json:"e"` // seconds since 1970
 }
 
 // Seal makes the text that the client gets. Errors: what is wrong with t.
 func (r *Keyring) Seal(t TransferToken) (string, error) {
-	if err := checkID(t.Key); err != nil {
+	if err := t.check(); err != nil {
 		return "", err
-	}
-	if t.Direction != Upload && t.Direction != Download {
-		return "", errors.New("a transfer token is for uploads or for downloads")
-	}
-	if len(t.Paths) == 0 || t.Expires.IsZero() {
-		return "", errors.New("a transfer token has paths and an end")
 	}
 	paths := make([]string, len(t.Paths))
 	for i, p := range t.Paths {
@@ -75,7 +73,7 @@ func (r *Keyring) Seal(t TransferToken) (string, error) {
 			return "", fmt.Errorf("path %q leads out of the key's root", p)
 		}
 	}
-	b, err := json.Marshal(tokenJSON{t.Key, uint8(t.Direction), paths, t.Node, t.Expires.Unix()})
+	b, err := json.Marshal(tokenJSON{t.Key, t.Account, uint8(t.Direction), paths, t.Node, t.Expires.Unix()})
 	if err != nil {
 		return "", err
 	}
@@ -84,6 +82,28 @@ func (r *Keyring) Seal(t TransferToken) (string, error) {
 		return "", fmt.Errorf("a transfer token for so many paths would be longer than %d bytes; name a folder above them", MaxToken)
 	}
 	return text, nil
+}
+
+// check says what is wrong with t apart from its paths.
+func (t TransferToken) check() error {
+	if (t.Key == "") == (t.Account == "") {
+		return errors.New("a transfer token is made with an access key or for an account")
+	}
+	err := error(nil)
+	if t.Key != "" {
+		err = checkID(t.Key)
+	} else {
+		err = CheckAccount(t.Account)
+	}
+	switch {
+	case err != nil:
+		return err
+	case t.Direction != Upload && t.Direction != Download && (t.Direction != Manage || t.Account == ""):
+		return errors.New("a transfer token is for uploads or for downloads")
+	case (len(t.Paths) == 0) != (t.Direction == Manage) || t.Expires.IsZero():
+		return errors.New("a transfer token has paths and an end")
+	}
+	return nil
 }
 
 // IsTransferToken says whether text looks like one of ours.
@@ -104,11 +124,13 @@ func (r *Keyring) Open(text string, node string, now time.Time) (TransferToken, 
 		return TransferToken{}, ErrAuth
 	}
 	var j tokenJSON
-	if json.Unmarshal(b, &j) != nil || len(j.Paths) == 0 {
+	if json.Unmarshal(b, &j) != nil {
 		return TransferToken{}, ErrAuth
 	}
-	t := TransferToken{Key: j.Key, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, Expires: time.Unix(j.Expires, 0)}
+	t := TransferToken{Key: j.Key, Account: j.Account, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, Expires: time.Unix(j.Expires, 0)}
 	switch {
+	case t.check() != nil:
+		return TransferToken{}, ErrAuth
 	case t.Node != "" && t.Node != node:
 		return TransferToken{}, ErrAuth
 	case !now.Before(t.Expires):
@@ -127,7 +149,7 @@ func cleanBelow(p string) (clean string, ok bool) {
 	return strings.Trim(path.Clean("/"+p), "/"), true
 }
 
-// bound narrows a key's grant to what the token allows.
+// bound narrows the grant of a key or account to what the token allows.
 func (t TransferToken) bound(g Grant) Grant {
 	g.Direction, g.Within, g.Expires = t.Direction, t.Paths, t.Expires
 	// What a token is for is all that it is for.

@@ -20,9 +20,6 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
-// stateName is the state store in the state folder.
-const stateName = "state.db"
-
 // apiService is the REST API while the node runs.
 type apiService struct {
 	listener net.Listener
@@ -50,7 +47,7 @@ func (n *Node) APIAddr() net.Addr {
 	return n.api.listener.Addr()
 }
 
-// startAPI opens the state store, goes on with jobs, and serves the API. stop ends all that: jobs that run wait for the next start.
+// startAPI goes on with jobs, and serves the API. stop ends all that: jobs that run wait for the next start.
 func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	var undo []func()
 	back := func() {
@@ -67,15 +64,7 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.state, err = state.Open(ctx, state.Config{Path: filepath.Join(n.cfg.StateDir, stateName), Log: n.cfg.Logger}); err != nil {
-		return nil, err
-	}
-	undo = append(undo, func() {
-		if err := n.state.Close(); err != nil {
-			n.cfg.Logger.Error("state store not closed", "error", err)
-		}
-	})
-	if err := n.setUser(ctx); err != nil {
+	if err := n.setUser(ctx, kindNode, n.cfg.APIUser, nil); err != nil {
 		return nil, err
 	}
 	n.checker.Users = nodeUsers{n.state}
@@ -176,9 +165,6 @@ func (o placeOpener) Open(ctx context.Context, g accesskey.Grant) (transfer.Mana
 	return o.p.open(ctx, g)
 }
 
-// kindNode is the kind of the node's own users in the state store.
-const kindNode = "node"
-
 // nodeUsers implements accesskey.Users.
 type nodeUsers struct{ s *state.Store }
 
@@ -189,33 +175,4 @@ func (u nodeUsers) PasswordHash(ctx context.Context, name string) (string, error
 		return "", accesskey.ErrNotFound
 	}
 	return string(x.Secret), err
-}
-
-// setUser makes Config.APIUser.
-func (n *Node) setUser(ctx context.Context) error {
-	c := n.cfg.APIUser
-	if c == nil {
-		return nil
-	}
-	old, err := n.state.User(ctx, kindNode, c.ID)
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
-		return err
-	}
-	var p accesskey.Passwords
-	if err == nil {
-		if same, err := p.Check(ctx, string(old.Secret), c.Secret); same || err != nil {
-			return err
-		}
-	}
-	hash, herr := accesskey.HashPassword(c.Secret)
-	if herr != nil {
-		return fmt.Errorf("user %s of the API: %w", c.ID, herr)
-	}
-	if err != nil {
-		_, err = n.state.CreateUser(ctx, state.User{Kind: kindNode, Name: c.ID, Secret: []byte(hash)})
-		return err
-	}
-	old.Secret = []byte(hash)
-	_, err = n.state.UpdateUser(ctx, old)
-	return err
 }

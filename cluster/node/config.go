@@ -49,6 +49,12 @@ type Config struct {
 	API string
 	// APIUser is a user of the node, who manages keys over the API and sees what all of them do: made, or given this password, when Run begins. nil changes nothing.
 	APIUser *accesskey.Credential
+	// SSH is the TCP address "host:port" at which accounts log in for a ticket, with which they transfer, or to look and arrange (docs/protocol-auth.md section 46, docs/ascmd.md);
+	// empty is none. With it the node keeps its accounts in state.db in StateDir, as with API, and its host key in ssh_host_ed25519_key. Public keys of an account NAME are the
+	// lines of authorized_keys/NAME there, in the form of OpenSSH, which is read at each login.
+	SSH string
+	// SSHUser is an account for all of the docroot: made, or given this password, when Run begins. nil changes nothing.
+	SSHUser *accesskey.Credential
 	// Version is what the API says of the program; empty is "unknown".
 	Version string
 

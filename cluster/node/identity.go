@@ -51,7 +51,12 @@ func createIdentity(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), identityName+".new-*") // mode 0600
+	return placeFile(path, data)
+}
+
+// placeFile writes a secret file to path, whole or not at all. One that is there stays, which is no error.
+func placeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -32,8 +32,9 @@ type Node struct {
 	totals totals
 	paths  fasp.Paths    // to other nodes
 	api    *apiService   // nil without Config.API
-	state  *state.Store  // likewise
-	jobs   *jobs.Manager // likewise
+	ssh    *sshService   // nil without Config.SSH
+	state  *state.Store  // nil without both
+	jobs   *jobs.Manager // nil without Config.API
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
@@ -166,8 +167,22 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.endpoint = ep
 	n.mu.Unlock()
+	if n.cfg.API != "" || n.cfg.SSH != "" {
+		stop, err := n.openState(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	if n.cfg.API != "" {
 		stop, err := n.startAPI(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	if n.cfg.SSH != "" {
+		stop, err := n.startSSH(ctx)
 		if err != nil {
 			return err
 		}

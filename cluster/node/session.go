@@ -183,6 +183,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		Limits: transfer.Limits{
 			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
 			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree, Within: grant.Within,
+			ManageOnly: grant.Direction == accesskey.Manage,
 		},
 		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: n.cfg.NoCompression,
 		Events: func(e transfer.Event) {

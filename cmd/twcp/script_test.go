@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -19,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/internal/cli/twnode"
@@ -31,7 +34,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the programs over loopback. Beside testscript's own commands there are:
 //
 //	node NAME [FLAGS]         starts twnode serve on NAME.root and NAME.state, waits until it is ready, sets PORT and FP
-//	                          (a second start of the same NAME takes the same port)
+//	                          (a second start of the same NAME takes the same port), and with --ssh SSHPORT and SSHFP
+//	sshkey NAME [PASSPHRASE]  makes a private key NAME and the public one NAME.pub, and sets KEY to the private one
 //	signal NAME SIGNAL        sends kill, term or int to a node or client started in the background
 //	ended NAME CODE           waits for its end and checks its exit code (killed: -1); its output becomes NAME.out and NAME.err
 //	client NAME [FLAGS]       starts twcp --json in the background
@@ -54,7 +58,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "signal": cmdSignal, "ended": cmdEnded, "client": cmdClient, "until": cmdUntil,
-			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken, "spec": cmdSpec,
+			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken, "spec": cmdSpec, "sshkey": cmdSSHKey,
 		},
 	})
 }
@@ -103,6 +107,11 @@ func start(ts *testscript.TestScript, name, program string, args ...string) *pro
 	p.cmd.Env = os.Environ()
 	for _, v := range []string{"HOME", "TWNODE_BOOTSTRAP_KEY", "ASPERA_SCP_TOKEN"} {
 		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
+	}
+	for _, v := range []string{"TWNODE_SSH_USER", "ASPERA_SCP_PASS"} { // which must not be empty
+		if text := ts.Getenv(v); text != "" {
+			p.cmd.Env = append(p.cmd.Env, v+"="+text)
+		}
 	}
 	p.cmd.Stderr = &p.stderr
 	pipe, err := p.cmd.StdoutPipe()
@@ -153,8 +162,10 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s was not ready: %s", name, p.stderr.String())
 	}
 	var ready struct {
-		Addresses   []string
-		Fingerprint string
+		Addresses      []string
+		Fingerprint    string
+		SSH            string
+		SSHFingerprint string `json:"ssh_fingerprint"`
 	}
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	_, port, err := net.SplitHostPort(ready.Addresses[0])
@@ -162,6 +173,29 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 	w.ports[name] = port
 	ts.Setenv("PORT", port)
 	ts.Setenv("FP", ready.Fingerprint)
+	if ready.SSH == "" {
+		return
+	}
+	_, port, err = net.SplitHostPort(ready.SSH)
+	ts.Check(err)
+	ts.Setenv("SSHPORT", port)
+	ts.Setenv("SSHFP", ready.SSHFingerprint)
+}
+
+// cmdSSHKey makes a key pair: sshkey NAME [PASSPHRASE].
+func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
+	public, private, err := ed25519.GenerateKey(nil)
+	ts.Check(err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if len(args) > 1 {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(args[1]))
+	}
+	ts.Check(err)
+	key, err := ssh.NewPublicKey(public)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), ssh.MarshalAuthorizedKey(key), 0o644))
+	ts.Setenv("KEY", string(pem.EncodeToMemory(block)))
 }
 
 func cmdToken(ts *testscript.TestScript, _ bool, _ []string) {

@@ -83,6 +83,8 @@ type Limits struct {
 	// Within, unless it is nil, has the paths in the Store that alone may be named: an upload's destination, and each source of a download, must be one of them or lie below
 	// one. "" is the Store itself. Looking and arranging (Manager) is refused then.
 	Within []string
+	// ManageOnly allows looking and arranging only, and no transfers.
+	ManageOnly bool
 }
 
 // ServeConfig is the surroundings of Serve.

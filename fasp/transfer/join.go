@@ -86,6 +86,9 @@ func (v *server) join(ctx context.Context, in *inbox, body []byte) error {
 	if j.Version != wireVersion {
 		return errVersion(j.Version)
 	}
+	if v.cfg.Limits.ManageOnly {
+		return errManageOnly
+	}
 	if err := v.sess.Confirmed(ctx); err != nil { // a recording of a session must not bring blocks into another
 		return err
 	}

@@ -216,6 +216,8 @@ func errVersion(v uint64) error {
 func (v *server) allow(ctx context.Context, req *request) error {
 	l := v.cfg.Limits
 	switch {
+	case req.Direction != manage && l.ManageOnly:
+		return errManageOnly
 	case req.Direction == Send && !l.Write:
 		return failf(CodeNoPerms, "", "upload is not allowed")
 	case req.Direction == Receive && !l.Read:
@@ -234,6 +236,8 @@ func (v *server) allow(ctx context.Context, req *request) error {
 	}
 	return nil
 }
+
+var errManageOnly = &Error{Code: CodeNoPerms, Err: errors.New("these credentials are for looking at files and arranging them only")}
 
 // within refuses a path that the limits do not name.
 func (l *Limits) within(name string) error {

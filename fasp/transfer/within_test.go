@@ -45,4 +45,7 @@ func TestWithin(t *testing.T) {
 	require.Error(t, up("a/b"), "no path at all")
 	r.limits.Within = []string{""}
 	require.NoError(t, up("anywhere"))
+	r.limits.ManageOnly, r.limits.Within = true, nil
+	require.ErrorContains(t, up("a/b"), "arranging them only")
+	require.ErrorContains(t, down("a/b/f"), "arranging them only")
 }

@@ -139,6 +139,11 @@ func architecture() rules {
 				Reason: "the API asks for keys, places and grants through interfaces: no database, no SDK, and not the node that serves it",
 			},
 			{
+				From:   patterns{"./cluster/node/sshd/..."},
+				Never:  join(sqlEngines, natsPackages, storageSDKs, webPackages, patterns{"./cluster/node", "./cluster/state/..."}),
+				Reason: "SSH asks for accounts, places and tickets through interfaces: no database, no SDK, no HTTP framework, and not the node that serves it",
+			},
+			{
 				From:   patterns{"./internal/...", "!./internal/cli/...", "!./internal/demo/...", "!./internal/wanlink/cmd/..."},
 				Never:  join(commandPackages, sqlEngines, patterns{"./cluster/..."}),
 				Reason: "shared internals lie below the products and know no command line and no database",

@@ -1,6 +1,11 @@
 package twcp
 
 import (
+	"errors"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
@@ -13,10 +18,23 @@ const (
 	keyVariable      = "ASPERA_SCP_KEY"
 )
 
-// credential finds out how to authenticate: token, if it is not empty, is that of a specification. With a token, a user name, password or private key given too is not used: programs that
+// credentials are how to authenticate: one of the two.
+type credentials struct {
+	opener  accesskey.Opener // an access key, or a token
+	account *account         // who logs in by SSH
+}
+
+// name is whom they belong to, as far as is known.
+func (c credentials) name() string {
+	if c.account != nil {
+		return c.account.user
+	}
+	return c.opener.KeyID()
+}
+
+// findCredentials finds out how to authenticate: token, if it is not empty, is that of a specification. With a token, a user name, password or private key given too is not used: programs that
 // drive ascp always pass one.
-func credential(o *options, user, token string, env cli.Env) (accesskey.Opener, error) {
-	auth := func(err error) (accesskey.Opener, error) { return nil, err }
+func findCredentials(o *options, user, token string, env cli.Env) (credentials, error) {
 	from := "token"
 	if token == "" {
 		from, token = tokenVariable, env.Get(tokenVariable)
@@ -24,20 +42,67 @@ func credential(o *options, user, token string, env cli.Env) (accesskey.Opener, 
 	if token != "" {
 		c, err := accesskey.ParseOpener(token)
 		if err != nil {
-			return auth(&transfer.Error{Code: transfer.CodeAuth, Op: from, Err: err})
+			return credentials{}, &transfer.Error{Code: transfer.CodeAuth, Op: from, Err: err}
 		}
-		return c, nil
+		return credentials{opener: c}, nil
 	}
-	const how = `SSH accounts are not offered yet; set ` + tokenVariable + ` to "Basic " and the base64 form of ID:SECRET, an access key of the node`
-	switch {
-	case env.Get(passwordVariable) != "":
-		return auth(usagef("%s: a password was given, but %s", passwordVariable, how))
-	case env.Get(keyVariable) != "":
-		return auth(usagef("%s: a private key was given, but %s", keyVariable, how))
+	a, err := findAccount(o, user, env)
+	return credentials{account: a}, err
+}
+
+// findAccount finds out who logs in by SSH, and with what.
+func findAccount(o *options, user string, env cli.Env) (*account, error) {
+	a := &account{user: user}
+	password := env.Get(passwordVariable)
+	switch key := env.Get(keyVariable); {
+	case key != "":
+		s, err := parseKey(keyVariable, []byte(key), password)
+		if err != nil {
+			return nil, err
+		}
+		a.auth = append(a.auth, ssh.PublicKeys(s))
 	case o.keyFile != "":
-		return auth(usagef("-i: a private key was given, but %s", how))
-	case user != "":
-		return auth(usagef("user %s was given, but %s", user, how))
+		b, err := os.ReadFile(o.keyFile)
+		if err != nil {
+			return nil, usagef("-i: %w", err)
+		}
+		s, err := parseKey("-i", b, password)
+		if err != nil {
+			return nil, err
+		}
+		a.auth = append(a.auth, ssh.PublicKeys(s))
+	case password == "":
+		return nil, usagef(`no credentials: set %s to "Basic " and the base64 form of ID:SECRET, an access key of the node; or, for an account of the node, %s to its password, or give its private key by %s or -i`,
+			tokenVariable, passwordVariable, keyVariable)
 	}
-	return auth(usagef(`no credentials: set %s to "Basic " and the base64 form of ID:SECRET, an access key of the node`, tokenVariable))
+	if password != "" {
+		a.auth = append(a.auth, ssh.Password(password))
+	}
+	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+		if a.user == "" {
+			a.user = env.Get(name)
+		}
+	}
+	if a.user == "" {
+		return nil, usagef("the name of the account is missing: write user@host, or give --user")
+	}
+	return a, nil
+}
+
+// parseKey reads a private key; the password is its passphrase, if it has one. Errors repeat nothing of the key.
+func parseKey(from string, pem []byte, password string) (ssh.Signer, error) {
+	s, err := ssh.ParsePrivateKey(pem)
+	var missing *ssh.PassphraseMissingError
+	switch {
+	case err == nil:
+		return s, nil
+	case !errors.As(err, &missing):
+		return nil, usagef("%s: this is no private key that can be read; want one in the form of OpenSSH or PEM", from)
+	case password == "":
+		return nil, usagef("%s: the private key has a passphrase; set %s to it", from, passwordVariable)
+	}
+	if s, err = ssh.ParsePrivateKeyWithPassphrase(pem, []byte(password)); err != nil {
+		return nil, usagef("%s: the private key cannot be read with the passphrase in %s", from, passwordVariable)
+	}
+	return s, nil
 }

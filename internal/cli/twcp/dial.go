@@ -2,6 +2,7 @@ package twcp
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,12 +22,25 @@ import (
 // dialer opens sessions and authenticates them. It is used by one goroutine at a time.
 type dialer struct {
 	credential accesskey.Opener
+	account    *account // in place of credential and trust; nil if they are used
+	manage     bool     // sessions look and arrange, and transfer nothing
+	fixedPort  bool     // the user has given the UDP port, whatever a ticket says
 	trust      trust
 	idle       time.Duration // see fasp.Config.IdleTimeout
 	handshake  time.Duration // see fasp.Config.HandshakeTimeout
 	paths      *fasp.Paths   // may be nil
 	tickets    *fasp.Tickets // may be nil: sessions do not begin early
 	log        *slog.Logger
+}
+
+// use says with which credentials, and how servers are known.
+func (d *dialer) use(c credentials, o *options, env cli.Env, warn func(string, ...any)) (err error) {
+	d.credential, d.account, d.fixedPort = c.opener, c.account, o.fixedPort || o.flags.Changed("udp-port")
+	if c.account != nil {
+		return c.account.reach(o, env, warn)
+	}
+	d.trust, err = newTrust(o, env, warn)
+	return err
 }
 
 // window is as nodes have it: a second of 1 Gbit/s.
@@ -38,11 +52,26 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	if err != nil {
 		return nil, usagef("%w", err)
 	}
-	addr := net.JoinHostPort(spec.Host, strconv.Itoa(spec.Port))
-	t := &trusting{trust: d.trust, addr: addr}
+	port, opener, trusted := spec.Port, d.credential, d.trust
+	if d.account != nil {
+		command := manageCommand
+		if !d.manage {
+			command = ticketCommand(spec)
+		}
+		t, err := d.account.ticketFor(ctx, spec.Host, command)
+		if err != nil {
+			return nil, err
+		}
+		opener, trusted = t.opener, trust{pinned: &t.fingerprint}
+		if !d.fixedPort {
+			port = t.port
+		}
+	}
+	addr := net.JoinHostPort(spec.Host, strconv.Itoa(port))
+	t := &trusting{trust: trusted, addr: addr}
 	cfg := fasp.Config{
 		VerifyServer: t.verify,
-		Opening:      func(x fasp.Exporter) ([]byte, error) { return d.credential.Opening(x) },
+		Opening:      func(x fasp.Exporter) ([]byte, error) { return opener.Opening(x) },
 		Window:       window,
 		Ciphers:      list, IdleTimeout: d.idle, HandshakeTimeout: d.handshake, Logger: d.log, Paths: d.paths, Tickets: d.tickets,
 	}
@@ -63,7 +92,7 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 		}
 	}
 	if err != nil {
-		return nil, &connectError{spec.Host, spec.Port, err}
+		return nil, &connectError{spec.Host, port, err}
 	}
 	// The handshake has proved that the server holds the key it showed; before, it would have been a claim.
 	if err := t.accepted(); err != nil {
@@ -132,6 +161,7 @@ type trust struct {
 	pinned *fasp.Fingerprint
 	ignore bool
 	known  cli.KnownHosts
+	ssh    bool // it is a host of SSH, whose fingerprint is written in other ways, too
 	warn   func(format string, args ...any)
 
 	first bool // this server was not known
@@ -185,6 +215,10 @@ func (t *trust) accepted(addr string, fp fasp.Fingerprint) error {
 		return fmt.Errorf("%w: %w", fasp.ErrIdentity, err)
 	}
 	t.first = false
-	t.warn("%s was not known; its key %s is kept in %s", addr, fp, t.known.Path)
+	text := fp.String()
+	if t.ssh {
+		text = "SHA256:" + base64.RawStdEncoding.EncodeToString(fp[:]) + " (" + text + ")"
+	}
+	t.warn("%s was not known; its key %s is kept in %s", addr, text, t.known.Path)
 	return nil
 }

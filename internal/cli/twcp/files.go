@@ -44,14 +44,14 @@ type fileOptions struct {
 
 const targetsHelp = `
 A target is [user@]host:path on a node, a URI such as s3://host/bucket/key, or a local path. Credentials are those of
-transfers: ASPERA_SCP_TOKEN for nodes, and for stores:
+transfers: ASPERA_SCP_TOKEN, or ASPERA_SCP_PASS, ASPERA_SCP_KEY or -i, for nodes, and for stores:
 
 `
 
 // footer ends the help: what a target is. That of bench, the only command without paths, is a node.
 func (cmd *fileCommand) footer() string {
 	if cmd.name == "bench" {
-		return "\nCredentials are those of transfers: ASPERA_SCP_TOKEN.\n"
+		return "\nCredentials are those of transfers: ASPERA_SCP_TOKEN, or ASPERA_SCP_PASS, ASPERA_SCP_KEY or -i.\n"
 	}
 	return targetsHelp + stores.Help
 }
@@ -150,6 +150,7 @@ func runFiles(ctx context.Context, cmd *fileCommand, p cli.Process) int {
 	connectionFlags(f, &o.options)
 	f.StringVar(&o.profile, "profile", "", cli.ProfileHelp)
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
+	o.flags = f
 	c := &fileRun{o: o, p: p}
 	err := f.Parse(p.Args[1:])
 	c.args = f.Args()
@@ -458,10 +459,12 @@ func cat(ctx context.Context, c *fileRun) error {
 	}
 	o := c.o.options
 	full := &options{}
-	if err := flagSet(full).Parse(nil); err != nil { // the defaults of transfers
+	full.flags = flagSet(full)
+	if err := full.flags.Parse(nil); err != nil { // the defaults of transfers
 		return err
 	}
 	full.udpPort, full.fingerprint, full.ignoreHostKey, full.knownHosts, full.idleTimeout = o.udpPort, o.fingerprint, o.ignoreHostKey, o.knownHosts, o.idleTimeout
+	full.tcpPort, full.keyFile, full.checkSSHFP, full.fixedPort = o.tcpPort, o.keyFile, o.checkSSHFP, o.flags.Changed("udp-port")
 	full.args, full.quiet = []string{c.args[0], stores.Stdio + "://"}, true
 	if !isPlace(c.args[0]) {
 		full.args[0] = "file://" + absolute(c.args[0])

@@ -25,7 +25,7 @@ import (
 // connectionFlags declares how a node is reached, as for transfers.
 func connectionFlags(f *pflag.FlagSet, o *options) {
 	all := flagSet(o)
-	for _, name := range []string{"udp-port", "fingerprint", "ignore-host-key", "known-hosts", "idle-timeout", "early-data", "quiet"} {
+	for _, name := range []string{"udp-port", "tcp-port", "private-key", "fingerprint", "check-sshfp", "ignore-host-key", "known-hosts", "idle-timeout", "early-data", "quiet"} {
 		f.AddFlag(all.Lookup(name))
 	}
 }
@@ -144,6 +144,7 @@ func (c *fileRun) dialNode(ctx context.Context, r remote) (fasp.Session, func() 
 	if err != nil {
 		return nil, nil, err
 	}
+	d.manage = true
 	sess, err := d.dial(ctx, &transfer.Spec{Host: r.host, Port: c.o.udpPort, Direction: transfer.Receive})
 	if err != nil {
 		return nil, nil, err
@@ -154,7 +155,7 @@ func (c *fileRun) dialNode(ctx context.Context, r remote) (fasp.Session, func() 
 // dialer returns what opens sessions with a node.
 func (c *fileRun) dialer(r remote) (*dialer, error) {
 	o := &c.o.options
-	cred, err := credential(o, r.user, "", c.p.Env)
+	cred, err := findCredentials(o, r.user, "", c.p.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -163,8 +164,8 @@ func (c *fileRun) dialer(r remote) (*dialer, error) {
 			fmt.Fprintf(c.p.Stderr, "twcp: "+format+"\n", args...)
 		}
 	}
-	d := &dialer{credential: cred, log: slog.New(slog.DiscardHandler), handshake: 15 * time.Second}
-	if d.trust, err = newTrust(o, c.p.Env, warn); err != nil {
+	d := &dialer{log: slog.New(slog.DiscardHandler), handshake: 15 * time.Second}
+	if err := d.use(cred, o, c.p.Env, warn); err != nil {
 		return nil, err
 	}
 	if o.earlyData {

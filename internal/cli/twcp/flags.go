@@ -27,7 +27,8 @@ object stores, such as s3://host/bucket/key, faux:///name?1g (made-up data) or s
 file with the name of a command is written ./ls.
 
 Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node,
-"Bearer TOKEN" of an application, or a transfer token that a node has made.
+"Bearer TOKEN" of an application, or a transfer token that a node has made. Without it, an account of the node logs in by SSH:
+ASPERA_SCP_PASS has its password, or else ASPERA_SCP_KEY its private key or -i the file of it, whose passphrase is in ASPERA_SCP_PASS.
 
 Rates are kbit/s, or carry K, M or G: -l 300M. They count IP packets, everything included.
 
@@ -44,7 +45,7 @@ const differences = `
 Where this differs from ascp:
   - Without -l there is no default rate: the rate is found, up to what the server grants.
   - -k is 2 where nothing is said, and 2 compares content where times differ, so that an unchanged file is not sent again.
-  - There is no SSH: access keys come in ASPERA_SCP_TOKEN; -i is refused, -P is accepted and does nothing.
+  - SSH serves to log in only, at -P 33001 where nothing else is said; with ASPERA_SCP_TOKEN there is none.
   - The cipher is always GCM: -c aes128-cfb and the like mean the key size, and the content is authenticated even with -T.
   - The progress display is for terminals; --progress=always shows it elsewhere, and --json tells machines more.
 `
@@ -94,6 +95,8 @@ type options struct {
 	split       string // --multi-session-threshold
 
 	fingerprint   string
+	checkSSHFP    string
+	fixedPort     bool // the UDP port was given elsewhere than by -O
 	ignoreHostKey bool
 	knownHosts    string
 	retryTimeout  string
@@ -104,7 +107,7 @@ type options struct {
 	notes []transfer.SpecNote
 	flags *pflag.FlagSet
 
-	keyFile string // refused
+	keyFile string
 	token   string // refused
 
 	args   []string // what is left: sources and destination
@@ -120,7 +123,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.host, "host", "", "the remote `host`, with --mode")
 	f.StringVar(&o.user, "user", "", "the remote `user`, with --mode")
 	f.IntVarP(&o.udpPort, "udp-port", "O", 33001, "UDP `port` of the node")
-	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port`; accepted, no TCP is used yet")
+	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port` of SSH, for accounts")
 	f.StringVarP(&o.target, "target-rate", "l", "", "target `rate`, above 0; without it the rate is found, up to the server's grant")
 	f.StringVarP(&o.min, "min-rate", "m", "", "minimum `rate` under congestion")
 	f.StringVar(&o.policy, "policy", "", "rate `policy` fixed, high, fair or low (default fair); fixed needs -l")
@@ -156,13 +159,14 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log, made if needed; - logs on standard error; -v as well: every file and more")
 	f.StringVar(&o.profile, "profile", "", cli.ProfileHelp)
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the node's key must be this one, `sha256:HEX`")
+	f.StringVar(&o.checkSSHFP, "check-sshfp", "", "for accounts, the key of the SSH host must be this one, `SHA256:BASE64` or 64 hexadecimal digits")
 	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")
 	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves, or with a unit: 10m; 0 never tries again")
 	f.BoolVar(&o.earlyData, "early-data", true, "begin a round trip sooner at nodes that gave a ticket; --early-data=false never does")
 	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost, 1 to 86400, or with a unit")
 	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
-	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` for SSH, which is not offered yet: refused without a token, not used with one")
+	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` of an account; not used with a token")
 	f.StringVarP(&o.token, "token", "W", "", "refused: a `token` belongs into the variable ASPERA_SCP_TOKEN")
 	f.BoolVarP(&o.version, "version", "A", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
@@ -248,7 +252,7 @@ func usageText(err error) error {
 func later(name string) bool {
 	switch name {
 	case "-6", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-t", "-u", "-w", "-x", "-y",
-		"--apply-local-docroot", "--check-sshfp", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
+		"--apply-local-docroot", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
 		"--fail-bad-filepass", "--file-crypt", "--file-manifest", "--file-manifest-inprogress-suffix", "--file-manifest-path", "--keepalive",
 		"--move-after-transfer", "--multi-session-threshold", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",
 		"--preserve-access-time", "--preserve-acls", "--preserve-creation-time", "--preserve-file-owner-gid", "--preserve-file-owner-uid",

@@ -12,7 +12,7 @@ import (
 
 // specWith are the options that go with --spec: those about this program, not about the transfer.
 var specWith = map[string]bool{
-	"spec": true, "quiet": true, "json": true, "progress": true, "verbose": true, "log-dir": true, "profile": true, "sessions": true, "fingerprint": true,
+	"spec": true, "quiet": true, "json": true, "progress": true, "verbose": true, "log-dir": true, "profile": true, "sessions": true, "fingerprint": true, "check-sshfp": true, "private-key": true, "tcp-port": true,
 	"insecure-ignore-host-key": true, "ignore-host-key": true, "known-hosts": true, "retry-timeout": true, "idle-timeout": true, "early-data": true, "part-size": true, "part-memory": true,
 }
 
@@ -53,6 +53,7 @@ func specFile(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if s.Host == "" {
 		return s, usagef("--spec: remote_host is missing")
 	}
+	o.fixedPort = s.Port != 0
 	if s.Port == 0 {
 		s.Port = defaultPort
 	}

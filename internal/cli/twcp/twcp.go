@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/objstore"
@@ -83,15 +82,14 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err != nil {
 		return nil, err
 	}
-	var cred accesskey.Opener
+	var cred credentials
 	if !o.direct {
-		cred, err = credential(o, spec.User, spec.Token, p.Env)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if spec.User == "" && cred != nil {
-		spec.User = cred.KeyID()
+		if cred, err = findCredentials(o, spec.User, spec.Token, p.Env); err != nil {
+			return nil, err
+		}
+		if spec.User == "" || cred.account != nil {
+			spec.User = cred.name()
+		}
 	}
 	log, closeLog, err := openLog(o, p.Stderr)
 	if err != nil {
@@ -109,12 +107,11 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	for _, n := range o.notes {
 		warn("specification: %s has no effect: %s", n.Field, n.Why)
 	}
-	d := &dialer{credential: cred, log: log}
+	d := &dialer{log: log}
 	if !o.direct {
-		d.trust, err = newTrust(o, p.Env, warn)
-	}
-	if err != nil {
-		return nil, err
+		if err := d.use(cred, o, p.Env, warn); err != nil {
+			return nil, err
+		}
 	}
 	reasons := newNotices(show, p.Stderr, o.quiet)
 	cfg := transfer.Config{Dial: d.dial, Sessions: o.sessions, Logger: log, Events: func(e transfer.Event) {

@@ -206,11 +206,12 @@ func TestLists(t *testing.T) {
 
 func TestCredential(t *testing.T) {
 	token := "ASPERA_SCP_TOKEN=Basic " + base64.StdEncoding.EncodeToString([]byte("id:sesame"))
-	c, err := credential(&options{}, "user", "", cli.Env{token, "ASPERA_SCP_PASS=x"})
+	c, err := findCredentials(&options{}, "user", "", cli.Env{token, "ASPERA_SCP_PASS=x"})
 	require.NoError(t, err, "with a token, what else was given does not matter")
-	require.Equal(t, "id", c.KeyID())
-	for _, env := range []cli.Env{nil, {"ASPERA_SCP_PASS=sesame"}, {"ASPERA_SCP_KEY=sesame"}, {"ASPERA_SCP_TOKEN=sesame"}, {"ASPERA_SCP_TOKEN=Basic sesame"}} {
-		_, err := credential(&options{}, "user", "", env)
+	require.Equal(t, "id", c.name())
+	require.Nil(t, c.account)
+	for _, env := range []cli.Env{nil, {"ASPERA_SCP_KEY=sesame"}, {"ASPERA_SCP_TOKEN=sesame"}, {"ASPERA_SCP_TOKEN=Basic sesame"}, {"ASPERA_SCP_KEY=sesame", "ASPERA_SCP_PASS=sesame"}} {
+		_, err := findCredentials(&options{}, "user", "", env)
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "sesame")
 	}

@@ -34,11 +34,16 @@ TWNODE_BOOTSTRAP_KEY=ID:SECRET makes an access key bound to the docroot, or give
 the one that exists this secret.
 
 TWNODE_API_USER=NAME:PASSWORD makes a user who manages access keys over the REST API,
-or gives the one that exists this password, of 12 characters or more.`
+or gives the one that exists this password, of 12 characters or more.
+
+TWNODE_SSH_USER=NAME:PASSWORD makes an account for SSH that reaches all of the docroot,
+or gives the one that exists this password. Its public keys are the lines of the file
+authorized_keys/NAME in the state folder, in the form of OpenSSH.`
 
 const (
 	bootstrapVariable = "TWNODE_BOOTSTRAP_KEY"
 	userVariable      = "TWNODE_API_USER"
+	accountVariable   = "TWNODE_SSH_USER"
 )
 
 func serveCommand(p cli.Process) *cobra.Command {
@@ -61,6 +66,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
 	f.String("api", "", "TCP `address` of the REST API over HTTPS, such as :9092; a port alone is on all addresses; without it there is none")
+	f.String("ssh", "", fmt.Sprintf("TCP `address` at which accounts log in by SSH, such as :%d; a port alone is on all addresses; without it there is none", node.DefaultPort))
 	f.String("debug", "", "TCP `address` for metrics (/metrics, for Prometheus), health (/healthz, /readyz), counters and profiles (/debug/vars, /debug/pprof/) over HTTP; a port alone is one of this machine only; without it there is none")
 	f.String("profile", "", cli.ProfileHelp)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -89,15 +95,28 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 	}
 	cfg.Logger, cfg.Stores = log, stores.New(p.Env, log)
 	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log)
-	if text, ok := p.Env.Lookup(userVariable); ok {
+	for _, u := range []struct {
+		variable, address, missing string
+		into                       **accesskey.Credential
+	}{
+		{userVariable, cfg.API, "there is no REST API; give --api", &cfg.APIUser},
+		{accountVariable, cfg.SSH, "there is no SSH; give --ssh", &cfg.SSHUser},
+	} {
+		text, ok := p.Env.Lookup(u.variable)
+		if !ok {
+			continue
+		}
 		user, err := accesskey.ParseCredential(text)
+		if err == nil && u.variable == accountVariable {
+			err = accesskey.CheckAccount(user.ID)
+		}
 		if err != nil {
-			return usagef("%s: want NAME:PASSWORD: %w", userVariable, err)
+			return usagef("%s: want NAME:PASSWORD: %w", u.variable, err)
 		}
-		if cfg.API == "" {
-			return usagef("%s is set, but there is no REST API; give --api", userVariable)
+		if u.address == "" {
+			return usagef("%s is set, but %s", u.variable, u.missing)
 		}
-		cfg.APIUser = &user
+		*u.into = &user
 	}
 	n, err := node.New(cfg)
 	if err != nil {
@@ -179,15 +198,19 @@ func bootstrap(ctx context.Context, env cli.Env, state string, log *slog.Logger)
 
 // announce writes the one line that tells a parent process that the node is ready.
 func announce(w io.Writer, n *node.Node) error {
-	api := ""
-	if a := n.APIAddr(); a != nil {
-		api = a.String()
+	text := func(a net.Addr) string {
+		if a == nil {
+			return ""
+		}
+		return a.String()
 	}
 	return json.NewEncoder(w).Encode(struct {
-		Addresses   []string `json:"addresses"`
-		Fingerprint string   `json:"fingerprint"`
-		API         string   `json:"api,omitempty"`
-	}{addresses(n.Addr()), n.Fingerprint().String(), api})
+		Addresses      []string `json:"addresses"`
+		Fingerprint    string   `json:"fingerprint"`
+		API            string   `json:"api,omitempty"`
+		SSH            string   `json:"ssh,omitempty"`
+		SSHFingerprint string   `json:"ssh_fingerprint,omitempty"`
+	}{addresses(n.Addr()), n.Fingerprint().String(), text(n.APIAddr()), text(n.SSHAddr()), n.SSHFingerprint()})
 }
 
 // addresses returns what clients can dial: those of all interfaces where the node listens on all.

@@ -33,6 +33,7 @@ type settings struct {
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
 	API          string        `mapstructure:"api"`
+	SSH          string        `mapstructure:"ssh"`
 	Debug        string        `mapstructure:"debug"`
 	Profile      string        `mapstructure:"profile"`
 }
@@ -111,12 +112,12 @@ func (s settings) nodeConfig() (node.Config, error) {
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
-		NoCompression: !s.Compression, API: apiAddress(s.API), Version: cli.Version(),
+		NoCompression: !s.Compression, API: tcpAddress(s.API), SSH: tcpAddress(s.SSH), Version: cli.Version(),
 	}, nil
 }
 
-// apiAddress is where the API is to listen: a port alone is one on all addresses.
-func apiAddress(text string) string {
+// tcpAddress is where the API and SSH are to listen: a port alone is one on all addresses.
+func tcpAddress(text string) string {
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 		return ":" + text
 	}

@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/sshd"
+)
+
+const (
+	hostKeyName = "ssh_host_ed25519_key"
+	ticketLife  = time.Minute
+)
+
+// sshService is SSH while the node runs.
+type sshService struct {
+	listener net.Listener
+	key      ssh.PublicKey
+}
+
+// SSHAddr returns the address of SSH, nil before Ready and without it.
+func (n *Node) SSHAddr() net.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ssh == nil {
+		return nil
+	}
+	return n.ssh.listener.Addr()
+}
+
+// SSHFingerprint returns the fingerprint of the host key, as OpenSSH writes it, "" before Ready and without SSH.
+func (n *Node) SSHFingerprint() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ssh == nil {
+		return ""
+	}
+	return ssh.FingerprintSHA256(n.ssh.key)
+}
+
+// startSSH serves SSH until stop, which returns when all its connections have ended.
+func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
+	key, err := loadHostKey(n.cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := json.Marshal(accountDoc{Rights: []string{"all"}})
+	if err != nil {
+		return nil, err
+	}
+	if u := n.cfg.SSHUser; u != nil {
+		if err := accesskey.CheckAccount(u.ID); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.setUser(ctx, kindSSH, n.cfg.SSHUser, doc); err != nil {
+		return nil, err
+	}
+	temp := filepath.Join(n.cfg.StateDir, "listings")
+	// What a node that was killed left there is nobody's any more.
+	if err := errors.Join(os.RemoveAll(temp), os.Mkdir(temp, 0o700)); err != nil {
+		return nil, fmt.Errorf("folder for listings: %w", err)
+	}
+	a := &accounts{state: n.state, dir: filepath.Join(n.cfg.StateDir, keysFolder), log: n.cfg.Logger}
+	server, err := sshd.New(sshd.Config{
+		Accounts: a, Places: placeOpener{n.places}, Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", n.cfg.SSH)
+	if err != nil {
+		return nil, fmt.Errorf("open the port of SSH: %w", err)
+	}
+	n.checker.Accounts = a
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := server.Serve(life, l); err != nil {
+			n.cfg.Logger.Error("SSH is not served any more", "error", err)
+		}
+	})
+	n.mu.Lock()
+	n.ssh = &sshService{listener: l, key: key.PublicKey()}
+	n.mu.Unlock()
+	n.cfg.Logger.Info("SSH ready", "addr", l.Addr().String(), "fingerprint", ssh.FingerprintSHA256(key.PublicKey()))
+	return func() { end(); running.Wait() }, nil
+}
+
+// tickets implements sshd.Tickets.
+type tickets struct{ n *Node }
+
+// Ticket implements sshd.Tickets.
+func (t tickets) Ticket(_ context.Context, account string, d accesskey.Direction, paths []string) (sshd.Ticket, error) {
+	text, err := t.n.checker.Tokens.Seal(accesskey.TransferToken{Account: account, Direction: d, Paths: paths, Node: t.n.checker.Node, Expires: time.Now().Add(ticketLife)})
+	x := sshd.Ticket{Token: text, Fingerprint: t.n.Fingerprint().String()}
+	if udp, ok := t.n.Addr().(*net.UDPAddr); ok {
+		x.UDPPort = udp.Port
+	}
+	return x, err
+}
+
+// loadHostKey returns the host key in the state folder dir, which it makes if there is none yet.
+func loadHostKey(dir string) (ssh.Signer, error) {
+	path := filepath.Join(dir, hostKeyName)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeHostKey(path); err == nil {
+			b, err = os.ReadFile(path)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("host key of SSH: %w", err)
+	}
+	key, err := ssh.ParsePrivateKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// makeHostKey writes a new one to path.
+func makeHostKey(path string) error {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		return err
+	}
+	return placeFile(path, pem.EncodeToMemory(block))
+}
