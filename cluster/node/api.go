@@ -89,7 +89,7 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: n.keys, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extension: n.jobs, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: n.keys, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs}, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

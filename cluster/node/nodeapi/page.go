@@ -57,21 +57,21 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 		return api.Errorf(http.StatusConflict, "%s: not a folder", shown(name))
 	}
 	byName, _ := orderOf("path", true)
-	sel := selection{by: byName, keep: count}
+	sel := Select(byName, count)
 	err = p.walk(r.Context(), w.Header(), name, false, func(in *transfer.Info) {
 		if e := entryOf(in); e.name > after && f.pass(&e) {
-			sel.add(e)
+			sel.Add(e)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	list := sel.sorted(0)
+	list := sel.Sorted(0)
 	out := api.Page{Items: make([]api.File, len(list)), ItemCount: len(list), Parameters: &in}
 	for i := range list {
 		out.Items[i] = p.file(r.Context(), below(name, list[i].name), &list[i])
 	}
-	if sel.total > int64(len(list)) {
+	if sel.Total() > int64(len(list)) {
 		out.NextIterationToken = s.tokens.seal(scope, list[len(list)-1].name)
 	}
 	s.reply(w, http.StatusOK, out)

@@ -39,13 +39,13 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
-	if cfg.Extension != nil {
-		for pattern, h := range cfg.Extension.Routes() {
+	for _, x := range cfg.Extensions {
+		for pattern, h := range x.Routes() {
 			if routes[pattern] != nil {
-				return nil, fmt.Errorf("nodeapi: the extension's %q is served already", pattern)
+				return nil, fmt.Errorf("nodeapi: an extension's %q is served already", pattern)
 			}
 			if method, _, ok := strings.Cut(pattern, " "); !ok || method == "" {
-				return nil, fmt.Errorf("nodeapi: the extension's %q names no method", pattern)
+				return nil, fmt.Errorf("nodeapi: an extension's %q names no method", pattern)
 			}
 			routes[pattern] = h
 		}
@@ -87,7 +87,11 @@ var notOffered = []string{
 	"/ops/", "/events", "/events/", "/usage", "/usage/", "/permissions", "/permissions/", "/public_keys", "/files/{id}", "/files/{id}/files", "/files/{id}/content",
 }
 
-// register fills the mux. Each path gets a pattern without a method behind those with one, which says that the method is not allowed.
+// verbs are the methods that the API knows.
+var verbs = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CANCEL"}
+
+// register fills the mux. For each path the methods that it does not take get a handler that says so. It is not one pattern without a method, since /files/browse would then
+// be at odds with GET /files/{id}: neither would be the more special.
 func (s *Server) register(routes map[string]handler) {
 	methods := map[string][]string{"/ping": {"GET"}}
 	for pattern, h := range routes {
@@ -103,10 +107,15 @@ func (s *Server) register(routes map[string]handler) {
 		}
 		slices.Sort(allowed)
 		text := strings.Join(allowed, ", ")
-		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", text)
-			s.fail(w, r, api.Errorf(http.StatusMethodNotAllowed, "%s takes %s", r.URL.Path, text))
-		})
+		for _, verb := range verbs {
+			if slices.Contains(allowed, verb) {
+				continue
+			}
+			s.mux.HandleFunc(verb+" "+path, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Allow", text)
+				s.fail(w, r, api.Errorf(http.StatusMethodNotAllowed, "%s takes %s", r.URL.Path, text))
+			})
+		}
 	}
 	for _, path := range notOffered {
 		if methods[path] == nil {

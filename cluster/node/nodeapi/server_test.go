@@ -85,7 +85,7 @@ func (cancels) Routes() map[string]func(http.ResponseWriter, *http.Request, acce
 }
 
 func TestExtension(t *testing.T) {
-	b := newBed(t, func(c *Config) { c.Extension = cancels{} })
+	b := newBed(t, func(c *Config) { c.Extensions = []Extension{cancels{}} })
 	a := b.do(b.alpha, "CANCEL", "/ops/transfers/t1", "")
 	require.Equal(t, 204, a.status)
 	require.Equal(t, "ak_alpha", a.header.Get("X-Key"))

@@ -59,7 +59,7 @@ func (extra) Routes() map[string]func(http.ResponseWriter, *http.Request, access
 // TestEveryRouteAsksWhoItIs walks every route with every kind of credentials that must not get in, and with those of another tenant.
 func TestEveryRouteAsksWhoItIs(t *testing.T) {
 	b := newBed(t, func(c *Config) {
-		c.Extension = extra{}
+		c.Extensions = []Extension{extra{}}
 		c.Auth.Users = nil // whose passwords take long; TestUsersLookAlike has them
 	})
 	b.alpha = b.key("ak_alpha", "alpha", func(k *accesskey.Key) { k.Note, k.VLink = alphaMark, alphaMark })
