@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/fileids"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
@@ -88,8 +89,12 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
+	files, err := fileids.New(fileids.Config{State: n.state, Places: placeOpener{n.places}, Keys: n.keys, Log: n.cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: n.keys, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs}, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: files.Keys(), Places: files.Places(), TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs, files}, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
