@@ -1,9 +1,7 @@
 package fileids
 
 import (
-	"context"
 	"errors"
-	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"time"
@@ -27,9 +25,8 @@ type Config struct {
 
 // Files serves files by their ids, and permissions. Its methods may be called by several goroutines at once.
 type Files struct {
-	cfg Config
-	// turns are for what changes files and their ids one after the other, or drops an id since its file is gone: nobody must look between the two. A place has the one of its hash.
-	turns [64]chan struct{}
+	cfg   Config
+	turns turns
 }
 
 // New returns Files. There is nothing to close.
@@ -40,11 +37,7 @@ func New(cfg Config) (*Files, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Files{cfg: cfg}
-	for i := range f.turns {
-		f.turns[i] = make(chan struct{}, 1)
-	}
-	return f, nil
+	return &Files{cfg: cfg}, nil
 }
 
 // Routes returns the calls by pattern, for nodeapi.Config.Extensions. Errors that are not *api.Error are the node's own fault.
@@ -61,20 +54,6 @@ func (f *Files) Routes() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /permissions/{id}":    f.managed(f.servePermission),
 		"PUT /permissions/{id}":    f.managed(f.serveChange),
 		"DELETE /permissions/{id}": f.managed(f.serveTake),
-	}
-}
-
-// exclusive runs fn while nobody else changes names or ids of the place. It fails only with what ended ctx, or with fn's error.
-func (f *Files) exclusive(ctx context.Context, place string, fn func() error) error {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(place)) // a hash takes all
-	turn := f.turns[h.Sum32()%uint32(len(f.turns))]
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-		return fn()
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

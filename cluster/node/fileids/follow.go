@@ -36,7 +36,7 @@ type followed struct {
 
 // Remove implements transfer.Manager.
 func (m *followed) Remove(ctx context.Context, name string, all bool) (n int64, err error) {
-	err = m.f.exclusive(ctx, m.place, func() error {
+	err = m.f.turns.alone(ctx, m.place, []string{name}, func() error {
 		if n, err = m.Manager.Remove(ctx, name, all); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (m *followed) Remove(ctx context.Context, name string, all bool) (n int64, 
 
 // Rename implements transfer.Manager.
 func (m *followed) Rename(ctx context.Context, old, name string, replace bool) (n int64, err error) {
-	err = m.f.exclusive(ctx, m.place, func() error {
+	err = m.f.turns.alone(ctx, m.place, []string{old, name}, func() error {
 		if n, err = m.Manager.Rename(ctx, old, name, replace); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (f *Files) renamed(ctx context.Context, m *followed, old, name string) erro
 
 // create makes something in the folder at and gives it an id, a new one: one that the name has is of a file that went without this being noticed, and so are its permissions.
 func (f *Files) create(ctx context.Context, q *request, at, made *file, kind string, do func(context.Context) error) (id int64, err error) {
-	err = f.exclusive(ctx, q.place, func() error {
+	err = f.turns.alone(ctx, q.place, []string{made.name}, func() error {
 		if err := do(ctx); err != nil {
 			return err
 		}

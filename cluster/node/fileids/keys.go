@@ -48,7 +48,7 @@ func (k keys) Delete(ctx context.Context, id string) error {
 }
 
 func (k keys) forget(ctx context.Context, id string) error {
-	return k.f.exclusive(ctx, id, func() error {
+	return k.f.turns.alone(ctx, id, []string{"."}, func() error {
 		err := k.f.cfg.State.DeleteFileID(ctx, id, state.RootFile)
 		if err != nil && !errors.Is(err, state.ErrNotFound) {
 			return fmt.Errorf("forget the file ids of key %s: %w", id, err)

@@ -42,6 +42,16 @@ func (q *request) resolve(ctx context.Context, text string) (*file, error) {
 	if !ok {
 		return nil, errUnknown
 	}
+	for {
+		at, err := q.look(ctx, id)
+		if at != nil || err != nil {
+			return at, err
+		}
+	}
+}
+
+// look is resolve; nil without an error is a file that was not there and is again, as one that was being renamed is.
+func (q *request) look(ctx context.Context, id int64) (*file, error) {
 	at, err := q.path(ctx, id)
 	if err != nil {
 		return nil, err
@@ -70,10 +80,7 @@ func (q *request) resolve(ctx context.Context, text string) (*file, error) {
 	case !gone(err):
 		return nil, q.fail(ctx, at, err)
 	}
-	if err := q.drop(ctx, id); err != nil {
-		return nil, err
-	}
-	return nil, errUnknown
+	return nil, q.drop(ctx, at)
 }
 
 // path finds where the file of an id is, whether it is there or not.
@@ -123,23 +130,26 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// drop forgets an id, unless its file is there again, as one that was being renamed is.
-func (q *request) drop(ctx context.Context, id int64) error {
-	if id == state.RootFile {
-		return nil
+// drop forgets an id whose file is gone, and returns errUnknown; nil if the file is there now.
+func (q *request) drop(ctx context.Context, at *file) error {
+	if at.id == state.RootFile {
+		return errUnknown
 	}
-	return q.f.exclusive(ctx, q.place, func() error {
-		at, err := q.path(ctx, id)
+	return q.f.turns.alone(ctx, q.place, []string{at.name}, func() error {
+		now, err := q.path(ctx, at.id)
 		if err != nil {
 			return err
 		}
-		if _, err := q.Stat(ctx, at.name, false); !gone(err) {
+		if now.name != at.name { // it was renamed
 			return nil
 		}
-		if err := q.f.cfg.State.DeleteFileID(ctx, q.place, id); err != nil && !errors.Is(err, state.ErrNotFound) {
+		if _, err := q.Stat(ctx, at.name, false); !gone(err) {
 			return err
 		}
-		return nil
+		if err := q.f.cfg.State.DeleteFileID(ctx, q.place, at.id); err != nil && !errors.Is(err, state.ErrNotFound) {
+			return err
+		}
+		return errUnknown
 	})
 }
 
