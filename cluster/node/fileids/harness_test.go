@@ -81,6 +81,7 @@ type bed struct {
 	base    string // holds the folders alpha and beta
 	places  nodeapi.Places
 	keys    *accesskey.MemStore
+	users   accesskey.Users
 	state   *state.Store
 	handler http.Handler
 	url     string
@@ -92,7 +93,7 @@ type bed struct {
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	b := &bed{t: t, base: filepath.Join(t.TempDir(), "files"), keys: &accesskey.MemStore{}}
+	b := &bed{t: t, base: filepath.Join(t.TempDir(), "files"), keys: &accesskey.MemStore{}, users: oneUser{}}
 	b.places = folders(b.base)
 	b.admin = accesskey.Credential{ID: "admin", Secret: adminPassword}.Token()
 	b.alpha, b.beta = b.key("ak_alpha", "alpha", nil), b.key("ak_beta", "beta", nil)
@@ -111,7 +112,7 @@ func (b *bed) start() {
 	files, err := New(Config{State: b.state, Places: b.places, Keys: b.keys})
 	require.NoError(b.t, err)
 	srv, err := nodeapi.New(nodeapi.Config{
-		Auth: &accesskey.Checker{Keys: b.keys, Users: oneUser{}, Now: now}, Keys: files.Keys(), Places: files.Places(), TokenSecret: bytes.Repeat([]byte("x"), 32), Now: now,
+		Auth: &accesskey.Checker{Keys: b.keys, Users: b.users, Now: now}, Keys: files.Keys(), Places: files.Places(), TokenSecret: bytes.Repeat([]byte("x"), 32), Now: now,
 		Extensions: []nodeapi.Extension{files}, Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	require.NoError(b.t, err)
