@@ -14,6 +14,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node/audit"
+	"github.com/tradewind-io/tradewind/cluster/node/fileids"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
@@ -79,8 +80,13 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
 	log := audit.New(n.state)
+	files, err := fileids.New(fileids.Config{State: n.state, Places: placeOpener{n.places}, Keys: managedKeys{n.keys, n.jobs}, Log: n.cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: managedKeys{n.keys, n.jobs}, Places: placeOpener{n.places}, TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs, log}, Audit: log.Write, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: files.Keys(), Places: files.Places(), TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()),
+		Extensions: []nodeapi.Extension{n.jobs, files, log}, Audit: log.Write, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

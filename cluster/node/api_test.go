@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	crand "crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -324,4 +327,74 @@ func TestAudit(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, chain.OK)
 	require.EqualValues(t, 2, chain.Broken)
+}
+
+// TestFileIDs: files by their ids at a real node, for a key and for a user of its application.
+func TestFileIDs(t *testing.T) {
+	a := startReal(t, "a", nil)
+	anna, bert := a.key("anna"), a.key("bert")
+	data := a.file("anna/film/day/f", 10_000)
+	private, err := rsa.GenerateKey(crand.Reader, 2048)
+	require.NoError(t, err)
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	require.NoError(t, err)
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
+	require.NoError(t, a.client(anna).UpdateAccessKey(t.Context(), "self", api.AccessKeyRequest{TokenVerificationKey: &text}))
+	token, err := accesskey.SealBearer(accesskey.Bearer{User: "zoe", Key: "anna", Groups: []string{"crew"}, Expires: time.Now().Add(time.Hour)}, private)
+	require.NoError(t, err)
+
+	find := func() (ids []string) {
+		at := api.RootID
+		for {
+			list, next, err := a.client(anna).Entries(t.Context(), at, api.EntryQuery{PerPage: 1000})
+			require.NoError(t, err)
+			require.Empty(t, next)
+			require.Len(t, list, 1)
+			if ids, at = append(ids, list[0].ID), list[0].ID; list[0].Type == api.EntryFile {
+				return ids
+			}
+		}
+	}
+	ids := find() // film, day, f
+	require.Len(t, ids, 3)
+	zoe := func() *api.Client {
+		c := a.client(anna)
+		c.Authorization = "Bearer " + token
+		return c
+	}
+	_, err = zoe().EntryContent(t.Context(), ids[2])
+	require.ErrorContains(t, err, "no file of this id")
+	p, err := a.client(anna).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(ids[0]), AccessType: api.AccessGroup, AccessID: "crew", AccessLevel: "view"})
+	require.NoError(t, err)
+	require.NoError(t, a.client(anna).RenameEntry(t.Context(), ids[1], "night"))
+	a.stop()
+	a.start()
+	require.Equal(t, ids, find(), "over a rename and a restart")
+	got, err := zoe().EntryContent(t.Context(), ids[2])
+	require.NoError(t, err)
+	require.Equal(t, data, got)
+	require.ErrorContains(t, zoe().DeleteEntry(t.Context(), ids[2]), "403")
+	_, err = a.client(bert).EntryContent(t.Context(), ids[2])
+	require.ErrorContains(t, err, "no file of this id")
+	_, err = zoe().Browse(t.Context(), api.Browse{Path: "/"})
+	require.ErrorContains(t, err, "admin:all")
+	for _, call := range []func() error{
+		func() error { _, _, err := zoe().Events(t.Context(), ""); return err },
+		func() error { _, _, err := zoe().Transfers(t.Context(), api.TransferQuery{}); return err },
+		func() error { _, err := zoe().Moved(t.Context()); return err },
+		func() error { _, err := zoe().StartTransfer(t.Context(), job(a, bert, nil)); return err },
+	} {
+		require.ErrorContains(t, call(), "admin:all")
+	}
+	require.NoError(t, a.client(nodeUser).DeleteAccessKey(t.Context(), "bert"))
+	require.NoError(t, a.client(anna).DeletePermission(t.Context(), p.ID))
+	_, err = zoe().Entry(t.Context(), ids[2])
+	require.ErrorContains(t, err, "no file of this id")
+	events, _, err := a.client(anna).Events(t.Context(), "")
+	require.NoError(t, err)
+	var types []string
+	for _, e := range events {
+		types = append(types, e.Types...)
+	}
+	require.Equal(t, []string{"permission.created", "file.modified", "permission.deleted"}, types)
 }

@@ -99,7 +99,7 @@ func upward(ctx context.Context, q queries, place string, id int64) ([]FileID, e
 }
 
 // EnsureFileIDs returns the ids of these names in a folder, in their order, and gives ids to those that have none, at most 10,000 names in a
-// call. RootFile as the parent makes the place if it is new. Errors: ErrReference if the folder has no id, ErrInvalid.
+// call. RootFile as the parent makes the place if it is new, even without names. Errors: ErrReference if the folder has no id, ErrInvalid.
 func (o ops) EnsureFileIDs(ctx context.Context, place string, parent int64, names []string) ([]FileID, error) {
 	var found map[string]FileID
 	err := checkNames(place, names)
@@ -109,7 +109,7 @@ func (o ops) EnsureFileIDs(ctx context.Context, place string, parent int64, name
 			return err
 		})
 	}
-	if err == nil && slices.ContainsFunc(names, func(n string) bool { return found[n].ID == 0 }) {
+	if err == nil && (len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return found[n].ID == 0 })) {
 		err = o.write(ctx, func(q queries) (err error) {
 			found, err = ensureChildren(ctx, q, place, parent, names)
 			return err
@@ -123,6 +123,32 @@ func (o ops) EnsureFileIDs(ctx context.Context, place string, parent int64, name
 		all[i] = found[n]
 	}
 	return all, nil
+}
+
+// FindFileID returns the file at a path of names below the top, which itself is found by no names. Errors: ErrNotFound.
+func (o ops) FindFileID(ctx context.Context, place string, names ...string) (FileID, error) {
+	f := FileID{Place: place, ID: RootFile}
+	err := o.read(ctx, func(q queries) error {
+		f = FileID{Place: place, ID: RootFile}
+		if err := fileIDs.load(ctx, q, &f); err != nil {
+			return err
+		}
+		for _, n := range names {
+			found, err := children(ctx, q, place, f.ID, []string{n})
+			if err != nil {
+				return err
+			}
+			var ok bool
+			if f, ok = found[n]; !ok {
+				return ErrNotFound
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return FileID{}, fileIDs.fail("find", &FileID{Place: place, ID: RootFile}, err)
+	}
+	return f, nil
 }
 
 // EnsureFileID is EnsureFileIDs for one name.

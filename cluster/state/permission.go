@@ -12,6 +12,7 @@ type Permission struct {
 	Place       string // with File, an id that must be there
 	File        int64
 	Tenant, Key string
+	Access      string // who may, such as "user:anna"
 	Doc         json.RawMessage
 
 	Created, Updated time.Time // set by the store
@@ -23,14 +24,19 @@ type PermissionFilter struct {
 	Place       string
 	Files       []int64 // any of these, at most 1000, such as a file and the folders above it
 	Tenant, Key string
+	Access      []string // any of these, at most 1000
 }
 
 func (f PermissionFilter) where() (w where, err error) {
 	if len(f.Files) > maxLimit {
 		return w, invalidf("%d files are more than %d", len(f.Files), maxLimit)
 	}
+	if len(f.Access) > maxLimit {
+		return w, invalidf("%d who may are more than %d", len(f.Access), maxLimit)
+	}
 	w.is("place", f.Place)
 	in(&w, "file", f.Files)
+	in(&w, "access", f.Access)
 	w.is("tenant", f.Tenant)
 	w.is("access_key", f.Key)
 	return w, nil
@@ -38,7 +44,7 @@ func (f PermissionFilter) where() (w where, err error) {
 
 var permissions = kind[Permission]{
 	name: "permission", table: "permissions", keys: 1,
-	cols: []string{"id", "place", "file", "tenant", "access_key", "doc", "created", "updated", "rev"},
+	cols: []string{"id", "place", "file", "tenant", "access_key", "access", "doc", "created", "updated", "rev"},
 	fields: func(p *Permission) []field {
 		return []field{
 			number{&p.ID},
@@ -46,6 +52,7 @@ var permissions = kind[Permission]{
 			number{&p.File},
 			text{p: &p.Tenant},
 			text{p: &p.Key},
+			text{p: &p.Access},
 			document{&p.Doc},
 			instant{&p.Created},
 			instant{&p.Updated},

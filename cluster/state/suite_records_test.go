@@ -350,8 +350,18 @@ func testPermissions(t *testing.T, s *Store) {
 	ctx := t.Context()
 	_, err := s.CreatePermission(ctx, Permission{Place: "p", File: 1})
 	require.ErrorIs(t, err, ErrReference)
+	require.Empty(t, must(s.EnsureFileIDs(ctx, "bare", RootFile, nil))(t))
+	require.Equal(t, FileID{Place: "bare", ID: RootFile}, must(s.FindFileID(ctx, "bare"))(t))
 	a := must(s.EnsureFileID(ctx, "p", RootFile, "a"))(t)
-	p := must(s.CreatePermission(ctx, Permission{Place: "p", File: a.ID, Tenant: "t", Key: "k", Doc: doc(`["read"]`)}))(t)
+	in := must(s.EnsureFileID(ctx, "p", a.ID, "in"))(t)
+	require.Equal(t, in, must(s.FindFileID(ctx, "p", "a", "in"))(t))
+	for _, names := range [][]string{{"in"}, {"a", "b"}, {"a", "in", "in"}} {
+		_, err := s.FindFileID(ctx, "p", names...)
+		require.ErrorIs(t, err, ErrNotFound)
+	}
+	_, err = s.FindFileID(ctx, "nowhere")
+	require.ErrorIs(t, err, ErrNotFound)
+	p := must(s.CreatePermission(ctx, Permission{Place: "p", File: a.ID, Tenant: "t", Key: "k", Access: "user:u", Doc: doc(`["read"]`)}))(t)
 	q := must(s.CreatePermission(ctx, Permission{Place: "p", File: RootFile, Tenant: "t"}))(t)
 	require.Greater(t, q.ID, p.ID)
 	p.Doc = doc(`["read","write"]`)
@@ -360,6 +370,11 @@ func testPermissions(t *testing.T, s *Store) {
 	got, _, err := s.Permissions(ctx, PermissionFilter{Place: "p", Files: []int64{RootFile, a.ID}}, Page{})
 	require.NoError(t, err)
 	require.Equal(t, []Permission{p, q}, got)
+	for access, want := range map[string][]Permission{"user:u": {p}, "group:u": nil} {
+		got, _, err = s.Permissions(ctx, PermissionFilter{Place: "p", Access: []string{access, "user:nobody"}}, Page{})
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
 	got, _, err = s.Permissions(ctx, PermissionFilter{Key: "k"}, Page{})
 	require.NoError(t, err)
 	require.Equal(t, []Permission{p}, got)

@@ -22,7 +22,7 @@ const maxRequest = 16 << 20
 
 // Routes returns the calls about transfers, events and usage, by pattern, for package nodeapi (docs/api.md). Errors that are not *api.Error are the node's own fault.
 func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
-	return map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{
+	routes := map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{
 		"GET /ops/transfers":         m.serveList,
 		"POST /ops/transfers":        m.serveCreate,
 		"GET /ops/transfers/{id}":    m.serveGet,
@@ -33,6 +33,16 @@ func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, a
 		"GET /events/{id}":           m.serveEvent,
 		"GET /usage":                 m.serveUsage,
 	}
+	for pattern, h := range routes {
+		routes[pattern] = func(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+			// What a key did and what happened to its files is not for each user of an application.
+			if g.User != "" && !g.Master && !g.Owner {
+				return api.Errorf(http.StatusForbidden, "transfers, events and usage are those of the whole access key: a bearer token needs the scope admin:all")
+			}
+			return h(w, r, g)
+		}
+	}
+	return routes
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {

@@ -31,9 +31,9 @@ func (p *place) create(ctx context.Context, in *api.NewFile) error {
 	}
 	switch in.Type {
 	case api.TypeFile:
-		err = p.createFile(ctx, name, in.Contents)
+		err = CreateFile(ctx, p.Manager, name, in.Contents)
 	case api.TypeDirectory:
-		err = p.createFolder(ctx, name)
+		err = CreateFolder(ctx, p.Manager, name)
 	case api.TypeSymlink:
 		err = p.createLink(ctx, name, in.Target)
 	default:
@@ -45,11 +45,12 @@ func (p *place) create(ctx context.Context, in *api.NewFile) error {
 	return nil
 }
 
-func (p *place) createFile(ctx context.Context, name string, contents []byte) error {
+// CreateFile makes a file with at most 4 MiB of contents, where nothing is. It is durable when CreateFile returns. Errors are *api.Error and those of m.
+func CreateFile(ctx context.Context, m transfer.Manager, name string, contents []byte) error {
 	if len(contents) > maxContents {
 		return api.Errorf(http.StatusRequestEntityTooLarge, "%s: more than %d bytes; transfer the file", shown(name), maxContents)
 	}
-	sealed, err := p.Put(ctx, name, "", contents, transfer.Attr{Size: int64(len(contents)), Mode: 0o666}, transfer.SyncNow)
+	sealed, err := m.Put(ctx, name, "", contents, transfer.Attr{Size: int64(len(contents)), Mode: 0o666}, transfer.SyncNow)
 	if err != nil {
 		return err
 	}
@@ -59,14 +60,15 @@ func (p *place) createFile(ctx context.Context, name string, contents []byte) er
 	return nil
 }
 
-func (p *place) createFolder(ctx context.Context, name string) error {
-	if _, err := p.Stat(ctx, name, false); err == nil {
+// CreateFolder makes a folder, where nothing is. It is durable when CreateFolder returns. Errors are *api.Error and those of m.
+func CreateFolder(ctx context.Context, m transfer.Manager, name string) error {
+	if _, err := m.Stat(ctx, name, false); err == nil {
 		return api.Errorf(http.StatusConflict, "%s: exists already", shown(name))
 	}
-	if err := p.Mkdir(ctx, name); err != nil {
+	if err := m.Mkdir(ctx, name); err != nil {
 		return err
 	}
-	return p.Flush(ctx)
+	return m.Flush(ctx)
 }
 
 // createLink makes a link. The target is made relative to its folder: so it leads to the same file from wherever the place is mounted, and never out of it.

@@ -61,7 +61,7 @@ func isBearer(g accesskey.Grant) bool { return g.User != "" && !g.Master }
 func may(g accesskey.Grant, allowed bool, right string) error {
 	switch {
 	case isBearer(g) && !g.Owner:
-		return api.Errorf(http.StatusForbidden, "this node has no permissions of users yet: a bearer token needs the scope admin:all")
+		return api.Errorf(http.StatusForbidden, "permissions of users are for files by their ids: with paths a bearer token needs the scope admin:all")
 	case !allowed:
 		return api.Errorf(http.StatusForbidden, "the access key lacks the right %s", right)
 	}

@@ -22,8 +22,14 @@ const (
 	maxIgnored    = 16 // names in the header
 )
 
-// decode reads the body of a request into the struct that v points to. Fields that are not known are named in a header of the answer and left out.
+// decode is Decode.
 func (s *Server) decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
+	return Decode(w, r, limit, v)
+}
+
+// Decode reads the body of a request, JSON of at most limit bytes, into the struct that v points to. Fields that are not known are named in a header of the answer and left out. Errors are
+// *api.Error.
+func Decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	if err := contentType(r); err != nil {
 		return err
 	}

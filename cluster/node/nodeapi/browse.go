@@ -123,19 +123,19 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 
 // list fills out with what lies in the folder, or below it. It keeps skip and count entries and no more.
 func (q *query) list(w http.ResponseWriter, r *http.Request, p *place, deep bool, out *api.Listing) error {
-	sel := selection{by: q.by, keep: q.in.Skip + q.count}
+	sel := Select(q.by, q.in.Skip+q.count)
 	err := p.walk(r.Context(), w.Header(), q.name, deep, func(in *transfer.Info) {
 		if e := entryOf(in); q.filter.pass(&e) {
-			sel.add(e)
+			sel.Add(e)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	list := sel.sorted(q.in.Skip)
+	list := sel.Sorted(q.in.Skip)
 	for i := range list {
 		out.Items = append(out.Items, p.file(r.Context(), below(q.name, list[i].name), &list[i]))
 	}
-	out.ItemCount, out.TotalCount = len(out.Items), sel.total
+	out.ItemCount, out.TotalCount = len(out.Items), sel.Total()
 	return nil
 }

@@ -56,7 +56,7 @@ type Places interface {
 	Open(ctx context.Context, g accesskey.Grant) (m transfer.Manager, release func(), err error)
 }
 
-// Extension serves calls that this package does not: those of transfers, events, usage and permissions.
+// Extension serves calls that this package does not: those of transfers, events and usage, and those of files by id and permissions.
 type Extension interface {
 	// Routes returns handlers by patterns of http.ServeMux with a method, such as "GET /ops/transfers/{id}". They are called for requests that are
 	// authenticated. An error, of which an *api.Error says what the client gets, is only returned before anything was written.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"strings"
 	"syscall"
@@ -30,6 +31,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // pathError is what the client is told of an error of a Store at a path. Texts of the system stay here: they may name folders of the host.
 func (s *Server) pathError(ctx context.Context, shown string, err error) error {
+	return PathError(ctx, s.cfg.Logger, shown, err)
+}
+
+// PathError is what a client is told of an error of a Store at a path, which is shown in it. An *api.Error stays as it is, and so does what came of the end of ctx. What is no fault of the
+// client goes to log.
+func PathError(ctx context.Context, log *slog.Logger, shown string, err error) error {
 	var e *api.Error
 	if errors.As(err, &e) || ctx.Err() != nil {
 		return err
@@ -77,7 +84,7 @@ func (s *Server) pathError(ctx context.Context, shown string, err error) error {
 	case errors.Is(err, errors.ErrUnsupported):
 		return api.Errorf(http.StatusNotImplemented, "%s: this storage cannot do it", shown)
 	}
-	s.cfg.Logger.Error("file operation failed", "path", shown, "error", err)
+	log.Error("file operation failed", "path", shown, "error", err)
 	return api.Errorf(http.StatusInternalServerError, "%s: internal error; the node's log says more", shown)
 }
 

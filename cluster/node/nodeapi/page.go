@@ -64,10 +64,10 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 		return api.Errorf(http.StatusConflict, "%s: not a folder", shown(name))
 	}
 	byName, _ := orderOf("path", true)
-	sel := selection{by: byName, keep: count}
+	sel := Select(byName, count)
 	take := func(e entry) {
 		if e.name > after && f.pass(&e) {
-			sel.add(e)
+			sel.Add(e)
 		}
 	}
 	// Names alone are a fraction of the work, where they decide; what is on the page is looked at afterwards.
@@ -80,7 +80,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	if err != nil {
 		return err
 	}
-	list := sel.sorted(0)
+	list := sel.Sorted(0)
 	out := api.Page{Items: make([]api.File, 0, len(list)), Parameters: &in}
 	for i := range list {
 		e, at := &list[i], below(name, list[i].name)
@@ -98,7 +98,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 		out.Items = append(out.Items, p.file(r.Context(), at, e))
 	}
 	out.ItemCount = len(out.Items)
-	if sel.total > int64(len(list)) {
+	if sel.Total() > int64(len(list)) {
 		out.NextIterationToken = s.tokens.seal(scope, list[len(list)-1].name)
 	}
 	s.reply(w, http.StatusOK, out)

@@ -79,13 +79,13 @@ func TestSelection(t *testing.T) {
 	by, err := orderOf("size_d", true)
 	require.NoError(t, err)
 	for keep := range 12 {
-		s := selection{by: by, keep: keep}
+		s := Select(by, keep)
 		for i := range 10 {
-			s.add(entry{name: fmt.Sprint(i * 7 % 10), size: int64(i * 7 % 10 / 2)})
+			s.Add(entry{name: fmt.Sprint(i * 7 % 10), size: int64(i * 7 % 10 / 2)})
 		}
-		require.EqualValues(t, 10, s.total)
+		require.EqualValues(t, 10, s.Total())
 		var got string
-		for _, e := range s.sorted(2) {
+		for _, e := range s.Sorted(2) {
 			got += e.name
 		}
 		want := "8967452301"[:min(keep, 10)]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"path"
 	"strings"
@@ -24,18 +25,24 @@ type place struct {
 
 // open opens the place of g.
 func (s *Server) open(ctx context.Context, g accesskey.Grant) (*place, error) {
-	m, release, err := s.cfg.Places.Open(ctx, g)
-	switch {
-	case err == nil:
-		return &place{Manager: m, s: s, perms: permissions(g.Rights), release: release}, nil
-	case ctx.Err() != nil:
+	m, release, err := OpenPlace(ctx, s.cfg.Logger, s.cfg.Places, g)
+	if err != nil {
 		return nil, err
 	}
-	s.cfg.Logger.Error("a place cannot be opened", "key", g.KeyID, "error", redact(err, g.Storage))
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil, api.Errorf(http.StatusNotImplemented, "this node has no driver for the storage of the access key")
+	return &place{Manager: m, s: s, perms: permissions(g.Rights), release: release}, nil
+}
+
+// OpenPlace opens the place of g. release must be called when it is not used any more. What is wrong goes to log; the error says what the client may know.
+func OpenPlace(ctx context.Context, log *slog.Logger, places Places, g accesskey.Grant) (m transfer.Manager, release func(), err error) {
+	m, release, err = places.Open(ctx, g)
+	if err == nil || ctx.Err() != nil {
+		return m, release, err
 	}
-	return nil, api.Errorf(http.StatusServiceUnavailable, "the storage of the access key cannot be reached")
+	log.Error("a place cannot be opened", "key", g.KeyID, "error", redact(err, g.Storage))
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil, api.Errorf(http.StatusNotImplemented, "this node has no driver for the storage of the access key")
+	}
+	return nil, nil, api.Errorf(http.StatusServiceUnavailable, "the storage of the access key cannot be reached")
 }
 
 // permissions are the words of the API for rights.
@@ -125,14 +132,20 @@ func (e *entry) kind() string {
 
 // stat describes what is at name. The root of a place in a store exists even if nothing lies in it.
 func (p *place) stat(ctx context.Context, name string, follow bool) (transfer.Info, error) {
-	in, err := p.Stat(ctx, name, follow)
-	if name == "." && errors.Is(err, fs.ErrNotExist) {
-		return transfer.Info{Name: ".", Mode: fs.ModeDir | 0o755}, nil
-	}
+	in, err := Stat(ctx, p.Manager, name, follow)
 	if err != nil {
 		return in, p.s.pathError(ctx, shown(name), err)
 	}
 	return in, nil
+}
+
+// Stat describes what is at name in m, where the root exists even if nothing lies in it. Errors are those of m.
+func Stat(ctx context.Context, m transfer.Manager, name string, follow bool) (transfer.Info, error) {
+	in, err := m.Stat(ctx, name, follow)
+	if name == "." && errors.Is(err, fs.ErrNotExist) {
+		return transfer.Info{Name: ".", Mode: fs.ModeDir | 0o755}, nil
+	}
+	return in, err
 }
 
 // file is e, which is at name, as answers show it.
@@ -159,21 +172,26 @@ func (p *place) target(ctx context.Context, name string) *api.Target {
 	return &api.Target{Path: to}
 }
 
-// walk lists the folder at name. Keys of a store that no path can name are left out, and the answer says so in a header.
+// walk is Walk with an error for the client.
 func (p *place) walk(ctx context.Context, h http.Header, name string, deep bool, fn func(in *transfer.Info)) error {
-	err := p.Walk(ctx, name, transfer.WalkOptions{Deep: deep}, func(in transfer.Info) error {
+	if err := Walk(ctx, h, p.Manager, name, deep, fn); err != nil {
+		return p.s.pathError(ctx, shown(name), err)
+	}
+	return nil
+}
+
+// Walk lists the folder of m at name, or with deep all below it. Keys of a store that no path can name are left out, and h, the header of the answer, says so. Errors are those of m.
+func Walk(ctx context.Context, h http.Header, m transfer.Manager, name string, deep bool, fn func(in *transfer.Info)) error {
+	err := m.Walk(ctx, name, transfer.WalkOptions{Deep: deep}, func(in transfer.Info) error {
 		fn(&in)
 		return ctx.Err()
 	})
 	var te *transfer.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &te) && te.Code == transfer.CodeBadPath && te.Path == "" && te.Op == "": // see transfer.BucketStore.Walk
+	if errors.As(err, &te) && te.Code == transfer.CodeBadPath && te.Path == "" && te.Op == "" { // see transfer.BucketStore.Walk
 		h.Set(warningHeader, "some keys of the store are no paths and are left out")
 		return nil
 	}
-	return p.s.pathError(ctx, shown(name), err)
+	return err
 }
 
 // names calls fn with each name in a folder.

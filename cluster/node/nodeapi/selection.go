@@ -2,7 +2,6 @@ package nodeapi
 
 import (
 	"cmp"
-	"container/heap"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,7 +10,7 @@ import (
 )
 
 // order compares entries; entries of different names are never equal.
-type order func(a, b *entry) int
+type order = func(a, b *entry) int
 
 // orderOf returns the order that a request asks for.
 func orderOf(sort string, caseSensitive bool) (order, error) {
@@ -39,37 +38,66 @@ func orderOf(sort string, caseSensitive bool) (order, error) {
 	return nil, api.Errorf(http.StatusBadRequest, "sort %q: want path, type, size_a, size_d, mtime_a or mtime_d", clip(sort))
 }
 
-// selection keeps the first entries of many, whatever order they come in, and counts the others: its memory is that of what it keeps.
-type selection struct {
-	by    order
+// Selection keeps the first of many values, whatever order they come in, and counts the others: its memory is that of what it keeps. It is used by one goroutine.
+type Selection[T any] struct {
+	by    func(a, b *T) int
 	keep  int
-	kept  []entry // a heap whose top is the last of them
+	kept  []T // a heap whose top is the last of them
 	total int64
 }
 
-// add takes an entry.
-func (s *selection) add(e entry) {
+// Select makes a Selection of the first keep values by an order in which no two are equal.
+func Select[T any](by func(a, b *T) int, keep int) *Selection[T] {
+	return &Selection[T]{by: by, keep: keep}
+}
+
+// Add takes a value.
+func (s *Selection[T]) Add(v T) {
 	s.total++
 	switch {
 	case len(s.kept) < s.keep:
-		heap.Push(s, e)
-	case s.keep > 0 && s.by(&e, &s.kept[0]) < 0:
-		s.kept[0] = e
-		heap.Fix(s, 0)
+		s.kept = append(s.kept, v)
+		s.up(len(s.kept) - 1)
+	case s.keep > 0 && s.by(&v, &s.kept[0]) < 0:
+		s.kept[0] = v
+		s.down()
 	}
 }
 
-// sorted returns what is kept, in order, without the first skip. The selection must not be used afterwards.
-func (s *selection) sorted(skip int) []entry {
-	slices.SortFunc(s.kept, func(a, b entry) int { return s.by(&a, &b) })
+// Total is how many values were added.
+func (s *Selection[T]) Total() int64 { return s.total }
+
+// Sorted returns what is kept, in order, without the first skip. The Selection must not be used afterwards.
+func (s *Selection[T]) Sorted(skip int) []T {
+	slices.SortFunc(s.kept, func(a, b T) int { return s.by(&a, &b) })
 	return s.kept[min(skip, len(s.kept)):]
 }
 
-// Len, Less, Swap, Push and Pop are for package heap.
-func (s *selection) Len() int           { return len(s.kept) }
-func (s *selection) Less(i, j int) bool { return s.by(&s.kept[i], &s.kept[j]) > 0 }
-func (s *selection) Swap(i, j int)      { s.kept[i], s.kept[j] = s.kept[j], s.kept[i] }
-func (s *selection) Push(x any)         { s.kept = append(s.kept, x.(entry)) }
+// up moves the value at i towards the top until the one above it is behind it in the order. Package heap would have the Selection export its methods.
+func (s *Selection[T]) up(i int) {
+	for i > 0 {
+		above := (i - 1) / 2
+		if s.by(&s.kept[i], &s.kept[above]) < 0 {
+			return
+		}
+		s.kept[i], s.kept[above] = s.kept[above], s.kept[i]
+		i = above
+	}
+}
 
-// Pop is never called: what is kept is only replaced.
-func (s *selection) Pop() any { panic("BUG: nodeapi: a selection gives nothing back") }
+// down moves the value at the top to where it belongs.
+func (s *Selection[T]) down() {
+	for i := 0; ; {
+		last := i
+		for _, below := range []int{2*i + 1, 2*i + 2} {
+			if below < len(s.kept) && s.by(&s.kept[below], &s.kept[last]) > 0 {
+				last = below
+			}
+		}
+		if last == i {
+			return
+		}
+		s.kept[i], s.kept[last] = s.kept[last], s.kept[i]
+		i = last
+	}
+}

@@ -178,12 +178,14 @@ CREATE TABLE permissions (
     file       INTEGER NOT NULL,
     tenant     TEXT    NOT NULL,
     access_key TEXT    NOT NULL,
+    access     TEXT    NOT NULL,
     doc        TEXT    NOT NULL,
     created    INTEGER NOT NULL,
     updated    INTEGER NOT NULL,
     rev        INTEGER NOT NULL,
     FOREIGN KEY (place, file) REFERENCES file_ids (place, id) ON DELETE CASCADE
 ) STRICT;
-CREATE INDEX permissions_file ON permissions (place, file, id);
+CREATE INDEX permissions_file ON permissions (place, file, access, id);
+CREATE INDEX permissions_place ON permissions (place, id);
 CREATE INDEX permissions_tenant ON permissions (tenant, id);
 CREATE INDEX permissions_key ON permissions (access_key, id);

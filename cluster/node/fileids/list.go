@@ -1,0 +1,168 @@
+package fileids
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
+	"github.com/tradewind-io/tradewind/cluster/state"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// listing is what GET /files/{id}/files asks for.
+type listing struct {
+	filter      filter
+	sort        string
+	by          order
+	skip, count int
+	after       *item // where the page before ended; nil begins
+	counts      bool
+}
+
+func newListing(r *http.Request) (l listing, err error) {
+	v := r.URL.Query()
+	if l.filter, err = newFilter(v); err != nil {
+		return l, err
+	}
+	if l.sort = v.Get("sort"); len(l.sort) > maxSort {
+		l.sort = "?" // which orderOf refuses
+	}
+	if l.by, err = orderOf(l.sort); err != nil {
+		return l, err
+	}
+	if l.skip, l.count, err = pages(v); err != nil {
+		return l, err
+	}
+	if text := v.Get("iteration_token"); text != "" {
+		last, err := parseToken(l.sort, text)
+		if err != nil {
+			return l, err
+		}
+		l.after, l.skip = &last, 0
+	}
+	want, err := includes(r)
+	if slices.Contains(want, includeRecursive) {
+		err = api.Errorf(http.StatusBadRequest, "include: %s is told of one folder at a time, by GET /files/{id}", includeRecursive)
+	}
+	l.counts = slices.Contains(want, includeCounts)
+	return l, err
+}
+
+// serveList answers GET /files/{id}/files. As with /files/page each page goes through the whole folder and keeps the first entries behind the page before: memory is that of a page.
+func (f *Files) serveList(q *request, w http.ResponseWriter, r *http.Request) error {
+	l, err := newListing(r)
+	if err != nil {
+		return err
+	}
+	at, err := q.resolve(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if err := q.need(at.levels, canList); err != nil {
+		return err
+	}
+	if !at.in.Mode.IsDir() {
+		return api.Errorf(http.StatusConflict, "%s: not a folder", q.shown(at))
+	}
+	total, sel := int64(0), nodeapi.Select(l.by, l.skip+l.count)
+	long := false
+	err = nodeapi.Walk(r.Context(), w.Header(), q.Manager, at.name, false, func(in *transfer.Info) {
+		i := itemOf(in)
+		if len(i.name) > maxName {
+			long = true
+			return
+		}
+		if !l.filter.pass(&i) {
+			return
+		}
+		total++
+		if l.after == nil || l.by(&i, l.after) > 0 {
+			sel.Add(i)
+		}
+	})
+	if err != nil {
+		return q.fail(r.Context(), at, err)
+	}
+	more := sel.Total() > int64(l.skip+l.count)
+	list := sel.Sorted(l.skip)
+	out, err := q.entries(r.Context(), at, list, l.counts)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	if long {
+		h.Set("X-Tradewind-Warning", fmt.Sprintf("names of more than %d bytes are left out", maxName))
+	}
+	h.Set("X-Total-Count", strconv.FormatInt(total, 10))
+	if more {
+		next := token(l.sort, &list[len(list)-1])
+		h.Set("X-Aspera-Next-Iteration-Token", next)
+		h.Set("Link", nextLink(r, next))
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// nextLink tells where the next page is.
+func nextLink(r *http.Request, token string) string {
+	v := r.URL.Query()
+	v.Del("page")
+	v.Set("iteration_token", token)
+	return fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.EscapedPath(), v.Encode())
+}
+
+// entries gives ids to what is in a folder, and says what the caller may do with it.
+func (q *request) entries(ctx context.Context, at *file, list []item, counts bool) ([]api.Entry, error) {
+	out := make([]api.Entry, len(list))
+	if len(list) == 0 {
+		return out, nil
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].name
+	}
+	found, err := q.f.cfg.State.EnsureFileIDs(ctx, q.place, at.id, names)
+	if errors.Is(err, state.ErrReference) {
+		return nil, errUnknown // the folder went meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(found))
+	for i, f := range found {
+		ids[i] = f.ID
+	}
+	more := map[int64]levels{}
+	if q.bound {
+		if more, err = q.granted(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	count := map[int64]int64{}
+	if counts = counts && !q.bound; counts {
+		for some := range slices.Chunk(ids, pageOfState) {
+			err := q.f.permissions(ctx, state.PermissionFilter{Place: q.place, Files: some}, func(p state.Permission, _ permissionDoc) error {
+				count[p.File]++
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, one := range list {
+		out[i] = q.view(&file{
+			id: ids[i], name: below(at.name, one.name), base: one.name, levels: at.levels | more[ids[i]],
+			in: transfer.Info{Mode: one.mode, Size: one.size, Mtime: one.mtime},
+		})
+		if counts {
+			n := count[ids[i]]
+			out[i].PermissionCount = &n
+		}
+	}
+	return out, nil
+}
