@@ -58,6 +58,7 @@ type world struct {
 	log    lockedBuffer
 	pipes  chan net.Conn
 	stop   func() error
+	wrap   func(transfer.Manager) transfer.Manager // what is opened; may be nil
 
 	mu       sync.Mutex // guards accounts
 	accounts map[string]Account
@@ -147,7 +148,11 @@ func (w *world) Open(_ context.Context, g accesskey.Grant) (transfer.Manager, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	return d, func() { _ = d.Close() }, nil
+	m := transfer.Manager(d)
+	if w.wrap != nil {
+		m = w.wrap(m)
+	}
+	return m, func() { _ = d.Close() }, nil
 }
 
 // Ticket implements Tickets.
@@ -195,27 +200,40 @@ func (c pipeConn) RemoteAddr() net.Addr { return c.remote }
 // eager is an end whose writes do not wait: both sides of SSH begin by writing.
 type eager struct {
 	net.Conn
-	out chan []byte
+	out   chan []byte
+	ended chan struct{} // the connection, as far as writing goes
 }
 
 func (e eager) Write(b []byte) (int, error) {
-	e.out <- bytes.Clone(b)
-	return len(b), nil
+	select {
+	case e.out <- bytes.Clone(b):
+		return len(b), nil
+	case <-e.ended:
+		return 0, net.ErrClosed
+	}
+}
+
+func (e eager) run(closed <-chan struct{}) {
+	defer close(e.ended)
+	for {
+		select {
+		case b := <-e.out:
+			if _, err := e.Conn.Write(b); err != nil {
+				return
+			}
+		case <-closed:
+			return
+		}
+	}
 }
 
 // connect opens a connection from an address. It is closed at the end.
 func (w *world) connect(from string) net.Conn {
 	near, far := net.Pipe()
 	w.pipes <- pipeConn{far, pipeAddr(from)}
-	e := eager{near, make(chan []byte, 1024)}
-	go func() {
-		for b := range e.out {
-			if _, err := near.Write(b); err != nil {
-				return
-			}
-		}
-	}()
-	w.t.Cleanup(func() { _ = near.Close(); close(e.out) })
+	e, closed := eager{near, make(chan []byte, 1024), make(chan struct{})}, make(chan struct{})
+	go e.run(closed)
+	w.t.Cleanup(func() { _ = near.Close(); close(closed); <-e.ended })
 	return e
 }
 

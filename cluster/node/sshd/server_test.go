@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,15 +126,16 @@ func TestStrangers(t *testing.T) {
 		// One that sends a byte now and then has the same time as others.
 		c := w.connect(here)
 		from := time.Now()
-		go func() {
+		var dripping sync.WaitGroup
+		dripping.Go(func() {
 			for range 100 {
-				_, _ = io.WriteString(c, "S")
+				_, _ = io.WriteString(c, "S") // until nobody takes it
 				time.Sleep(time.Second)
 			}
-		}()
+		})
 		dropped(t, c)
 		require.Equal(t, 30*time.Second, time.Since(from))
-		time.Sleep(2 * time.Minute) // until that goroutine has ended
+		dripping.Wait()
 	})
 }
 
