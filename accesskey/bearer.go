@@ -170,3 +170,15 @@ func SealBearer(b Bearer, key *rsa.PrivateKey) (string, error) {
 	}
 	return base64.StdEncoding.EncodeToString(text.Bytes()), nil
 }
+
+// decoyKey is checked against where a key takes no bearer tokens, or does not exist. Its private key was thrown away.
+const decoyKey = `-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtRqhf3IfJjaTf+JaxEbn
+vWHwWJCbGfc8DnQYVUIMTFmIe00OX493c5Qm12RsnAftOc9IU/Qg6t2q63CV999y
+ncoyD1IYQTNFauaHCRg3SQ26KR0Z70XZN5aqYtWODmk+iEv05vaWZ2WkDhdyvAS4
+aELJABZjpV7g9xFneBhsRTuXoGPa3DQMyw86KawrlTTRgC9Tr50H5fUDWZ7Ck8ZP
+nwHi1HFxpg0pYm/PC+C9qbS1SKbxrOuZQXcWjbjY03Bd7IY6tfFYbpy85yRGYxdf
+LLpu0PIy/jP9XK2mcep+iDreX+vuD/+UjQ9r2Cd24a+UIAjgCcoxOVDtJnIaGxCm
+FQIDAQAB
+-----END PUBLIC KEY-----
+`

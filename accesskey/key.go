@@ -139,7 +139,7 @@ func (c Credential) verifier() (Verifier, error) {
 
 // Grant returns what the key allows.
 func (k Key) Grant() Grant {
-	return Grant{KeyID: k.ID, Tenant: k.Tenant, Rights: k.Rights, Root: k.Root, Storage: k.Storage, RateCap: k.RateCap, VLink: k.VLink}
+	return Grant{KeyID: k.ID, Tenant: k.Tenant, Rights: k.Rights, Root: k.Root, Storage: k.Storage, RateCap: k.RateCap, VLink: k.VLink, Created: k.Created}
 }
 
 // Grant is everything that an authenticated request may touch. Whoever serves a request asks the Grant and nothing else.
@@ -151,6 +151,8 @@ type Grant struct {
 	Storage *Storage // see Key; must not be changed
 	RateCap int64    // see Key
 	VLink   string   // see Key
+	// Created is when the key was made; what is older is not its own. The zero time if unknown.
+	Created time.Time
 
 	// Master says that this is no key but the node's own user, who may manage keys and sees what all of them do. KeyID is empty then.
 	Master bool

@@ -23,7 +23,7 @@ func build(t *testing.T) string {
 	bin := t.TempDir()
 	// Reading the sources here makes the test's cached result depend on them.
 	for _, dir := range []string{
-		"send-tree", "embed-receiver", "http-to-bucket", "copy-bucket", "../accesskey", "../cluster/node", "../fasp", "../fasp/transfer", "../objstore", "../objstore/s3",
+		"send-tree", "embed-receiver", "http-to-bucket", "copy-bucket", "share-app", "../accesskey", "../cluster/api", "../cluster/node/nodeapi", "../cluster/node/jobs", "../internal/cli/twnode", "../cmd/twnode", "../cluster/node", "../fasp", "../fasp/transfer", "../objstore", "../objstore/s3",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
@@ -33,14 +33,14 @@ func build(t *testing.T) string {
 			require.NoError(t, err)
 		}
 	}
-	out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./send-tree", "./embed-receiver", "./http-to-bucket", "./copy-bucket").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./send-tree", "./embed-receiver", "./http-to-bucket", "./copy-bucket", "./share-app", "../cmd/twnode").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return bin
 }
 
 func TestUsage(t *testing.T) {
 	bin := build(t)
-	for _, args := range [][]string{{"send-tree"}, {"send-tree", "folder"}, {"embed-receiver"}, {"embed-receiver", "-dir", t.TempDir()}, {"http-to-bucket"}, {"copy-bucket", "s3://a/b"}} {
+	for _, args := range [][]string{{"send-tree"}, {"send-tree", "folder"}, {"embed-receiver"}, {"embed-receiver", "-dir", t.TempDir()}, {"http-to-bucket"}, {"copy-bucket", "s3://a/b"}, {"share-app", "file"}} {
 		out, err := exec.Command(filepath.Join(bin, args[0]), args[1:]...).CombinedOutput()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit, args)

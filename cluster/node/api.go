@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/audit"
 	"github.com/tradewind-io/tradewind/cluster/node/fileids"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
@@ -89,12 +90,14 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
 	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
-	files, err := fileids.New(fileids.Config{State: n.state, Places: placeOpener{n.places}, Keys: n.keys, Log: n.cfg.Logger})
+	log := audit.New(n.state)
+	files, err := fileids.New(fileids.Config{State: n.state, Places: placeOpener{n.places}, Keys: managedKeys{n.keys, n.jobs}, Log: n.cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
 	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: files.Keys(), Places: files.Places(), TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()), Extensions: []nodeapi.Extension{n.jobs, files}, Logger: n.cfg.Logger,
+		Auth: n.checker, Keys: files.Keys(), Places: files.Places(), TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()),
+		Extensions: []nodeapi.Extension{n.jobs, files, log}, Audit: log.Write, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -142,6 +145,33 @@ func (n *Node) info(at net.Addr) nodeapi.Info {
 		i.UDPPort = udp.Port
 	}
 	return i
+}
+
+// managedKeys are the keys as the API changes them: what a key did goes with it.
+type managedKeys struct {
+	accesskey.Store
+	jobs *jobs.Manager
+}
+
+// Put implements accesskey.Store.
+func (m managedKeys) Put(ctx context.Context, k accesskey.Key) error {
+	if _, err := m.Key(ctx, k.ID); errors.Is(err, accesskey.ErrNotFound) {
+		// One of the same id may have been removed without this node's knowing.
+		if err := m.jobs.Forget(ctx, k.ID); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	return m.Store.Put(ctx, k)
+}
+
+// Delete implements accesskey.Store.
+func (m managedKeys) Delete(ctx context.Context, id string) error {
+	if err := m.Store.Delete(ctx, id); err != nil {
+		return err
+	}
+	return m.jobs.Forget(ctx, id)
 }
 
 // placeOpener opens places for the API.

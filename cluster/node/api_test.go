@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -31,7 +32,7 @@ import (
 
 // realNode is a node on loopback with its API.
 type realNode struct {
-	t       *testing.T
+	t       testing.TB
 	cfg     Config
 	docroot string
 	node    *Node
@@ -41,7 +42,7 @@ type realNode struct {
 
 var nodeUser = accesskey.Credential{ID: "admin", Secret: "correct horse battery"}
 
-func startReal(t *testing.T, name string, edit func(*Config)) *realNode {
+func startReal(t testing.TB, name string, edit func(*Config)) *realNode {
 	dir := filepath.Join(t.TempDir(), name)
 	r := &realNode{t: t, docroot: filepath.Join(dir, "root")}
 	require.NoError(t, os.MkdirAll(r.docroot, 0o755))
@@ -109,7 +110,7 @@ func (r *realNode) file(name string, n int) []byte {
 func job(other *realNode, c accesskey.Credential, fields map[string]any) map[string]any {
 	j := map[string]any{
 		"direction": "send", "remote_host": "127.0.0.1", "fasp_port": other.port(), "token": c.Token(), "paths": []any{map[string]any{"source": "f"}},
-		"destination_root": "/in/", "rate_policy": "fair", "tradewind": map[string]any{"fingerprint": other.node.Fingerprint().String()},
+		"destination_root": "/in/", "rate_policy": "fair", "sshfp": other.node.Fingerprint().String(),
 	}
 	for k, v := range fields {
 		j[k] = v
@@ -117,7 +118,7 @@ func job(other *realNode, c accesskey.Credential, fields map[string]any) map[str
 	return j
 }
 
-func waitFor(t *testing.T, c *api.Client, id string, ok func(api.Transfer) bool) api.Transfer {
+func waitFor(t testing.TB, c *api.Client, id string, ok func(api.Transfer) bool) api.Transfer {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -191,7 +192,7 @@ func TestNodeToNode(t *testing.T) {
 	require.Len(t, list, 1)
 
 	// A node that shows another key than the job says is not sent to.
-	wrong := job(b, bert, map[string]any{"destination_root": "/wrong/", "tradewind": map[string]any{"fingerprint": a.node.Fingerprint().String()}})
+	wrong := job(b, bert, map[string]any{"destination_root": "/wrong/", "sshfp": a.node.Fingerprint().String()})
 	tr, err = ca.StartTransfer(t.Context(), wrong)
 	require.NoError(t, err)
 	got = waitFor(t, ca, tr.ID, func(x api.Transfer) bool { return x.Status == api.Failed })
@@ -284,6 +285,48 @@ func TestAPIStart(t *testing.T) {
 	require.True(t, errors.As(err, &e))
 	require.Equal(t, http.StatusUnauthorized, e.Code)
 	require.False(t, strings.Contains(err.Error(), "horse"))
+}
+
+// TestAudit: what is done to keys is written down before it is done, and a record that was changed shows.
+func TestAudit(t *testing.T) {
+	a := startReal(t, "a", nil)
+	user := a.client(nodeUser)
+	anna := a.key("anna")
+	note := "x"
+	require.NoError(t, a.client(anna).UpdateAccessKey(t.Context(), "self", api.AccessKeyRequest{Secret: "another secret 0123456789abcdef", Tradewind: &api.KeySettings{Note: &note}}))
+	require.NoError(t, user.DeleteAccessKey(t.Context(), "anna"))
+	list, token, err := user.Audit(t.Context(), "")
+	require.NoError(t, err)
+	var got []string
+	for _, r := range list {
+		got = append(got, fmt.Sprint(r.Seq, " ", r.Actor, " ", r.Action, " ", r.Object, " ", r.Changed))
+	}
+	require.Equal(t, []string{
+		"1 user admin access_key.create anna []", "2 key anna access_key.change anna [secret note]", "3 user admin access_key.delete anna []",
+	}, got)
+	list, _, err = user.Audit(t.Context(), token)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	chain, err := user.VerifyAudit(t.Context())
+	require.NoError(t, err)
+	require.True(t, chain.OK)
+	require.EqualValues(t, 3, chain.Last)
+	_, _, err = a.client(a.key("bert")).Audit(t.Context(), "")
+	var e *api.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, http.StatusForbidden, e.Code)
+
+	a.stop()
+	db, err := sql.Open("sqlite", filepath.Join(a.cfg.StateDir, stateName))
+	require.NoError(t, err)
+	_, err = db.Exec("UPDATE audit SET object = 'somebody' WHERE seq = 2")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	a.start()
+	chain, err = a.client(nodeUser).VerifyAudit(t.Context())
+	require.NoError(t, err)
+	require.False(t, chain.OK)
+	require.EqualValues(t, 2, chain.Broken)
 }
 
 // TestFileIDs: files by their ids at a real node, for a key and for a user of its application.

@@ -29,6 +29,7 @@ type Node struct {
 
 	places *places
 	live   transfer.Sessions
+	totals totals
 	paths  fasp.Paths    // to other nodes
 	api    *apiService   // nil without Config.API
 	state  *state.Store  // likewise
@@ -103,6 +104,7 @@ type Stats struct {
 	Unauthenticated int // whose proof has not been checked yet
 	MaxSessions     int
 	Draining        bool
+	Totals          Totals
 	Endpoint        fasp.EndpointStats // zero before Ready
 }
 
@@ -110,7 +112,7 @@ type Stats struct {
 func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := Stats{Sessions: n.serving, Unauthenticated: len(n.waiting), MaxSessions: n.cfg.MaxSessions, Draining: n.draining}
+	s := Stats{Sessions: n.serving, Unauthenticated: len(n.waiting), MaxSessions: n.cfg.MaxSessions, Draining: n.draining, Totals: n.totals.get()}
 	if n.endpoint != nil {
 		s.Endpoint = n.endpoint.Stats()
 	}

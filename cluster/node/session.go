@@ -174,7 +174,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	}
 	defer release()
 	var last transfer.SessionRecord
-	record := func(transfer.Event) {}
+	count, record := n.totals.counted(), func(transfer.Event) {}
 	if n.jobs != nil {
 		record = n.jobs.Serve(grant, conn.RemoteAddr().String()).Event
 	}
@@ -189,6 +189,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 			last = e.Session
 			logEvent(log, e)
 			record(e)
+			count(e)
 			if n.cfg.Events != nil {
 				n.cfg.Events(e)
 			}

@@ -23,7 +23,9 @@ type SpecExtra struct {
 	Tags     json.RawMessage // an object that applications keep with the transfer; nil if there is none
 	Sessions int             // that the data is to go over, see Config.Sessions; 0 is not said
 	Retries  int             // for who runs the transfer for somebody; -1 is not said
-	Notes    []SpecNote      // by field
+	// Fingerprint is what the node's key must be, "sha256:" and 64 hexadecimal digits; "" is not said. It stands in the field sshfp, as a node's own API puts it there.
+	Fingerprint string
+	Notes       []SpecNote // by field
 }
 
 // maxSpec bounds the JSON of a specification, in bytes.
@@ -90,7 +92,6 @@ var specOthers = map[string]string{
 	"ssh_private_key":                "SSH accounts are not offered yet",
 	"ssh_private_key_passphrase":     "SSH accounts are not offered yet",
 	"ssh_private_key_path":           "SSH accounts are not offered yet",
-	"sshfp":                          "a node is known by the fingerprint of its own key",
 	"target_rate_cap_kbps":           "",
 	"target_rate_percentage":         "",
 	"use_ascp4":                      "",
@@ -134,6 +135,16 @@ var specAliases = map[string]func(j map[string]json.RawMessage, v json.RawMessag
 			return errors.New("want a number of sessions from 0 to 128")
 		}
 		x.Sessions = min(x.Sessions, 64)
+		return nil
+	},
+	"sshfp": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {
+		if err := json.Unmarshal(v, &x.Fingerprint); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(x.Fingerprint, "sha256:") && x.Fingerprint != "" {
+			x.Fingerprint = ""
+			x.Notes = append(x.Notes, SpecNote{"sshfp", "a node is known by the fingerprint of its own key, sha256:..., which its API puts here"})
+		}
 		return nil
 	},
 	"xfer_max_retries": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {

@@ -36,6 +36,13 @@ func TestReadSpec(t *testing.T) {
 		{"unheard_of", "no such field is known"},
 	}, x.Notes)
 
+	_, x, err = ReadSpec([]byte(`{"sshfp":"sha256:abc"}`))
+	require.NoError(t, err)
+	require.Equal(t, "sha256:abc", x.Fingerprint)
+	_, x, err = ReadSpec([]byte(`{"sshfp":"1A2B"}`))
+	require.NoError(t, err)
+	require.Len(t, x.Notes, 1)
+
 	// What we write we read, without a note.
 	b, err := json.Marshal(s)
 	require.NoError(t, err)

@@ -19,13 +19,15 @@ func errUnknown() *api.Error {
 	return api.Errorf(http.StatusNotFound, "there is no transfer of this id")
 }
 
-// mayTouch says whether a transfer of key is the grant's to see.
-func mayTouch(g accesskey.Grant, key string) bool { return g.Master || key == g.KeyID }
+// mayTouch says whether a transfer is the grant's to see. One that is older than the key is that of another key, which had the same id.
+func mayTouch(g accesskey.Grant, j *state.Job) bool {
+	return g.Master || j.Key == g.KeyID && !j.Created.Before(g.Created)
+}
 
 // get reads a transfer that the grant may see.
 func (m *Manager) get(ctx context.Context, g accesskey.Grant, id string) (stored, error) {
 	j, err := m.cfg.State.Job(ctx, id)
-	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalid) || err == nil && !mayTouch(g, j.Key) {
+	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalid) || err == nil && !mayTouch(g, &j) {
 		return stored{}, errUnknown()
 	}
 	if err != nil {
@@ -105,6 +107,9 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 				return list, point, nil
 			}
 			point = max(point, j.Iter)
+			if !mayTouch(g, &j) {
+				continue
+			}
 			s, err := decodeJob(j)
 			if err != nil {
 				return nil, 0, err

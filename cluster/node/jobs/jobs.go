@@ -63,6 +63,7 @@ type Manager struct {
 // run is a job that is being tried.
 type run struct {
 	id     string
+	key    string
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when what came of it is written
 	live   *live
@@ -207,7 +208,7 @@ func (m *Manager) start(ctx context.Context) error {
 // begin makes a job a running one, unless somebody has changed it meanwhile.
 func (m *Manager) begin(ctx context.Context, j state.Job) error {
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	r := &run{id: j.ID, cancel: cancel, done: make(chan struct{}), live: &live{m: m}}
+	r := &run{id: j.ID, key: j.Key, cancel: cancel, done: make(chan struct{}), live: &live{m: m}}
 	// Whoever finds the row running finds the run, too, and waits until it has the row.
 	r.live.mu.Lock()
 	m.mu.Lock()

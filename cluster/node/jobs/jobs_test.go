@@ -175,7 +175,7 @@ func (b *bench) create(fields map[string]any) api.Transfer {
 func TestSendAndReceive(t *testing.T) {
 	b := newBench(t)
 	data := b.write("local/anna/f", 300_000)
-	tr := b.create(map[string]any{"tags": map[string]any{"a": 1}, "cookie": "c", "delete_source": true, "tradewind": map[string]any{"fingerprint": "sha256:ab"}})
+	tr := b.create(map[string]any{"tags": map[string]any{"a": 1}, "cookie": "c", "delete_source": true, "sshfp": "sha256:ab"})
 	require.Equal(t, api.Waiting, tr.Status)
 	require.Equal(t, "basic_token", tr.Spec.TokenType)
 	got := b.until(tr.ID, is(api.Completed))
@@ -453,4 +453,32 @@ func TestManyFiles(t *testing.T) {
 	got := b.until(b.create(map[string]any{"paths": []any{map[string]any{"source": "many"}}}).ID, is(api.Completed))
 	require.EqualValues(t, 1500, got.FilesCompleted)
 	require.Len(t, got.Files, 700)
+}
+
+// TestForget: with a key goes what it did, and a key of the same id that comes later sees nothing of it, even if nobody told the manager.
+func TestForget(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 4<<20)
+	done := b.create(nil)
+	b.until(done.ID, is(api.Completed))
+	later := anna
+	later.Created = time.Now().Add(time.Second)
+	_, err := b.m.Get(t.Context(), later, done.ID, 0)
+	require.Equal(t, errUnknown(), err)
+	list, _, err := b.m.List(t.Context(), later, Filter{})
+	require.NoError(t, err)
+	require.Empty(t, list)
+
+	tr := b.create(map[string]any{"target_rate_kbps": 4_000, "destination_root": "/in2/"})
+	b.until(tr.ID, func(t api.Transfer) bool { return t.BytesTransferred > 0 })
+	require.NoError(t, b.m.Forget(t.Context(), "anna"))
+	require.NoError(t, b.m.rec.flush(t.Context()))
+	for _, id := range []string{done.ID, tr.ID} {
+		_, err := b.m.Get(t.Context(), anna, id, 0)
+		require.Equal(t, errUnknown(), err)
+	}
+	u, err := b.m.usage(t.Context(), "anna")
+	require.NoError(t, err)
+	require.Zero(t, u.BytesTotal)
+	require.Empty(t, b.m.snapshots())
 }

@@ -263,6 +263,10 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if errors.Is(err, state.ErrNotFound) {
+		t.maxFiles = 0
+		return nil // its history was forgotten while it went on
+	}
 	if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
 		return errors.Join(errors.New("BUG: jobs: somebody else writes this session"), err)
 	}

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	ownField    = "tradewind" // of specifications; see specFingerprint
 	defaultPort = 33001
 	maxWaiting  = 1000 // jobs of one key that wait
 )
@@ -57,9 +56,7 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 		doc.MaxTries = min(doc.MaxTries, 1+extra.Retries)
 	}
 	for _, n := range extra.Notes {
-		if n.Field != ownField {
-			doc.Notes = append(doc.Notes, api.Note(n))
-		}
+		doc.Notes = append(doc.Notes, api.Note(n))
 	}
 	b, err := json.Marshal(doc)
 	if err != nil {

@@ -54,6 +54,10 @@ func (m *Manager) try(ctx context.Context, r *run) {
 			log.Info("job tried", "status", string(status), "error", text)
 			return
 		}
+		if errors.Is(err, state.ErrNotFound) {
+			log.Info("a job ended whose history is forgotten")
+			return
+		}
 		log.Error("the end of a job was not written down", "err", err)
 		t := time.NewTimer(wait)
 		select {
@@ -123,7 +127,6 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 		return &transfer.Error{Code: transfer.CodeBadPath, Op: "open the access key's place", Err: err}
 	}
 	defer release()
-	fingerprint := specFingerprint(raw)
 	r.mu.Lock()
 	r.spec = spec
 	r.mu.Unlock()
@@ -143,7 +146,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 			r.mu.Unlock()
 			with := *s
 			with.Rates = rates
-			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: fingerprint, Spec: &with})
+			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: extra.Fingerprint, Spec: &with})
 			if err == nil {
 				r.mu.Lock()
 				r.sess = sess
@@ -185,19 +188,6 @@ func (m *Manager) grant(ctx context.Context, key string) (accesskey.Grant, error
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: accesskey.ErrDisabled}
 	}
 	return k.Grant(), nil
-}
-
-// specFingerprint is an own field of specifications: what the other node's key must be.
-func specFingerprint(raw []byte) string {
-	var own struct {
-		Tradewind struct {
-			Fingerprint string `json:"fingerprint"`
-		} `json:"tradewind"`
-	}
-	if json.Unmarshal(raw, &own) != nil {
-		return ""
-	}
-	return own.Tradewind.Fingerprint
 }
 
 // take notes what a session has come to.

@@ -12,10 +12,16 @@ import (
 // errUnauthorized is the same for every credential that is not right, so that it tells nothing of which ids exist.
 var errUnauthorized = api.Errorf(http.StatusUnauthorized, "the credentials are missing or wrong")
 
+// delegatedHeader would bring credentials for the storage. Without them a request would reach another place than its sender means.
+const delegatedHeader = "X-Aspera-Storage-Credentials"
+
 // authenticated finds out who makes a request before h gets it.
 func (s *Server) authenticated(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := s.authenticate(r)
+		if err == nil && r.Header.Get(delegatedHeader) != "" {
+			err = api.Errorf(http.StatusNotImplemented, "this node takes no storage credentials with a request (%s)", delegatedHeader)
+		}
 		if err == nil {
 			err = h(w, r, g)
 		}

@@ -41,7 +41,7 @@ func BenchmarkSelf(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
 
-// BenchmarkListing lists a large folder; peak-MB is the most that the heap held beyond what it held before.
+// BenchmarkListing lists a large folder; peak-MB is the most that the heap held beyond what it held before, in one more run that is not timed.
 func BenchmarkListing(b *testing.B) {
 	bed := newBed(b)
 	dir := filepath.Join(bed.base, "alpha")
@@ -58,13 +58,17 @@ func BenchmarkListing(b *testing.B) {
 		{"du", "/files/du", `{"path":"/"}`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var most uint64
-			for range b.N {
-				stop := heapWatch()
+			list := func() {
 				w := bed.serve(http.MethodPost, c.path, c.body)
-				most = max(most, stop())
 				require.Equal(b, http.StatusOK, w.Code, w.Body.String())
 			}
+			for range b.N {
+				list()
+			}
+			b.StopTimer()
+			stop := heapWatch()
+			list()
+			most := stop()
 			b.ReportMetric(float64(most)/1e6, "peak-MB")
 		})
 	}

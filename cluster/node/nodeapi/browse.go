@@ -64,6 +64,11 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
+	done, err := s.listings.Take(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
 	p, err := s.open(r.Context(), g)
 	if err != nil {
 		return err
@@ -91,6 +96,11 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
+	done, err := s.listings.Take(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
 	p, err := s.open(r.Context(), g)
 	if err != nil {
 		return err

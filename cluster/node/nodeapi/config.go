@@ -25,6 +25,8 @@ type Config struct {
 	Info Info
 	// Extensions serve further calls.
 	Extensions []Extension
+	// Audit writes down acts before they are done; with an error they are not. nil writes nothing down.
+	Audit func(ctx context.Context, a Act) error
 	// Logger gets a line for what went wrong on this side. nil is silent.
 	Logger *slog.Logger
 	// Now is the clock; nil is that of the system.

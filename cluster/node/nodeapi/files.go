@@ -3,6 +3,7 @@ package nodeapi
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -151,6 +152,11 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request, g accesskey.Grant
 	if err != nil {
 		return err
 	}
+	done, err := s.listings.Take(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
 	p, err := s.open(r.Context(), g)
 	if err != nil {
 		return err
@@ -195,9 +201,9 @@ func (s *Server) space(w http.ResponseWriter, r *http.Request, g accesskey.Grant
 		return err
 	}
 	defer p.release()
-	free, err := p.Free(r.Context())
+	room, err := p.room(r.Context())
 	if err != nil {
-		return p.s.pathError(r.Context(), "/", err)
+		return err
 	}
 	out := api.Space{Paths: make([]api.SpacePath, len(in.Paths))}
 	for i, at := range in.Paths {
@@ -206,13 +212,40 @@ func (s *Server) space(w http.ResponseWriter, r *http.Request, g accesskey.Grant
 		if !ok {
 			return err
 		}
-		out.Paths[i] = api.SpacePath{Path: at.Path, Error: e}
-		if e == nil && free >= 0 {
-			out.Paths[i].BytesFree = &free
+		out.Paths[i] = room
+		if e != nil {
+			out.Paths[i] = api.SpacePath{Error: e}
 		}
+		out.Paths[i].Path = at.Path
 	}
 	s.reply(w, http.StatusOK, out)
 	return nil
+}
+
+// room is how much there is in the place, without what is not known.
+func (p *place) room(ctx context.Context) (out api.SpacePath, err error) {
+	free, err := p.Free(ctx)
+	if err != nil {
+		return out, p.s.pathError(ctx, "/", err)
+	}
+	if free >= 0 {
+		out.BytesFree = &free
+	}
+	c, ok := p.Manager.(interface {
+		Capacity(context.Context) (int64, error)
+	})
+	if !ok || free < 0 {
+		return out, nil
+	}
+	total, err := c.Capacity(ctx)
+	if err != nil {
+		return out, p.s.pathError(ctx, "/", err)
+	}
+	if total > 0 {
+		percent := math.Round(10_000*float64(free)/float64(total)) / 100
+		out.BytesTotal, out.PercentFree = &total, &percent
+	}
+	return out, nil
 }
 
 // contents answers GET /files/{path}/contents with the beginning of a file.

@@ -153,7 +153,7 @@ func TestUsageAndSpace(t *testing.T) {
 	require.JSONEq(t, `{"path":"/sub","total_size":3,"file_count":1,"dir_count":0,"special_count":0,"failed_count":0}`, b.post(b.alpha, "/files/du", `{"path":"sub"}`))
 	require.Equal(t, 404, b.do(b.alpha, "POST", "/files/du", `{"path":"/none"}`).status)
 	got := b.post(b.alpha, "/space", `{"paths":[{"path":"/"},{"path":"/none"}]}`)
-	require.Regexp(t, `^\{"paths":\[\{"path":"/"(,"bytes_free":\d+)?\},\{"path":"/none","error":\{"code":404`, got)
+	require.Regexp(t, `^\{"paths":\[\{"path":"/"(,"bytes_total":\d+,"bytes_free":\d+,"percent_free":[\d.]+)?\},\{"path":"/none","error":\{"code":404`, got)
 }
 
 func TestContents(t *testing.T) {

@@ -102,3 +102,9 @@ func (c *filter) pass(e *entry) bool {
 	}
 	return true
 }
+
+// byName says whether names alone decide what passes.
+func (c *filter) byName() bool {
+	f := &c.Filters
+	return len(f.Types) == 0 && f.SizeMin == nil && f.SizeMax == nil && f.MtimeMin == "" && f.MtimeMax == ""
+}

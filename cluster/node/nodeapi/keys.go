@@ -116,6 +116,12 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		case !errors.Is(err, accesskey.ErrNotFound):
 			return err
 		}
+		if err := k.Check(); err != nil {
+			return api.Errorf(http.StatusBadRequest, "%v", err)
+		}
+		if err := s.audit(r.Context(), g, "access_key.create", &k, nil); err != nil {
+			return err
+		}
 		return s.put(r.Context(), k, true)
 	})
 	if err != nil {
@@ -152,6 +158,12 @@ func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if err != nil {
 			return err
 		}
+		if err := k.Check(); err != nil {
+			return api.Errorf(http.StatusBadRequest, "%v", err)
+		}
+		if err := s.audit(r.Context(), g, "access_key.change", &k, changedFields(&in)); err != nil {
+			return err
+		}
 		if err := s.put(r.Context(), k, len(in.Storage) > 0); err != nil {
 			return err
 		}
@@ -178,11 +190,8 @@ func mayChange(g accesskey.Grant, in *api.AccessKeyRequest) error {
 	return nil
 }
 
-// put stores a changed key, and has its storage tried if that is what changed. The caller is the only one who changes keys.
+// put stores a changed key, which was checked, and has its storage tried if that is what changed. The caller is the only one who changes keys.
 func (s *Server) put(ctx context.Context, k accesskey.Key, storage bool) error {
-	if err := k.Check(); err != nil {
-		return api.Errorf(http.StatusBadRequest, "%v", err)
-	}
 	if err := s.cfg.Keys.Put(ctx, k); err != nil {
 		return err
 	}
@@ -201,6 +210,9 @@ func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		}
 		if !g.Master {
 			return api.Errorf(http.StatusForbidden, "only a user of the node removes access keys")
+		}
+		if err := s.audit(r.Context(), g, "access_key.delete", &k, nil); err != nil {
+			return err
 		}
 		if err := s.cfg.Keys.Delete(r.Context(), k.ID); err != nil && !errors.Is(err, accesskey.ErrNotFound) {
 			return err

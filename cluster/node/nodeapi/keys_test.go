@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +71,28 @@ func TestMasterManagesKeys(t *testing.T) {
 	require.Equal(t, 401, b.do(auth, "GET", "/self", "").status)
 	require.Equal(t, 404, b.do(b.master, "DELETE", "/access_keys/"+made.ID, "").status)
 	require.Equal(t, 404, b.do(b.master, "PUT", "/access_keys/"+made.ID, `{}`).status)
+}
+
+// TestOneOfManyMakesAKey: of requests for the same id at the same time one succeeds.
+func TestOneOfManyMakesAKey(t *testing.T) {
+	b := newBed(t)
+	require.Equal(t, 200, b.do(b.master, "GET", "/info", "").status) // from now on the password is known
+	var wg sync.WaitGroup
+	status := make([]int, 20)
+	for i := range status {
+		wg.Go(func() {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("POST", "/access_keys", strings.NewReader(`{"id":"ak_new","storage":{"type":"local","path":"/alpha"}}`))
+			r.Header.Set("Authorization", b.master)
+			b.srv.ServeHTTP(w, r)
+			status[i] = w.Code
+		})
+	}
+	wg.Wait()
+	slices.Sort(status)
+	require.Equal(t, 201, status[0])
+	require.Equal(t, slices.Repeat([]int{409}, 19), status[1:])
+	require.Equal(t, accesskey.Ready, b.settled("ak_new").State)
 }
 
 func TestBadKeys(t *testing.T) {

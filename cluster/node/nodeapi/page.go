@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net/http"
 	"strings"
 
@@ -44,6 +46,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	if err != nil {
 		return err
 	}
+	done, err := s.listings.Take(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
 	p, err := s.open(r.Context(), g)
 	if err != nil {
 		return err
@@ -58,19 +65,39 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	}
 	byName, _ := orderOf("path", true)
 	sel := Select(byName, count)
-	err = p.walk(r.Context(), w.Header(), name, false, func(in *transfer.Info) {
-		if e := entryOf(in); e.name > after && f.pass(&e) {
+	take := func(e entry) {
+		if e.name > after && f.pass(&e) {
 			sel.Add(e)
 		}
-	})
+	}
+	// Names alone are a fraction of the work, where they decide; what is on the page is looked at afterwards.
+	names, bare := p.Manager.(transfer.NameLister)
+	if bare = bare && f.byName(); bare {
+		err = p.names(r.Context(), names, name, func(base string) { take(entry{name: base}) })
+	} else {
+		err = p.walk(r.Context(), w.Header(), name, false, func(in *transfer.Info) { take(entryOf(in)) })
+	}
 	if err != nil {
 		return err
 	}
 	list := sel.Sorted(0)
-	out := api.Page{Items: make([]api.File, len(list)), ItemCount: len(list), Parameters: &in}
+	out := api.Page{Items: make([]api.File, 0, len(list)), Parameters: &in}
 	for i := range list {
-		out.Items[i] = p.file(r.Context(), below(name, list[i].name), &list[i])
+		e, at := &list[i], below(name, list[i].name)
+		if bare {
+			in, err := p.Stat(r.Context(), at, false)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // gone meanwhile
+			}
+			if err != nil {
+				return s.pathError(r.Context(), shown(at), err)
+			}
+			full := entryOf(&in)
+			full.name, e = e.name, &full
+		}
+		out.Items = append(out.Items, p.file(r.Context(), at, e))
 	}
+	out.ItemCount = len(out.Items)
 	if sel.Total() > int64(len(list)) {
 		out.NextIterationToken = s.tokens.seal(scope, list[len(list)-1].name)
 	}

@@ -1,7 +1,11 @@
 package nodeapi
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,4 +91,35 @@ func TestSelection(t *testing.T) {
 		want := "8967452301"[:min(keep, 10)]
 		require.Equal(t, want[min(2, len(want)):], got, "keep %d", keep)
 	}
+}
+
+// TestPageByName: where names alone decide, pages are those that looking at everything gives.
+func TestPageByName(t *testing.T) {
+	b := newBed(t)
+	dir := filepath.Join(b.base, "alpha", "mixed")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "folder"), 0o755))
+	for i := range 50 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("f", i)), make([]byte, i), 0o644))
+	}
+	require.NoError(t, os.Symlink("f1", filepath.Join(dir, "link")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".f1.tw-part"), nil, 0o644))
+	pages := func(filters string) (all []string) {
+		token := ""
+		for {
+			w := b.serve(http.MethodPost, "/files/page", fmt.Sprintf(`{"path":"/mixed","count":7,"iteration_token":%q%s}`, token, filters))
+			require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+			var p api.Page
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+			for _, f := range p.Items {
+				all = append(all, fmt.Sprint(f.Path, f.Type, f.Size, f.Mtime, f.Target))
+			}
+			if token = p.NextIterationToken; token == "" {
+				return all
+			}
+		}
+	}
+	every := pages(`,"filters":{"types":["file","directory","symbolic_link","special"]}`)
+	require.Len(t, every, 52)
+	require.Equal(t, every, pages(""))
+	require.Equal(t, pages(`,"filters":{"types":["file","directory","symbolic_link","special"],"basenames":["f1*"]}`), pages(`,"filters":{"basenames":["f1*"]}`))
 }

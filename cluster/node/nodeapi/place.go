@@ -193,3 +193,15 @@ func Walk(ctx context.Context, h http.Header, m transfer.Manager, name string, d
 	}
 	return err
 }
+
+// names calls fn with each name in a folder.
+func (p *place) names(ctx context.Context, l transfer.NameLister, name string, fn func(base string)) error {
+	err := l.Names(ctx, name, func(base string) error {
+		fn(base)
+		return nil
+	})
+	if err != nil {
+		return p.s.pathError(ctx, shown(name), err)
+	}
+	return nil
+}

@@ -5,9 +5,9 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -16,11 +16,12 @@ import (
 
 // Server is the API as an http.Handler. Several goroutines may use it at once.
 type Server struct {
-	cfg    Config
-	mux    *http.ServeMux
-	turn   chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
-	probes *probes
-	tokens pageTokens
+	cfg      Config
+	mux      *http.ServeMux
+	turn     chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
+	probes   *probes
+	tokens   pageTokens
+	listings *Listings
 }
 
 // handler serves a request of somebody who is known. It returns an error only if it has written nothing.
@@ -36,21 +37,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodeapi: derive the key of iteration tokens: %w", err)
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: NewListings()}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
-	for _, x := range cfg.Extensions {
-		for pattern, h := range x.Routes() {
-			if routes[pattern] != nil {
-				return nil, fmt.Errorf("nodeapi: an extension's %q is served already", pattern)
-			}
-			if method, _, ok := strings.Cut(pattern, " "); !ok || method == "" {
-				return nil, fmt.Errorf("nodeapi: an extension's %q names no method", pattern)
-			}
-			routes[pattern] = h
-		}
+	missing, err := extend(routes, cfg.Extensions)
+	if err != nil {
+		return nil, err
 	}
-	s.register(routes)
+	s.register(routes, missing)
 	return s, nil
 }
 
@@ -82,51 +76,56 @@ func (s *Server) routes() map[string]handler {
 	}
 }
 
-// notOffered are paths that clients of the API know and that only an Extension may serve.
-var notOffered = []string{
-	"/ops/", "/events", "/events/", "/usage", "/usage/", "/permissions", "/permissions/", "/public_keys", "/files/{id}", "/files/{id}/files", "/files/{id}/content",
+// notOffered are calls that clients of the API know, by what their paths begin with. An Extension that serves one of a group serves the group.
+var notOffered = map[string][]string{
+	"/ops":         {"/ops", "/ops/"},
+	"/events":      {"/events", "/events/"},
+	"/usage":       {"/usage", "/usage/"},
+	"/permissions": {"/permissions", "/permissions/"},
+	"/public_keys": {"/public_keys"},
+	"/files":       {"GET /files/{id}", "PUT /files/{id}", "DELETE /files/{id}", "/files/{id}/files", "GET /files/{id}/content"},
 }
 
-// verbs are the methods that the API knows.
-var verbs = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CANCEL"}
+// extend adds the routes of Extensions and returns the groups that are not offered then.
+func extend(routes map[string]handler, list []Extension) (missing map[string][]string, err error) {
+	missing = maps.Clone(notOffered)
+	for _, e := range list {
+		if err := extendBy(routes, e, missing); err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
+}
 
-// register fills the mux. For each path the methods that it does not take get a handler that says so. It is not one pattern without a method, since /files/browse would then
-// be at odds with GET /files/{id}: neither would be the more special.
-func (s *Server) register(routes map[string]handler) {
-	methods := map[string][]string{"/ping": {"GET"}}
+func extendBy(routes map[string]handler, e Extension, missing map[string][]string) error {
+	for pattern, h := range e.Routes() {
+		method, path, ok := strings.Cut(pattern, " ")
+		switch {
+		case routes[pattern] != nil:
+			return fmt.Errorf("nodeapi: the extension's %q is served already", pattern)
+		case !ok || method == "" || !strings.HasPrefix(path, "/"):
+			return fmt.Errorf("nodeapi: the extension's %q is not a method and a path", pattern)
+		}
+		routes[pattern] = h
+		group, _, _ := strings.Cut(path[1:], "/")
+		delete(missing, "/"+group)
+	}
+	return nil
+}
+
+// register fills the mux.
+func (s *Server) register(routes map[string]handler, missing map[string][]string) {
+	s.mux.HandleFunc("GET /ping", func(http.ResponseWriter, *http.Request) {})
 	for pattern, h := range routes {
-		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.TrimSpace(path)
-		methods[path] = append(methods[path], method)
 		s.mux.Handle(pattern, s.authenticated(h))
 	}
-	s.mux.HandleFunc("GET /ping", func(http.ResponseWriter, *http.Request) {})
-	for path, allowed := range methods {
-		if slices.Contains(allowed, http.MethodGet) {
-			allowed = append(allowed, http.MethodHead)
-		}
-		slices.Sort(allowed)
-		text := strings.Join(allowed, ", ")
-		for _, verb := range verbs {
-			if slices.Contains(allowed, verb) {
-				continue
-			}
-			s.mux.HandleFunc(verb+" "+path, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Allow", text)
-				s.fail(w, r, api.Errorf(http.StatusMethodNotAllowed, "%s takes %s", r.URL.Path, text))
-			})
-		}
-	}
-	for _, path := range notOffered {
-		if methods[path] == nil {
-			s.mux.Handle(path, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
-				return api.Errorf(http.StatusNotImplemented, "this node does not offer %s", r.URL.Path)
+	for _, patterns := range missing {
+		for _, pattern := range patterns {
+			s.mux.Handle(pattern, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
+				return api.Errorf(http.StatusNotImplemented, "this node does not offer %s %s", r.Method, clip(r.URL.Path))
 			}))
 		}
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, api.Errorf(http.StatusNotFound, "there is no call %s", r.URL.Path))
-	})
 }
 
 // ServeHTTP implements http.Handler.
@@ -142,8 +141,35 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, api.Errorf(http.StatusBadRequest, `the path of the URL is not a plain one: it holds ".", ".." or an empty element`))
 		return
 	}
+	if h, pattern := s.mux.Handler(r); pattern == "" {
+		s.notServed(w, r, h)
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// notServed answers in place of the mux's own h, which says in plain text that there is no such path, or which methods it takes.
+func (s *Server) notServed(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	said := verdict{header: http.Header{}}
+	h.ServeHTTP(&said, r)
+	if said.status == http.StatusMethodNotAllowed {
+		allow := said.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		s.fail(w, r, api.Errorf(said.status, "%s takes %s", clip(r.URL.Path), allow))
+		return
+	}
+	s.fail(w, r, api.Errorf(http.StatusNotFound, "there is no call %s", clip(r.URL.Path)))
+}
+
+// verdict is a ResponseWriter that keeps the status and the headers.
+type verdict struct {
+	header http.Header
+	status int
+}
+
+func (v *verdict) Header() http.Header         { return v.header }
+func (v *verdict) WriteHeader(status int)      { v.status = status }
+func (v *verdict) Write(p []byte) (int, error) { return len(p), nil }
 
 // plain says whether the mux would leave the path of a URL as it is.
 func plain(p string) bool {

@@ -48,7 +48,9 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		{"POST", "/info", 405, "GET, HEAD"},
 		{"CANCEL", "/info", 405, "GET, HEAD"},
 		{"POST", "/ping", 405, "GET, HEAD"},
-		{"GET", "/files/browse", 405, "POST"},
+		{"PATCH", "/files/browse", 405, "DELETE, GET, HEAD, POST, PUT"},
+		{"GET", "/space", 405, "POST"},
+		{"GET", "/ops", 501, ""},
 		{"PATCH", "/access_keys/self", 405, "DELETE, GET, HEAD, PUT"},
 		{"GET", "/ops/transfers", 501, ""},
 		{"CANCEL", "/ops/transfers/t1", 501, ""},
@@ -81,6 +83,10 @@ func (cancels) Routes() map[string]func(http.ResponseWriter, *http.Request, acce
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		},
+		"GET /files/{file}": func(w http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
+			_, err := w.Write([]byte("file " + r.PathValue("file")))
+			return err
+		},
 	}
 }
 
@@ -91,7 +97,12 @@ func TestExtension(t *testing.T) {
 	require.Equal(t, "ak_alpha", a.header.Get("X-Key"))
 	require.Equal(t, 404, b.do(b.alpha, "CANCEL", "/ops/transfers/t2", "").status)
 	require.Equal(t, 405, b.do(b.alpha, "GET", "/ops/transfers/t1", "").status)
-	require.Equal(t, 501, b.do(b.alpha, "GET", "/ops/other", "").status)
+	require.Equal(t, 404, b.do(b.alpha, "GET", "/ops/other", "").status)
+	require.Equal(t, 501, b.do(b.alpha, "GET", "/events", "").status)
+	require.Equal(t, "file 1", b.do(b.alpha, "GET", "/files/1", "").body)
+	require.Equal(t, 405, b.do(b.alpha, "DELETE", "/files/1", "").status)
+	require.Equal(t, 404, b.do(b.alpha, "GET", "/files/1/files", "").status)
+	require.Equal(t, 200, b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`).status)
 	require.Equal(t, 401, b.do("", "CANCEL", "/ops/transfers/t1", "").status)
 }
 
@@ -159,6 +170,22 @@ func TestUnknownFieldsAreNamed(t *testing.T) {
 	a := b.do(b.alpha, "POST", "/files/browse", `{"path":"/","colour":1,"PATH":"/","filters":{"shape":2,"types":["file"]},"we ird\r\n":3}`)
 	require.Equal(t, 200, a.status, a.body)
 	require.Equal(t, "colour, filters.shape, we?ird??", a.header.Get(ignoredHeader))
+}
+
+// routesOf is an Extension with one route.
+type routesOf string
+
+func (p routesOf) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
+	return map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{string(p): nil}
+}
+
+func TestBadExtensions(t *testing.T) {
+	cfg := newBed(t).srv.cfg
+	for _, pattern := range []string{"GET /info", "/ops/transfers", " /x", "GET x"} {
+		cfg.Extensions = []Extension{routesOf(pattern)}
+		_, err := New(cfg)
+		require.Error(t, err, pattern)
+	}
 }
 
 func TestConfig(t *testing.T) {

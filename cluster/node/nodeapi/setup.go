@@ -123,8 +123,15 @@ func bounds(out *api.TransferSpec, in *api.TransferRequest, d accesskey.Directio
 	}
 	if d == accesskey.Upload {
 		out.Direction, out.SourceRoot = "send", in.SourceRoot // which is a path of the client
-		if in.DestinationRoot == "" && len(in.Paths) == 1 && in.Paths[0].Source == "" {
-			in.DestinationRoot = in.Paths[0].Destination // a folder to upload into, without files yet
+		folders := in.DestinationRoot == "" && len(in.Paths) > 0 && !slices.ContainsFunc(in.Paths, func(p api.TransferPath) bool {
+			return p.Source != "" || p.Destination == ""
+		})
+		if folders { // to upload into, and no files yet
+			all, err := names(".", in.Paths, func(p *api.TransferPath) string { return p.Destination })
+			if out.DestinationRoot = "/"; len(all) == 1 {
+				out.DestinationRoot += all[0]
+			}
+			return all, err
 		}
 		name, err := root(in.DestinationRoot)
 		if err != nil {
@@ -142,13 +149,18 @@ func bounds(out *api.TransferSpec, in *api.TransferRequest, d accesskey.Directio
 	if len(in.Paths) == 0 {
 		return nil, api.Errorf(http.StatusBadRequest, "paths: a download names its sources")
 	}
-	var all []string
-	for _, p := range in.Paths {
-		name, err := clean(p.Source)
+	return names(dir, in.Paths, func(p *api.TransferPath) string { return p.Source })
+}
+
+// names are what is below dir by one side of paths, each once, as tokens have them.
+func names(dir string, paths []api.TransferPath, side func(*api.TransferPath) string) ([]string, error) {
+	all := make([]string, len(paths))
+	for i := range paths {
+		name, err := clean(side(&paths[i]))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, bound(below(dir, name)))
+		all[i] = bound(below(dir, name))
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil

@@ -62,6 +62,16 @@ func TestUploadSetup(t *testing.T) {
 	s, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[]}`)
 	require.Equal(t, []string{""}, token.Paths)
 	require.Equal(t, "/", s.Spec.DestinationRoot)
+	s, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"destination":"/x"},{"destination":"y"}]}`)
+	require.Equal(t, []string{"x", "y"}, token.Paths)
+	require.Equal(t, "/", s.Spec.DestinationRoot)
+
+	s, _ = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}]}`)
+	g, err := b.srv.cfg.Auth.TransferToken(t.Context(), s.Spec.Token)
+	require.NoError(t, err, "it is redeemed with the same keyring")
+	require.Equal(t, []string{"in/box"}, g.Within)
+	require.Equal(t, "alpha", g.Root)
+	require.False(t, g.Rights.Read)
 }
 
 func TestDownloadSetup(t *testing.T) {

@@ -68,6 +68,9 @@ func specFile(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if o.sessions == 0 {
 		o.sessions = extra.Sessions
 	}
+	if o.fingerprint == "" && !o.ignoreHostKey {
+		o.fingerprint = extra.Fingerprint
+	}
 	o.notes = extra.Notes
 	return s, nil
 }

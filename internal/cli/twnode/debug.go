@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/cluster/node"
+	"github.com/tradewind-io/tradewind/cluster/node/metrics"
 )
 
 // debugServer shows the counters of a node and profiles of its process over HTTP, to those who reach the address. There is no secret in them,
@@ -33,6 +34,9 @@ func listenDebug(address string, n *node.Node, log *slog.Logger) (*debugServer, 
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/vars", func(w http.ResponseWriter, _ *http.Request) { writeVars(w, n) })
+	mux.Handle("GET /metrics", metrics.Handler(n))
+	mux.HandleFunc("GET /healthz", metrics.Health(n, false))
+	mux.HandleFunc("GET /readyz", metrics.Health(n, true))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -61,7 +61,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
 	f.String("api", "", "TCP `address` of the REST API over HTTPS, such as :9092; a port alone is on all addresses; without it there is none")
-	f.String("debug", "", "TCP `address` for counters and profiles over HTTP, /debug/vars and /debug/pprof/; a port alone is one of this machine only; without it there is none")
+	f.String("debug", "", "TCP `address` for metrics (/metrics, for Prometheus), health (/healthz, /readyz), counters and profiles (/debug/vars, /debug/pprof/) over HTTP; a port alone is one of this machine only; without it there is none")
 	f.String("profile", "", cli.ProfileHelp)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		s, err := loadSettings(f, p.Env)

@@ -48,9 +48,11 @@ func loadSettings(flags *pflag.FlagSet, env cli.Env) (s settings, err error) {
 		return value, ok
 	}
 	if file, ok := get("config"); ok {
-		v.SetConfigFile(file)
-		v.SetConfigType("yaml")
-		if err := v.ReadInConfig(); err != nil {
+		values, err := readConfig(file, flags)
+		if err == nil {
+			err = v.MergeConfigMap(values)
+		}
+		if err != nil {
 			return s, fmt.Errorf("configuration: %w", err)
 		}
 	}
