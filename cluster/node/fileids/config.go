@@ -27,6 +27,7 @@ type Config struct {
 type Files struct {
 	cfg   Config
 	turns turns
+	lists *nodeapi.Listings
 }
 
 // New returns Files. There is nothing to close.
@@ -37,7 +38,7 @@ func New(cfg Config) (*Files, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Files{cfg: cfg}, nil
+	return &Files{cfg: cfg, lists: nodeapi.NewListings()}, nil
 }
 
 // Routes returns the calls by pattern, for nodeapi.Config.Extensions. Errors that are not *api.Error are the node's own fault.

@@ -95,6 +95,11 @@ func (f *Files) serveEntry(q *request, w http.ResponseWriter, r *http.Request) e
 		if err := q.need(at.levels, canList); err != nil {
 			return err
 		}
+		done, err := f.lists.Take(r.Context(), q.g)
+		if err != nil {
+			return err
+		}
+		defer done()
 		if err := q.count(r.Context(), w.Header(), at, &e); err != nil {
 			return err
 		}

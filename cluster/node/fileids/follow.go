@@ -23,7 +23,17 @@ func (p places) Open(ctx context.Context, g accesskey.Grant) (transfer.Manager, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return &followed{m, p.f, g, placeOf(g)}, release, nil
+	with := &followed{m, p.f, g, placeOf(g)}
+	if names, ok := m.(transfer.NameLister); ok {
+		return followedNames{with, names}, release, nil
+	}
+	return with, release, nil
+}
+
+// followedNames is a followed place that lists names alone.
+type followedNames struct {
+	*followed
+	transfer.NameLister
 }
 
 // followed is a place whose ids follow what happens to files.

@@ -69,42 +69,82 @@ func (f *Files) serveList(q *request, w http.ResponseWriter, r *http.Request) er
 	if !at.in.Mode.IsDir() {
 		return api.Errorf(http.StatusConflict, "%s: not a folder", q.shown(at))
 	}
-	total, sel := int64(0), nodeapi.Select(l.by, l.skip+l.count)
-	long := false
-	err = nodeapi.Walk(r.Context(), w.Header(), q.Manager, at.name, false, func(in *transfer.Info) {
-		i := itemOf(in)
-		if len(i.name) > maxName {
-			long = true
-			return
-		}
-		if !l.filter.pass(&i) {
-			return
-		}
-		total++
-		if l.after == nil || l.by(&i, l.after) > 0 {
-			sel.Add(i)
-		}
-	})
-	if err != nil {
-		return q.fail(r.Context(), at, err)
-	}
-	more := sel.Total() > int64(l.skip+l.count)
-	list := sel.Sorted(l.skip)
-	out, err := q.entries(r.Context(), at, list, l.counts)
+	done, err := f.lists.Take(r.Context(), q.g)
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	if long {
-		h.Set("X-Tradewind-Warning", fmt.Sprintf("names of more than %d bytes are left out", maxName))
+	defer done()
+	list, total, more, err := q.list(r.Context(), w.Header(), at, &l)
+	if err != nil {
+		return q.fail(r.Context(), at, err)
 	}
+	h := w.Header()
 	h.Set("X-Total-Count", strconv.FormatInt(total, 10))
 	if more {
 		next := token(l.sort, &list[len(list)-1])
 		h.Set("X-Aspera-Next-Iteration-Token", next)
 		h.Set("Link", nextLink(r, next))
 	}
+	if l.bare(q) {
+		if list, err = q.fill(r.Context(), at, list); err != nil {
+			return q.fail(r.Context(), at, err)
+		}
+	}
+	out, err := q.entries(r.Context(), at, list, l.counts)
+	if err != nil {
+		return err
+	}
 	return writeJSON(w, http.StatusOK, out)
+}
+
+// bare says whether a listing needs names only, which are a fraction of the work, and looks afterwards at what is on the page.
+func (l *listing) bare(q *request) bool {
+	_, can := q.Manager.(transfer.NameLister)
+	return can && l.filter.byName() && (l.sort == "" || l.sort == "name" || l.sort == "-name")
+}
+
+// list returns what is on the page, how many there are on all pages, and whether there are more behind this one.
+func (q *request) list(ctx context.Context, h http.Header, at *file, l *listing) (page []item, total int64, more bool, err error) {
+	sel := nodeapi.Select(l.by, l.skip+l.count)
+	take := func(i item) {
+		switch {
+		case len(i.name) > maxName:
+			h.Set("X-Tradewind-Warning", fmt.Sprintf("names of more than %d bytes are left out", maxName))
+			return
+		case !l.filter.pass(&i):
+			return
+		}
+		total++
+		if l.after == nil || l.by(&i, l.after) > 0 {
+			sel.Add(i)
+		}
+	}
+	if l.bare(q) {
+		err = q.Manager.(transfer.NameLister).Names(ctx, at.name, func(base string) error {
+			take(item{name: base})
+			return nil
+		})
+	} else {
+		err = nodeapi.Walk(ctx, h, q.Manager, at.name, false, func(in *transfer.Info) { take(itemOf(in)) })
+	}
+	return sel.Sorted(l.skip), total, sel.Total() > int64(l.skip+l.count), err
+}
+
+// fill looks at what is on a page of names. What went meanwhile is left out.
+func (q *request) fill(ctx context.Context, at *file, page []item) ([]item, error) {
+	full := make([]item, 0, len(page))
+	for i := range page {
+		in, err := q.Stat(ctx, below(at.name, page[i].name), false)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		in.Name = page[i].name
+		full = append(full, itemOf(&in))
+	}
+	return full, nil
 }
 
 // nextLink tells where the next page is.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,9 +83,32 @@ func TestPages(t *testing.T) {
 	list, _, err := c.Entries(t.Context(), api.RootID, api.EntryQuery{PerPage: 5, After: next})
 	require.NoError(t, err)
 	require.Equal(t, "05", list[0].Name)
+	// Where names alone decide, the listing is that of looking at everything.
+	require.NoError(t, os.Mkdir(filepath.Join(b.base, "alpha", "folder"), 0o755))
+	require.NoError(t, os.Symlink("01", filepath.Join(b.base, "alpha", "link")))
+	b.file("alpha/.01.tw-part", "")
+	m, release, err := places{must(New(Config{State: b.state, Places: b.places, Keys: b.keys}))}.Open(t.Context(), accesskey.Grant{KeyID: "ak_alpha", Root: "alpha"})
+	require.NoError(t, err)
+	require.Implements(t, (*transfer.NameLister)(nil), m)
+	release()
+	for _, sort := range []string{"", "-name"} {
+		quick, _, err := c.Entries(t.Context(), api.RootID, api.EntryQuery{Sort: sort})
+		require.NoError(t, err)
+		every, _, err := c.Entries(t.Context(), api.RootID, api.EntryQuery{Sort: sort, Type: "file,folder,link"})
+		require.NoError(t, err)
+		require.Len(t, quick, 24)
+		require.Equal(t, every, quick)
+	}
 	// A token of another order.
 	_, _, err = c.Entries(t.Context(), api.RootID, api.EntryQuery{Sort: "size", After: next})
 	code(t, 400, err)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func FuzzToken(f *testing.F) {

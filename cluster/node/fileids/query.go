@@ -121,6 +121,11 @@ func (f *filter) pass(i *item) bool {
 	return true
 }
 
+// byName says whether names alone decide what passes.
+func (f *filter) byName() bool {
+	return len(f.types) == 0 && f.minSize == 0 && f.maxSize < 0 && !f.timed
+}
+
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -64,7 +64,7 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.take(r.Context(), g)
+	done, err := s.listings.Take(r.Context(), g)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.take(r.Context(), g)
+	done, err := s.listings.Take(r.Context(), g)
 	if err != nil {
 		return err
 	}

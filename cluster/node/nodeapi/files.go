@@ -152,7 +152,7 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request, g accesskey.Grant
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.take(r.Context(), g)
+	done, err := s.listings.Take(r.Context(), g)
 	if err != nil {
 		return err
 	}

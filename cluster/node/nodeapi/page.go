@@ -46,7 +46,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.take(r.Context(), g)
+	done, err := s.listings.Take(r.Context(), g)
 	if err != nil {
 		return err
 	}

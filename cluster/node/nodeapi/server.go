@@ -21,7 +21,7 @@ type Server struct {
 	turn     chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
 	probes   *probes
 	tokens   pageTokens
-	listings *turns
+	listings *Listings
 }
 
 // handler serves a request of somebody who is known. It returns an error only if it has written nothing.
@@ -37,7 +37,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodeapi: derive the key of iteration tokens: %w", err)
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: newTurns()}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: NewListings()}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
 	missing, err := extend(routes, cfg.Extensions)

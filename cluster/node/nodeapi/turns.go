@@ -14,18 +14,22 @@ const (
 	maxListingsKey = 8  // of one key, so that it does not take those of others
 )
 
-// turns bounds how many listings go on at a time. One key too many is refused; all together wait for one another.
-type turns struct {
+// Listings bounds how many listings go on at a time, since each keeps what is on its pages: 32, and 8 of one key. One of a key too many is refused; all together wait for one another. Its
+// methods may be called by several goroutines at once.
+type Listings struct {
 	all chan struct{}
 
 	mu  sync.Mutex // guards key
 	key map[string]int
 }
 
-func newTurns() *turns { return &turns{all: make(chan struct{}, maxListings), key: map[string]int{}} }
+// NewListings returns Listings of which none goes on.
+func NewListings() *Listings {
+	return &Listings{all: make(chan struct{}, maxListings), key: map[string]int{}}
+}
 
-// take waits for a turn of g. done must be called behind the listing.
-func (t *turns) take(ctx context.Context, g accesskey.Grant) (done func(), err error) {
+// Take waits for a turn of g. done must be called behind the listing.
+func (t *Listings) Take(ctx context.Context, g accesskey.Grant) (done func(), err error) {
 	who := "key " + g.KeyID
 	if g.Master {
 		who = "user " + g.User

@@ -13,10 +13,10 @@ import (
 )
 
 func TestTurns(t *testing.T) {
-	turns := newTurns()
+	turns := NewListings()
 	var done []func()
 	take := func(key string) error {
-		d, err := turns.take(t.Context(), accesskey.Grant{KeyID: key})
+		d, err := turns.Take(t.Context(), accesskey.Grant{KeyID: key})
 		if err == nil {
 			done = append(done, d)
 		}
@@ -31,7 +31,7 @@ func TestTurns(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := turns.take(ctx, accesskey.Grant{KeyID: "late"})
+	_, err := turns.Take(ctx, accesskey.Grant{KeyID: "late"})
 	require.ErrorIs(t, err, context.Canceled, "all turns are taken")
 	done[0]()
 	done = done[1:]
