@@ -28,8 +28,8 @@ var (
 	errCrowded = errors.New("too many sessions wait to be authenticated")
 	errFull    = errors.New("too many sessions")
 	errSlow    = errors.New("no authentication in time")
-	// errNoPermissions: what a user of an application may do is for permissions to say, which this node does not have.
-	errNoPermissions = errors.New("tokens of scope user:all need permissions, which this server does not have yet; admin:all works")
+	// errNoPermissions: what a user of an application may do is for permissions to say, which are for files by their ids.
+	errNoPermissions = errors.New("tokens of scope user:all are for files by their ids, over the API; transfers need admin:all")
 )
 
 // admit enters a new session into the books; its proof must arrive while ctx lasts. When there are too many without proof, the oldest has to go: an honest client's proof
