@@ -174,6 +174,10 @@ func TestNodeToNode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [][]string{{"transfer.started"}, {"transfer.ended"}}, [][]string{events[0].Types, events[1].Types})
 	u, err := ca.Moved(t.Context())
+	for err == nil && u.BytesOut == 0 { // it is written down a moment later, too
+		time.Sleep(5 * time.Millisecond)
+		u, err = ca.Moved(t.Context())
+	}
 	require.NoError(t, err)
 	require.EqualValues(t, len(data), u.BytesOut)
 

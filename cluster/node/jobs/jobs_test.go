@@ -33,6 +33,7 @@ type bench struct {
 	cfg           Config
 	m             *Manager
 	stop          func()
+	sessions      transfer.Sessions // of the other node: a new session of a job ends the one before
 
 	mu    sync.Mutex                                 // guards what follows
 	dial  func(ctx context.Context, to Remote) error // before each session; nil does nothing
@@ -107,7 +108,7 @@ func (b *bench) connect(ctx context.Context, _ accesskey.Grant, to Remote) (fasp
 		d, err := transfer.OpenDir(b.remote)
 		if err == nil {
 			defer d.Close()
-			err = transfer.Serve(context.Background(), s, transfer.ServeConfig{Store: d, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Owner: "x"})
+			err = transfer.Serve(context.Background(), s, transfer.ServeConfig{Store: d, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Owner: "x", Sessions: &b.sessions})
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
