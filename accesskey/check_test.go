@@ -119,7 +119,7 @@ func TestUnknownCosts(t *testing.T) {
 	_, err = p.Check(ctx, "", "x")
 	require.ErrorIs(t, err, context.Canceled, "it would be hashed, and waits for its turn")
 	c := &Checker{Keys: &MemStore{}, Users: someUsers{}}
-	c.passwords.once.Do(func() { c.passwords.turns = make(chan struct{}) }) // nobody gets a turn
+	c.passwords.once.Do(func() { c.passwords.turns, c.passwords.queue = make(chan struct{}), make(chan struct{}, 9) }) // nobody gets a turn
 	require.NoError(t, c.Keys.Put(t.Context(), testKey(t, alice)))
 	for _, id := range []string{"alice", "bob"} {
 		_, err := c.Basic(ctx, id, "wrong")

@@ -10,6 +10,8 @@ var (
 	ErrDisabled = errors.New("this access key is disabled")
 	// ErrExpired: a token is sound, but its time is over.
 	ErrExpired = errors.New("this token has expired")
+	// ErrBusy: too many passwords are being checked. Try again a little later.
+	ErrBusy = errors.New("too many logins at a time")
 	// ErrNotFound: a Store has no key of this id.
 	ErrNotFound = errors.New("no such access key")
 	// ErrCorrupt: a file of a FileStore is not what was written there.

@@ -69,6 +69,7 @@ func parseHash(text string) (salt, hash []byte, err error) {
 type Passwords struct {
 	once  sync.Once
 	turns chan struct{}
+	queue chan struct{}
 	key   [32]byte // of the cache, which holds no password
 
 	mu    sync.Mutex // guards right
@@ -77,16 +78,18 @@ type Passwords struct {
 
 const (
 	passwordTurns = 2    // checks at a time, 64 MiB each
+	passwordQueue = 16   // that wait for that, some seconds at most; more are refused
 	maxRight      = 4096 // remembered
 )
 
 // unknownHash is checked where there is no such user, so that this takes as long.
 var unknownHash = encodeHash(make([]byte, argonSalt), make([]byte, argonHash))
 
-// Check says whether password is the one of hash; of an empty hash none is, after the same work. It waits for its turn while ctx lasts.
+// Check says whether password is the one of hash; of an empty hash none is, after the same work. It waits for its turn while ctx lasts; where too many wait already it is refused with ErrBusy.
 func (p *Passwords) Check(ctx context.Context, hash, password string) (bool, error) {
 	p.once.Do(func() {
 		p.turns = make(chan struct{}, passwordTurns)
+		p.queue = make(chan struct{}, passwordTurns+passwordQueue)
 		rand.Read(p.key[:]) // never fails
 	})
 	known := hash != ""
@@ -105,6 +108,12 @@ func (p *Passwords) Check(ctx context.Context, hash, password string) (bool, err
 	p.mu.Unlock()
 	if right {
 		return true, nil
+	}
+	select {
+	case p.queue <- struct{}{}:
+		defer func() { <-p.queue }()
+	default:
+		return false, ErrBusy
 	}
 	select {
 	case p.turns <- struct{}{}:

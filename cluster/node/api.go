@@ -114,7 +114,9 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		if err := a.server.Shutdown(stopping); err != nil {
 			_ = a.server.Close() // requests that do not end are cut
 		}
-		if err := h.Close(stopping); err != nil {
+		probing, done := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)
+		defer done()
+		if err := h.Close(probing); err != nil {
 			n.cfg.Logger.Warn("the storage of some keys was not tried", "error", err)
 		}
 		end()
@@ -152,7 +154,10 @@ func (m managedKeys) Put(ctx context.Context, k accesskey.Key) error {
 	} else if err != nil {
 		return err
 	}
-	return m.Store.Put(ctx, k)
+	if err := m.Store.Put(ctx, k); err != nil || !k.Disabled {
+		return err
+	}
+	return m.jobs.Disable(ctx, k.ID)
 }
 
 // Delete implements accesskey.Store.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -19,7 +20,7 @@ import (
 // dial opens a session with another node for a job. It belongs to the vlink of the job's key, as sessions of clients do.
 func (n *Node) dial(ctx context.Context, g accesskey.Grant, to jobs.Remote) (fasp.Session, error) {
 	addr := net.JoinHostPort(to.Host, strconv.Itoa(to.Port))
-	known := &knownNode{state: n.state, addr: addr}
+	known := &knownNode{state: n.state, key: g.KeyID, addr: addr}
 	if err := known.load(ctx, to.Fingerprint); err != nil {
 		return nil, err
 	}
@@ -65,6 +66,7 @@ func (s *jobSession) Close(code fasp.Code, reason string) error {
 // knownNode is what is known of another node's key: what the job says, or else what it showed when it was met first.
 type knownNode struct {
 	state *state.Store
+	key   string // whose job it is: what one tenant has met first says nothing to another
 	addr  string
 	want  *fasp.Fingerprint // nil if it was not met before
 
@@ -73,7 +75,10 @@ type knownNode struct {
 	other error // it shows another key
 }
 
-func (k *knownNode) name() string { return "known node " + k.addr }
+func (k *knownNode) name() string {
+	sum := sha256.Sum256([]byte(k.key + "\x00" + k.addr)) // a name has its bounds
+	return fmt.Sprintf("known node %x", sum[:16])
+}
 
 func (k *knownNode) load(ctx context.Context, pinned string) error {
 	if pinned == "" {

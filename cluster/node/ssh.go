@@ -70,6 +70,9 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 	if err := n.setUser(ctx, kindSSH, n.cfg.SSHUser, doc); err != nil {
 		return nil, err
 	}
+	if err := os.MkdirAll(filepath.Join(n.cfg.StateDir, keysFolder), 0o700); err != nil {
+		return nil, fmt.Errorf("folder of authorized keys: %w", err)
+	}
 	temp := filepath.Join(n.cfg.StateDir, "listings")
 	// What a node that was killed left there is nobody's any more.
 	if err := errors.Join(os.RemoveAll(temp), os.Mkdir(temp, 0o700)); err != nil {

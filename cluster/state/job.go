@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -76,9 +77,16 @@ func (o ops) Jobs(ctx context.Context, f JobFilter, p Page) ([]Job, string, erro
 	return list(ctx, o, &jobs, w, newest(f.Newest, "iter"), p)
 }
 
-// DueJobs returns jobs that wanted to be looked at by now, those that waited longest first, 1 to 1000 of them.
-func (o ops) DueJobs(ctx context.Context, now time.Time, limit int) ([]Job, error) {
+// DueJobs returns jobs that wanted to be looked at by now, those that waited longest first, 1 to 1000 of them, and none of the keys except.
+func (o ops) DueJobs(ctx context.Context, now time.Time, limit int, except ...string) ([]Job, error) {
 	var js []Job
+	cond, with := "", []any{micros(now)}
+	if len(except) > 0 {
+		cond = " AND access_key NOT IN (?" + strings.Repeat(", ?", len(except)-1) + ")"
+		for _, key := range except {
+			with = append(with, key)
+		}
+	}
 	limit, err := Page{Limit: limit}.limit()
 	if err == nil {
 		err = o.read(ctx, func(q queries) error {
@@ -90,7 +98,7 @@ func (o ops) DueJobs(ctx context.Context, now time.Time, limit int) ([]Job, erro
 				}
 				js = append(js, j)
 				return nil
-			}, jobs.selects()+" WHERE next_try > 0 AND next_try <= ? ORDER BY next_try, id LIMIT ?", micros(now), limit)
+			}, jobs.selects()+" WHERE next_try > 0 AND next_try <= ?"+cond+" ORDER BY next_try, id LIMIT ?", append(with, limit)...)
 		})
 	}
 	if err != nil {

@@ -68,6 +68,7 @@ func (m *Manager) Get(ctx context.Context, g accesskey.Grant, id string, files i
 			if err != nil {
 				return t, err
 			}
+			v.Session = x.ID
 			t.Files = append(t.Files, v)
 		}
 	}
@@ -271,7 +272,7 @@ func (m *Manager) changeTo(ctx context.Context, s stored, c *api.ChangeTransfer,
 	s.doc.Rates = merged(s.doc.Rates, c)
 	switch w {
 	case wishCancel:
-		s.row.Status, s.row.NextTry, s.report.End = string(api.Canceled), time.Time{}, usec(m.cfg.Now())
+		s.row.Status, s.row.NextTry, s.report.End, s.doc.Sealed = string(api.Canceled), time.Time{}, usec(m.cfg.Now()), nil
 	case wishPause:
 		s.row.Status, s.row.NextTry = string(api.Paused), time.Time{}
 	case wishRun:

@@ -2,11 +2,32 @@ package jobs
 
 import (
 	"context"
+	"time"
 )
 
 // Forget ends the jobs of a key and removes its history: transfers, sessions, files, events and usage. It is for keys that are gone: a key of the same id that is made later is another one, and must
 // not see what this one did.
 func (m *Manager) Forget(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout) // whoever changes keys waits for it
+	defer cancel()
+	if err := m.end(ctx, key, errCanceled); err != nil {
+		return err
+	}
+	_, err := m.cfg.State.Forget(ctx, key)
+	return err
+}
+
+const forgetTimeout = 20 * time.Second
+
+// Disable ends the jobs of a key that run; they fail. Those that wait fail when they are at their turn.
+func (m *Manager) Disable(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
+	defer cancel()
+	return m.end(ctx, key, errDisabled)
+}
+
+// end ends the jobs of a key that run, and waits until that is written down.
+func (m *Manager) end(ctx context.Context, key string, why error) error {
 	m.mu.Lock()
 	var mine []*run
 	for _, r := range m.running {
@@ -16,7 +37,7 @@ func (m *Manager) Forget(ctx context.Context, key string) error {
 	}
 	m.mu.Unlock()
 	for _, r := range mine {
-		r.cancel(errCanceled)
+		r.cancel(why)
 	}
 	for _, r := range mine {
 		select {
@@ -25,6 +46,5 @@ func (m *Manager) Forget(ctx context.Context, key string) error {
 			return context.Cause(ctx)
 		}
 	}
-	_, err := m.cfg.State.Forget(ctx, key)
-	return err
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/state"
 )
 
-// maxRequest bounds the body of a request, in bytes: a list of paths may be long.
-const maxRequest = 16 << 20
+// maxRequest bounds the body of a request, in bytes: some thousand paths.
+const maxRequest = 512 << 10
 
 // Routes returns the calls about transfers, events and usage, by pattern, for package nodeapi (docs/api.md). Errors that are not *api.Error are the node's own fault.
 func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
@@ -55,7 +56,11 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
+// readBody reads JSON. From the page of another site it must say that it is: a browser sends that only where the node allowed it, and not with credentials of its own.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Origin") != "" && (err != nil || kind != "application/json") {
+		return nil, api.Errorf(http.StatusUnsupportedMediaType, "from the page of another site the body must be application/json")
+	}
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -245,7 +250,7 @@ func eventFilter(g accesskey.Grant, q url.Values) (f state.EventFilter, ok bool)
 		f.Key = q.Get("access_key")
 		return f, true
 	}
-	f.Key = g.KeyID
+	f.Key, f.From = g.KeyID, g.Created // what is older is another key's, which had the same id
 	return f, q.Get("access_key") == "" || q.Get("access_key") == g.KeyID
 }
 
@@ -269,8 +274,12 @@ func (m *Manager) serveEvents(w http.ResponseWriter, r *http.Request, g accesske
 		return err
 	}
 	if text := q.Get("after_time"); text != "" {
-		if f.From, err = time.Parse(time.RFC3339, text); err != nil {
+		from, err := time.Parse(time.RFC3339, text)
+		if err != nil {
 			return api.Errorf(http.StatusBadRequest, "after_time: want a time such as 2026-01-31T12:00:00Z")
+		}
+		if from.After(f.From) {
+			f.From = from
 		}
 	}
 	f.Since, f.Types = since, q["type"]

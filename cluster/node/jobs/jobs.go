@@ -2,9 +2,11 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +55,8 @@ type Manager struct {
 	log *slog.Logger
 	rec *recorder
 
-	wake chan struct{} // holds a token when there may be something to start
+	wake     chan struct{} // holds a token when there may be something to start
+	stopping chan struct{} // closed when Run ends its jobs
 
 	mu      sync.Mutex // guards what follows
 	running map[string]*run
@@ -78,6 +81,7 @@ var (
 	errCanceled = errors.New("canceled")
 	errPaused   = errors.New("paused")
 	errStopped  = errors.New("the node stops")
+	errDisabled = errors.New("it was disabled while the transfer ran")
 )
 
 // New makes a Manager. Run starts it.
@@ -106,7 +110,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), running: make(map[string]*run)}
+	m := &Manager{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), stopping: make(chan struct{}), running: make(map[string]*run)}
 	m.rec = newRecorder(cfg.State, cfg.Now, cfg.Log)
 	return m, nil
 }
@@ -137,6 +141,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-m.wake:
 		case <-t.C:
 		case <-ctx.Done():
+			close(m.stopping)
 			m.mu.Lock()
 			for _, r := range m.running {
 				r.cancel(errStopped)
@@ -158,6 +163,9 @@ func (m *Manager) look() {
 
 // recover sorts out what was running when the node ended without a word: jobs are tried again, and sessions of clients are over.
 func (m *Manager) recover(ctx context.Context) error {
+	if err := m.orphans(ctx); err != nil {
+		return err
+	}
 	for {
 		list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Status: string(api.Running)}, state.Page{Limit: 100})
 		if err != nil || len(list) == 0 {
@@ -168,7 +176,7 @@ func (m *Manager) recover(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if t.doc.Initiator == initiatorNode {
+			if t.doc.Initiator == initiatorNode && t.report.Tries < max(t.doc.MaxTries, 1) {
 				t.row.Status, t.row.NextTry = string(api.Waiting), m.cfg.Now()
 			} else {
 				t.row.Status = string(api.Failed)
@@ -185,6 +193,30 @@ func (m *Manager) recover(ctx context.Context) error {
 	}
 }
 
+// orphans ends the sessions that a node which was killed left running.
+func (m *Manager) orphans(ctx context.Context) error {
+	for {
+		list, _, err := m.cfg.State.Sessions(ctx, state.SessionFilter{Status: "running"}, state.Page{Limit: 100})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, row := range list {
+			x, err := viewSession(row)
+			if err != nil {
+				return err
+			}
+			x.Status, x.End, x.ErrorCode, x.ErrorDesc = "failed", usec(m.cfg.Now()), int(transfer.CodeConnectionLost), "the node stopped"
+			if row.Doc, err = json.Marshal(x); err != nil {
+				return err
+			}
+			row.Status, row.Ended = x.Status, m.cfg.Now()
+			if _, err := m.cfg.State.UpdateSession(ctx, row); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // start begins jobs that are due while there are slots.
 func (m *Manager) start(ctx context.Context) error {
 	m.mu.Lock()
@@ -193,16 +225,33 @@ func (m *Manager) start(ctx context.Context) error {
 	if free <= 0 {
 		return nil
 	}
-	due, err := m.cfg.State.DueJobs(ctx, m.cfg.Now(), free)
+	due, err := m.cfg.State.DueJobs(ctx, m.cfg.Now(), free, m.busy()...)
 	if err != nil {
 		return err
 	}
 	for _, j := range due {
+		if slices.Contains(m.busy(), j.Key) {
+			m.look() // others may have their turn
+			continue
+		}
 		if err := m.begin(ctx, j); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// busy returns the keys that have as many jobs running as one may: a quarter of the slots, so that others get theirs.
+func (m *Manager) busy() (keys []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := map[string]int{}
+	for _, r := range m.running {
+		if n[r.key]++; n[r.key] == max(m.cfg.MaxRunning/4, 2) {
+			keys = append(keys, r.key)
+		}
+	}
+	return keys
 }
 
 // begin makes a job a running one, unless somebody has changed it meanwhile.
@@ -217,12 +266,22 @@ func (m *Manager) begin(ctx context.Context, j state.Job) error {
 	s, err := decodeJob(j)
 	if err == nil {
 		s.row.Status, s.row.NextTry = string(api.Running), time.Time{}
-		err = m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
-			if s.row, err = tx.UpdateJob(ctx, s.row); err == nil && s.report.Tries == 0 {
+		first := s.report.Tries == 0
+		s.report.Tries++ // now, so that a job which the node does not survive is not tried for ever
+		if s.report.Start == 0 {
+			s.report.Start = usec(m.cfg.Now())
+		}
+		s.report.End, s.report.ErrorCode, s.report.ErrorDesc = 0, 0, ""
+		s.row, err = s.encode()
+		if err != nil {
+			first = false
+		}
+		err = errors.Join(err, m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
+			if s.row, err = tx.UpdateJob(ctx, s.row); err == nil && first {
 				err = tell(ctx, tx, &s, "transfer.started")
 			}
 			return err
-		})
+		}))
 	}
 	r.live.s, r.live.base = s, s.report
 	r.live.mu.Unlock()

@@ -483,3 +483,61 @@ func TestForget(t *testing.T) {
 	require.Zero(t, u.BytesTotal)
 	require.Empty(t, b.m.snapshots())
 }
+
+// TestTurns: a key whose jobs do not get on leaves slots to others.
+func TestTurns(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.cfg.MaxRunning = 4
+	b.start()
+	b.write("local/anna/f", 1000)
+	b.write("local/bert/f", 1000)
+	b.dial = func(ctx context.Context, to Remote) error {
+		if to.Spec.Destination == "/stuck/" {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		return nil
+	}
+	for range 6 {
+		b.create(map[string]any{"destination_root": "/stuck/"})
+	}
+	bert := accesskey.Grant{KeyID: "bert", Tenant: "other", Rights: accesskey.AllRights(), Root: "bert"}
+	tr, err := b.m.Create(t.Context(), bert, spec(nil))
+	require.NoError(t, err)
+	for tr.Status != api.Completed {
+		time.Sleep(2 * time.Millisecond)
+		tr, err = b.m.Get(t.Context(), bert, tr.ID, 0)
+		require.NoError(t, err)
+	}
+	require.Len(t, b.m.snapshots(), 2)
+	require.NoError(t, b.m.Disable(t.Context(), "anna"))
+	list, _, err := b.m.List(t.Context(), anna, Filter{})
+	require.NoError(t, err)
+	failed := 0
+	for _, x := range list {
+		if x.Status == api.Failed {
+			failed++
+			require.EqualValues(t, transfer.CodeAuth, x.ErrorCode)
+		}
+	}
+	require.GreaterOrEqual(t, failed, 2)
+	require.NoError(t, b.m.Forget(t.Context(), "anna"))
+}
+
+// TestKeyMadeAnew: a job does not run with another key that has the id of its own.
+func TestKeyMadeAnew(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.write("local/anna/f", 1000)
+	tr := b.create(nil)
+	k, err := b.keys.Key(t.Context(), "anna")
+	require.NoError(t, err)
+	k.Created = time.Now().Add(time.Second)
+	require.NoError(t, b.keys.Put(t.Context(), k))
+	b.start()
+	got := b.until(tr.ID, is(api.Failed))
+	require.EqualValues(t, transfer.CodeAuth, got.ErrorCode)
+	require.Contains(t, got.ErrorDesc, "does not exist any more")
+	require.NoFileExists(t, filepath.Join(b.remote, "in/f"))
+}

@@ -35,6 +35,7 @@ func newRecorder(s *state.Store, now func() time.Time, log *slog.Logger) *record
 type track struct {
 	rec      *recorder
 	job      string // id of the transfer
+	row      string // id of the session's row, which is our own: the one that the other side gave the session may be anybody's
 	tenant   string
 	key      string
 	out      bool // the node sends
@@ -126,7 +127,7 @@ func (t *track) file(k transfer.EventKind, f transfer.FileRecord) bool {
 	if err != nil {
 		return false // BUG: fileDoc always encodes
 	}
-	t.files = append(t.files, state.File{Session: t.session.ID, Path: f.Name, Size: f.Size, Bytes: f.BytesSent, Status: status, Code: int64(f.Code), Doc: doc})
+	t.files = append(t.files, state.File{Session: t.row, Path: f.Name, Size: f.Size, Bytes: f.BytesSent, Status: status, Code: int64(f.Code), Doc: doc})
 	return len(t.files) >= fileBatch
 }
 
@@ -221,7 +222,7 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 		return err
 	}
 	row := state.Session{
-		ID: x.ID, Job: t.job, Tenant: t.tenant, Key: t.key, Status: x.Status, Started: time.UnixMicro(x.Start), Bytes: x.BytesTransferred, Doc: doc, Rev: rev,
+		ID: t.row, Job: t.job, Tenant: t.tenant, Key: t.key, Status: x.Status, Started: time.UnixMicro(x.Start), Bytes: x.BytesTransferred, Doc: doc, Rev: rev,
 	}
 	if x.End != 0 {
 		row.Ended = time.UnixMicro(x.End)
@@ -263,12 +264,9 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if errors.Is(err, state.ErrNotFound) {
+	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
 		t.maxFiles = 0
-		return nil // its history was forgotten while it went on
-	}
-	if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
-		return errors.Join(errors.New("BUG: jobs: somebody else writes this session"), err)
+		return nil // its history was forgotten while it went on; what comes of it belongs to nobody
 	}
 	if err != nil {
 		t.files = append(files, t.files...)

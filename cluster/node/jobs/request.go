@@ -20,7 +20,8 @@ import (
 
 const (
 	defaultPort = 33001
-	maxWaiting  = 1000 // jobs of one key that wait
+	maxWaiting  = 200 // jobs of one key that wait or are paused
+	maxPath     = 512 // bytes that are shown of a path
 )
 
 // newID returns a random id in the usual form.
@@ -74,8 +75,15 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 
 // waiting counts jobs of a key that wait, up to maxWaiting.
 func (m *Manager) waiting(ctx context.Context, key string) (int, error) {
-	list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Key: key, Status: string(api.Waiting)}, state.Page{Limit: maxWaiting})
-	return len(list), err
+	n := 0
+	for _, status := range []api.TransferStatus{api.Waiting, api.Paused} {
+		list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Key: key, Status: string(status)}, state.Page{Limit: maxWaiting})
+		if err != nil {
+			return n, err
+		}
+		n += len(list)
+	}
+	return n, nil
 }
 
 // readSpec reads and checks a specification.
@@ -158,9 +166,9 @@ func startSpec(s *transfer.Spec, g accesskey.Grant, tags json.RawMessage) api.St
 		Overwrite: s.Overwrite.String(), Resume: s.Resume.String(), Cookie: s.Cookie, Title: s.Title, Tags: tags, AccessKey: g.KeyID, Initiator: initiatorNode,
 		TokenType: tokenType(s.Token),
 	}
-	const most = 100 // a list may have a million
+	const most = 20 // a list may have thousands
 	for _, p := range s.Paths[:min(len(s.Paths), most)] {
-		v.SourcePaths = append(v.SourcePaths, p.Source)
+		v.SourcePaths = append(v.SourcePaths, strings.ToValidUTF8(p.Source[:min(len(p.Source), maxPath)], ""))
 	}
 	return v
 }

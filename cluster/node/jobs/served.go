@@ -40,7 +40,7 @@ func (v *Served) Event(e transfer.Event) {
 			return
 		}
 		v.track = &track{
-			rec: v.m.rec, job: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, maxFiles: v.m.cfg.MaxFiles, out: d == transfer.Receive,
+			rec: v.m.rec, job: e.Session.ID, row: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, maxFiles: v.m.cfg.MaxFiles, out: d == transfer.Receive,
 			served: &jobDoc{Initiator: initiatorClient, Spec: api.StartSpec{
 				Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
 			}},

@@ -32,11 +32,6 @@ const saveEvery = 5 * time.Second
 func (m *Manager) try(ctx context.Context, r *run) {
 	l := r.live
 	l.mu.Lock()
-	l.s.report.Tries++
-	if l.s.report.Start == 0 {
-		l.s.report.Start = usec(m.cfg.Now())
-	}
-	l.s.report.End, l.s.report.ErrorCode, l.s.report.ErrorDesc = 0, 0, ""
 	log := m.log.With("job", r.id, "key", l.s.row.Key)
 	l.mu.Unlock()
 	failure := m.transfer(ctx, r)
@@ -62,11 +57,9 @@ func (m *Manager) try(ctx context.Context, r *run) {
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
-		case <-ctx.Done():
+		case <-m.stopping:
 			t.Stop()
-			if errors.Is(context.Cause(ctx), errStopped) {
-				return
-			}
+			return
 		}
 	}
 }
@@ -78,6 +71,8 @@ func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.Tran
 	switch {
 	case err == nil:
 		return api.Completed, next // it was faster than who wanted it to end
+	case errors.Is(cause, errDisabled):
+		return api.Failed, next
 	case errors.Is(cause, errCanceled):
 		return api.Canceled, next
 	case errors.Is(cause, errPaused):
@@ -106,7 +101,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	g, err := m.grant(ctx, s.row.Key)
+	g, err := m.grant(ctx, s.row.Key, s.row.Created)
 	if err == nil {
 		err = allowed(g, &spec)
 	}
@@ -161,7 +156,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 		Events: func(e transfer.Event) {
 			if e.Session.Attempt != attempt {
 				attempt = e.Session.Attempt
-				current = &track{rec: m.rec, job: id, tenant: g.Tenant, key: g.KeyID, maxFiles: m.cfg.MaxFiles, out: spec.Direction == transfer.Send}
+				current = &track{rec: m.rec, job: id, tenant: g.Tenant, key: g.KeyID, maxFiles: m.cfg.MaxFiles, out: spec.Direction == transfer.Send, row: newID()}
 			}
 			if e.Kind != transfer.EventRetry {
 				current.event(e)
@@ -174,7 +169,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 }
 
 // grant is what the job's key allows now.
-func (m *Manager) grant(ctx context.Context, key string) (accesskey.Grant, error) {
+func (m *Manager) grant(ctx context.Context, key string, made time.Time) (accesskey.Grant, error) {
 	if key == "" {
 		return accesskey.Grant{Master: true, Rights: accesskey.AllRights()}, nil
 	}
@@ -184,6 +179,8 @@ func (m *Manager) grant(ctx context.Context, key string) (accesskey.Grant, error
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errors.New("it does not exist any more")}
 	case err != nil:
 		return accesskey.Grant{}, err
+	case made.Before(k.Created): // another key, which has the id of the one that the job was made with
+		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errors.New("the one of the job does not exist any more")}
 	case k.Disabled:
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: accesskey.ErrDisabled}
 	}
@@ -241,6 +238,9 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 	case errors.Is(context.Cause(life), errStopped) && status == api.Waiting:
 		s.report.Tries-- // it is none of the job's faults
 	case status == api.Failed || status == api.PartiallyCompleted || status == api.Waiting:
+		if errors.Is(context.Cause(life), errDisabled) {
+			failure = &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errDisabled}
+		}
 		s.report.ErrorCode, s.report.ErrorDesc = int(transfer.CodeInternal), failure.Error()
 		var te *transfer.Error
 		if errors.As(failure, &te) {
@@ -248,7 +248,7 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 		}
 	}
 	if status.Over() {
-		s.report.End = usec(l.m.cfg.Now())
+		s.report.End, s.doc.Sealed = usec(l.m.cfg.Now()), nil // nobody needs the specification any more
 	}
 	s.row.Status, s.row.NextTry = string(status), next
 	row, err := s.encode()

@@ -48,6 +48,8 @@ func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
 		return accesskey.Grant{}, errUnauthorized
 	case errors.Is(err, accesskey.ErrExpired):
 		return accesskey.Grant{}, api.Errorf(http.StatusUnauthorized, "the bearer token has expired")
+	case errors.Is(err, accesskey.ErrBusy):
+		return accesskey.Grant{}, api.Errorf(http.StatusTooManyRequests, "too many logins at a time; try again a little later")
 	case errors.Is(err, accesskey.ErrDisabled): // which only who holds the secret gets to see
 		return accesskey.Grant{}, api.Errorf(http.StatusForbidden, "this access key is disabled")
 	}
