@@ -138,40 +138,32 @@ func (d *Dir) Stat(_ context.Context, name string, follow bool) (Info, error) {
 
 // ReadDir implements Store.
 func (d *Dir) ReadDir(ctx context.Context, name string, fn func(Info) error) error {
-	r, err := d.dirs.get(name)
-	if err != nil {
-		return err
-	}
-	defer d.dirs.put(r)
-	f, err := r.root.Open(".")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		list, err := f.ReadDir(512) // in slices: a folder may hold millions
-		for _, de := range list {
-			in, err := lstatIn(f, r.root, de.Name())
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone since it was listed
+	return d.reading(name, func(r *dirRef, f *os.File) error {
+		for {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			list, err := f.ReadDir(512) // in slices: a folder may hold millions
+			for _, de := range list {
+				in, err := lstatIn(f, r.root, de.Name())
+				if errors.Is(err, fs.ErrNotExist) {
+					continue // gone since it was listed
+				}
+				if err != nil {
+					return err
+				}
+				if err := fn(in); err != nil {
+					return err
+				}
+			}
+			if err == io.EOF {
+				return nil
 			}
 			if err != nil {
 				return err
 			}
-			if err := fn(in); err != nil {
-				return err
-			}
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	})
 }
 
 // Readlink implements Store.

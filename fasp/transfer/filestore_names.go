@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"io"
+	"os"
 )
 
 // NameLister is a Store that lists the names in a folder without looking at what they name, which takes far less time where a folder is large. *Dir is one.
@@ -13,6 +14,32 @@ type NameLister interface {
 
 // Names implements NameLister.
 func (d *Dir) Names(ctx context.Context, name string, fn func(base string) error) error {
+	return d.reading(name, func(_ *dirRef, f *os.File) error {
+		for {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			list, err := f.Readdirnames(4096) // in slices: a folder may hold millions
+			for _, base := range list {
+				if isPartial(base) {
+					continue
+				}
+				if err := fn(base); err != nil {
+					return err
+				}
+			}
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// reading gives fn the folder at name, and the folder as a file that lists what is in it.
+func (d *Dir) reading(name string, fn func(r *dirRef, f *os.File) error) error {
 	r, err := d.dirs.get(name)
 	if err != nil {
 		return err
@@ -23,24 +50,5 @@ func (d *Dir) Names(ctx context.Context, name string, fn func(base string) error
 		return err
 	}
 	defer f.Close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		list, err := f.Readdirnames(4096) // in slices: a folder may hold millions
-		for _, base := range list {
-			if isPartial(base) {
-				continue
-			}
-			if err := fn(base); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return fn(r, f)
 }

@@ -64,16 +64,11 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.Take(r.Context(), g)
+	p, done, err := s.openToList(r.Context(), g)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := s.open(r.Context(), g)
-	if err != nil {
-		return err
-	}
-	defer p.release()
 	at, err := p.stat(r.Context(), q.name, true)
 	if err != nil {
 		return err
@@ -96,16 +91,11 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.Take(r.Context(), g)
+	p, done, err := s.openToList(r.Context(), g)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := s.open(r.Context(), g)
-	if err != nil {
-		return err
-	}
-	defer p.release()
 	at, err := p.stat(r.Context(), q.name, true)
 	if err != nil {
 		return err

@@ -152,16 +152,11 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request, g accesskey.Grant
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.Take(r.Context(), g)
+	p, done, err := s.openToList(r.Context(), g)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := s.open(r.Context(), g)
-	if err != nil {
-		return err
-	}
-	defer p.release()
 	if _, err := p.stat(r.Context(), name, true); err != nil {
 		return err
 	}

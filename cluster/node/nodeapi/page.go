@@ -46,16 +46,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 	if err != nil {
 		return err
 	}
-	done, err := s.listings.Take(r.Context(), g)
+	p, done, err := s.openToList(r.Context(), g)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := s.open(r.Context(), g)
-	if err != nil {
-		return err
-	}
-	defer p.release()
 	at, err := p.stat(r.Context(), name, true)
 	if err != nil {
 		return err

@@ -45,6 +45,20 @@ func OpenPlace(ctx context.Context, log *slog.Logger, places Places, g accesskey
 	return nil, nil, api.Errorf(http.StatusServiceUnavailable, "the storage of the access key cannot be reached")
 }
 
+// openToList opens the place of g to go through a folder, when it is the caller's turn. done must be called at the end.
+func (s *Server) openToList(ctx context.Context, g accesskey.Grant) (_ *place, done func(), err error) {
+	end, err := s.listings.Take(ctx, g)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.open(ctx, g)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return p, func() { p.release(); end() }, nil
+}
+
 // permissions are the words of the API for rights.
 func permissions(r accesskey.Rights) []api.Permission {
 	p := []api.Permission{}
