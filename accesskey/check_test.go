@@ -351,29 +351,6 @@ func TestStorage(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestFileStoreSecrets: what is secret of a key comes back, and stands in the file sealed only.
-func TestFileStoreSecrets(t *testing.T) {
-	dir := t.TempDir()
-	s, err := OpenFileStore(dir)
-	require.NoError(t, err)
-	k := testKey(t, alice)
-	k.Storage = &Storage{Type: "ibm-s3", Fields: map[string]string{"bucket": "b", "endpoint": "e"}, Credentials: map[string]string{"access_key_id": "AKID", "secret_access_key": "hunter2"}}
-	k.Tenant, k.State, k.StateText, k.TokenKey, k.Config = "acme", Failed, "no such bucket", pemOf(t, &testRSA().PublicKey), json.RawMessage(`{"transfer":{}}`)
-	k, _, err = k.Rotate(Credential{ID: "alice", Secret: "next"}, time.Hour, time.Now())
-	require.NoError(t, err)
-	require.NoError(t, s.Put(t.Context(), k))
-	again, err := OpenFileStore(dir)
-	require.NoError(t, err)
-	got, err := again.Key(t.Context(), "alice")
-	require.NoError(t, err)
-	require.JSONEq(t, string(k.Config), string(got.Config))
-	got.Config = k.Config
-	require.Equal(t, k, got)
-	b := readAll(t, dir)
-	require.NotContains(t, b, "hunter2")
-	require.NotContains(t, b, "AKID")
-}
-
 func FuzzBearer(f *testing.F) {
 	key := &testRSA().PublicKey
 	token, err := SealBearer(Bearer{User: "u", Key: "k", Expires: time.Now()}, testRSA())

@@ -8,10 +8,11 @@
 // server gives that message to [Checker.Session] and gets the Grant. The message holds no secret and proves nothing in any other session: it is
 // an HMAC over a value that only the two ends of this TLS session know (docs/protocol-auth.md).
 //
-// [FileStore] keeps keys in one file, for a single node. [MemStore] keeps them in memory. Both are safe for concurrent use.
+// [MemStore] keeps keys in memory. Whoever keeps them for longer keeps a [Record] of each, which a [Master] has sealed; [Export] and [Import] carry keys from one
+// node to another.
 //
 // No text this package makes holds a secret or a verifier: both print as "[redacted]", in logs and through fmt too. A Verifier is as good as the
-// secret it was made from, so a Store that outlives the process must keep it sealed, as FileStore does.
+// secret it was made from, so a Store that outlives the process must keep it sealed.
 //
 // A [Checker] takes other credentials as well: an id and a secret as they come over HTTPS, bearer tokens that an application signs for its users, transfer tokens that
 // a node has sealed with its [Keyring], and users of the node itself, whose passwords are kept as argon2id.

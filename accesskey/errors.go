@@ -14,6 +14,6 @@ var (
 	ErrBusy = errors.New("too many logins at a time")
 	// ErrNotFound: a Store has no key of this id.
 	ErrNotFound = errors.New("no such access key")
-	// ErrCorrupt: a file of a FileStore is not what was written there.
-	ErrCorrupt = errors.New("the file is damaged")
+	// ErrCorrupt: a file, a record or an export is not what was written there.
+	ErrCorrupt = errors.New("it is damaged")
 )

@@ -25,7 +25,7 @@ func (s session) SendMessage(_ context.Context, msg []byte) error {
 
 func Example() {
 	ctx := context.Background()
-	store := &accesskey.MemStore{} // a node keeps a FileStore
+	store := &accesskey.MemStore{} // a node keeps them in its state store
 	secret, err := accesskey.Generate("alice")
 	if err != nil {
 		panic(err)

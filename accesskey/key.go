@@ -156,6 +156,8 @@ type Grant struct {
 
 	// Master says that this is no key but the node's own user, who may manage keys and sees what all of them do. KeyID is empty then.
 	Master bool
+	// Local says that a Master is whoever looks after the machine that the node runs on, and may bind keys to places outside of its docroot.
+	Local bool
 	// User is the node's user, or who a bearer token names, "" else, and Groups are those of a bearer token.
 	User   string
 	Groups []string

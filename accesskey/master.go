@@ -26,15 +26,43 @@ func NewMaster() (m Master) {
 	return m
 }
 
-// LoadMaster reads master.key in the folder dir, which must exist, and makes the file with mode 0600 if it is not there. Errors: ErrCorrupt if the
-// file is damaged.
+const masterName = "master.key"
+
+// LoadMaster is ReadMaster, and makes the file, for its owner alone, if it is not there. Several processes may do so at once and get the same.
 func LoadMaster(dir string) (Master, error) {
+	m, err := ReadMaster(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	if err := makeMaster(dir); err != nil {
+		return Master{}, fmt.Errorf("make the master key: %w", err)
+	}
+	return ReadMaster(dir)
+}
+
+// makeMaster writes a new key, durably, unless somebody else was faster.
+func makeMaster(dir string) error {
+	m := NewMaster()
+	f, err := os.CreateTemp(dir, masterName+".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(base64.StdEncoding.EncodeToString(m[:]) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	// Unlike a rename, a link does not replace what is there.
+	if err := os.Link(f.Name(), filepath.Join(dir, masterName)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// ReadMaster reads master.key in the folder dir. Errors: one that matches fs.ErrNotExist without it, ErrCorrupt if it is damaged.
+func ReadMaster(dir string) (Master, error) {
 	path := filepath.Join(dir, masterName)
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		m := NewMaster()
-		return m, writeFile(path, []byte(base64.StdEncoding.EncodeToString(m[:])+"\n"))
-	}
 	if err != nil {
 		return Master{}, err
 	}
@@ -80,10 +108,13 @@ func (m Master) Seal(label string, plain []byte) []byte {
 func (m Master) Open(label string, sealed []byte) ([]byte, error) {
 	plain, err := m.aead("").Open(nil, nil, sealed, []byte(label))
 	if err != nil {
-		return nil, fmt.Errorf("sealed with another master key, or damaged: %w", ErrCorrupt)
+		return nil, errNotOpened
 	}
 	return plain, nil
 }
+
+// errNotOpened: which of the two it is cannot be told.
+var errNotOpened = fmt.Errorf("sealed with another master key, or damaged: %w", ErrCorrupt)
 
 // String hides the key.
 func (Master) String() string { return redacted }

@@ -31,7 +31,7 @@ func (e *tlsEnd) SendMessage(_ context.Context, msg []byte) error {
 	return nil
 }
 
-func testKey(t *testing.T, c Credential) Key {
+func testKey(t testing.TB, c Credential) Key {
 	t.Helper()
 	k, _, err := NewKey(c)
 	require.NoError(t, err)

@@ -32,12 +32,19 @@ const (
 
 // HashPassword returns what is kept of a password, in the usual form of argon2id hashes. It takes some 100 ms and 64 MiB.
 func HashPassword(password string) (string, error) {
-	if utf8.RuneCountInString(password) < MinPassword || len(password) > maxPassword {
-		return "", fmt.Errorf("a password has at least %d characters and at most %d bytes", MinPassword, maxPassword)
+	if err := checkPassword(password); err != nil {
+		return "", fmt.Errorf("password: %w", err)
 	}
 	salt := make([]byte, argonSalt)
 	rand.Read(salt) // never fails
 	return encodeHash(salt, argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonHash)), nil
+}
+
+func checkPassword(password string) error {
+	if utf8.RuneCountInString(password) < MinPassword || len(password) > maxPassword {
+		return fmt.Errorf("it has at least %d characters and at most %d bytes", MinPassword, maxPassword)
+	}
+	return nil
 }
 
 func encodeHash(salt, hash []byte) string {

@@ -41,12 +41,15 @@ type AccessKeyRequest struct {
 
 // KeySettings are those of this project; nil fields are left as they are.
 type KeySettings struct {
-	Tenant   *string   `json:"tenant,omitempty"`
-	Rights   *[]string `json:"rights,omitempty"` // of read, write, list, delete; all on creation
-	RateCap  *int64    `json:"rate_cap_bps,omitempty"`
-	VLink    *string   `json:"vlink,omitempty"`
-	Disabled *bool     `json:"disabled,omitempty"`
-	Note     *string   `json:"note,omitempty"`
+	Tenant  *string   `json:"tenant,omitempty"`
+	Rights  *[]string `json:"rights,omitempty"` // of read, write, list, delete; all on creation
+	RateCap *int64    `json:"rate_cap_bps,omitempty"`
+	VLink   *string   `json:"vlink,omitempty"`
+	// Root binds the key to a folder below the node's docroot, or to the URI of a place that the node has the credentials of, in place of a storage. Only whoever looks after the node's machine sets
+	// it (package admin).
+	Root     *string `json:"root,omitempty"`
+	Disabled *bool   `json:"disabled,omitempty"`
+	Note     *string `json:"note,omitempty"`
 	// RotateOverlap is how many seconds the secret before stays good beside the one that this request sets; 0 is none.
 	RotateOverlap int64 `json:"rotate_overlap_seconds,omitempty"`
 }

@@ -8,23 +8,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/audit"
-	"github.com/tradewind-io/tradewind/cluster/node/fileids"
+	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
-	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // apiService is the REST API while the node runs.
 type apiService struct {
 	listener net.Listener
-	handler  *nodeapi.Server
 	server   *http.Server
 }
 
@@ -48,95 +44,85 @@ func (n *Node) APIAddr() net.Addr {
 	return n.api.listener.Addr()
 }
 
-// startAPI goes on with jobs, and serves the API. stop ends all that: jobs that run wait for the next start.
-func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
-	var undo []func()
-	back := func() {
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
-		}
-	}
-	defer func() {
-		if err != nil {
-			back()
-		}
-	}()
-	cert, err := loadCertificate(n.cfg.StateDir, time.Now())
+// startDesk goes on with jobs and with the storage of keys that was not tried, and serves administration. stop ends all that: jobs that run wait for the next start.
+func (n *Node) startDesk(ctx context.Context) (stop func(), err error) {
+	h, err := n.desk.serve(n.info())
 	if err != nil {
 		return nil, err
 	}
-	if err := n.setUser(ctx, kindNode, n.cfg.APIUser, nil); err != nil {
+	l, err := admin.Listen(n.cfg.StateDir)
+	if err != nil {
 		return nil, err
 	}
-	n.checker.Users = nodeUsers{n.state}
-	if n.jobs, err = jobs.New(jobs.Config{
-		State: n.state, Master: n.master, Keys: n.keys, Open: n.places.open, Dial: n.dial, StateDir: filepath.Join(n.cfg.StateDir, "transfers"), Log: n.cfg.Logger,
-	}); err != nil {
+	if err := n.desk.api.Resume(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	end := serveAdmin(l, h, n.cfg.Logger)
+	life, halt := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.desk.jobs.Run(life); err != nil {
+			n.cfg.Logger.Error("jobs do not run", "error", err)
+		}
+	})
+	return func() {
+		end()
+		probing, done := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)
+		defer done()
+		if err := n.desk.api.Close(probing); err != nil {
+			n.cfg.Logger.Warn("the storage of some keys was not tried", "error", err)
+		}
+		halt()
+		running.Wait()
+	}, nil
+}
+
+// startAPI serves the API until stop.
+func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
+	cert, err := loadCertificate(n.cfg.StateDir, time.Now())
+	if err != nil {
 		return nil, err
 	}
 	l, err := net.Listen("tcp", n.cfg.API)
 	if err != nil {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
-	undo = append(undo, func() { _ = l.Close() }) // closed by the server already, if that has begun
-	log := audit.New(n.state)
-	files, err := fileids.New(fileids.Config{State: n.state, Places: placeOpener{n.places}, Keys: managedKeys{n.keys, n.jobs}, Log: n.cfg.Logger})
-	if err != nil {
-		return nil, err
-	}
-	h, err := nodeapi.New(nodeapi.Config{
-		Auth: n.checker, Keys: files.Keys(), Places: files.Places(), TokenSecret: n.master.Derive("tw-iteration-1"), Info: n.info(l.Addr()),
-		Extensions: []nodeapi.Extension{n.jobs, files, log}, Audit: log.Write, Logger: n.cfg.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	a := &apiService{listener: l, handler: h, server: &http.Server{
-		Handler: h, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+	a := &apiService{listener: l, server: &http.Server{
+		Handler: n.desk.api, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
 	}}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() {
-		if err := n.jobs.Run(life); err != nil {
-			n.cfg.Logger.Error("jobs do not run", "error", err)
-		}
-	})
 	running.Go(func() {
 		if err := a.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			n.cfg.Logger.Error("the API is not served any more", "error", err)
 		}
 	})
-	undo = append(undo, func() {
+	n.mu.Lock()
+	n.api = a
+	n.mu.Unlock()
+	n.cfg.Logger.Info("API ready", "addr", l.Addr().String())
+	return func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)
 		defer cancel()
 		if err := a.server.Shutdown(stopping); err != nil {
 			_ = a.server.Close() // requests that do not end are cut
 		}
-		probing, done := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)
-		defer done()
-		if err := h.Close(probing); err != nil {
-			n.cfg.Logger.Warn("the storage of some keys was not tried", "error", err)
-		}
-		end()
 		running.Wait()
-	})
-	n.mu.Lock()
-	n.api = a
-	n.mu.Unlock()
-	n.cfg.Logger.Info("API ready", "addr", l.Addr().String())
-	return back, nil
+	}, nil
 }
 
 // info is what the API says of the node.
-func (n *Node) info(at net.Addr) nodeapi.Info {
-	i := nodeapi.Info{Version: n.cfg.Version, NodeID: n.Fingerprint().String()[len("sha256:"):][:32], Docroot: n.cfg.DocRoot, Fingerprint: n.Fingerprint().String()}
+func (n *Node) info() nodeapi.Info {
+	i := nodeapi.Info{Version: n.cfg.Version, NodeID: nodeID(n.Fingerprint().String()), Docroot: n.cfg.DocRoot, Fingerprint: n.Fingerprint().String()}
 	if udp, ok := n.Addr().(*net.UDPAddr); ok {
 		i.UDPPort = udp.Port
 	}
 	return i
 }
+
+// nodeID is the short name of a node that is made of its fingerprint.
+func nodeID(fingerprint string) string { return fingerprint[len("sha256:"):][:32] }
 
 // managedKeys are the keys as the API changes them: what a key did goes with it.
 type managedKeys struct {
@@ -166,14 +152,6 @@ func (m managedKeys) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	return m.jobs.Forget(ctx, id)
-}
-
-// placeOpener opens places for the API.
-type placeOpener struct{ p *places }
-
-// Open implements nodeapi.Places.
-func (o placeOpener) Open(ctx context.Context, g accesskey.Grant) (transfer.Manager, func(), error) {
-	return o.p.open(ctx, g)
 }
 
 // nodeUsers implements accesskey.Users.

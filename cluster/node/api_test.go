@@ -273,6 +273,7 @@ func TestAPIStart(t *testing.T) {
 	n, err = New(cfg)
 	require.NoError(t, err)
 	require.ErrorContains(t, n.Run(t.Context()), "12 characters")
+	cfg.APIUser = nil
 	require.NoError(t, os.WriteFile(filepath.Join(cfg.StateDir, certName), []byte("x"), 0o600))
 	n, err = New(cfg)
 	require.NoError(t, err)

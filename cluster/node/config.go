@@ -41,16 +41,17 @@ type Config struct {
 	PacketConn net.PacketConn
 	// Identity is the key that clients know the node by; nil means the one in StateDir, made on first use.
 	Identity *fasp.Identity
-	// Keys are the access keys; nil means the file in StateDir.
+	// Keys are the access keys; nil means those of the state store in StateDir, which no other process may use while the node runs.
 	Keys accesskey.Store
+	// AccessKey is made when Run begins, bound to the docroot, or given this secret if there is one of this id. nil changes nothing. It needs Keys to be nil, or API or SSH.
+	AccessKey *accesskey.Credential
 
-	// API is the TCP address "host:port" at which the node offers its REST API over HTTPS (docs/api.md); empty is none. With it the node keeps jobs and a record of all
-	// transfers in state.db in StateDir, which no other process may use meanwhile, and its certificate in api.crt and api.key.
+	// API is the TCP address "host:port" at which the node offers its REST API over HTTPS (docs/api.md); empty is none. Its certificate is in api.crt and api.key in StateDir.
 	API string
 	// APIUser is a user of the node, who manages keys over the API and sees what all of them do: made, or given this password, when Run begins. nil changes nothing.
 	APIUser *accesskey.Credential
 	// SSH is the TCP address "host:port" at which accounts log in for a ticket, with which they transfer, or to look and arrange (docs/protocol-auth.md section 46, docs/ascmd.md);
-	// empty is none. With it the node keeps its accounts in state.db in StateDir, as with API, and its host key in ssh_host_ed25519_key. Public keys of an account NAME are the
+	// empty is none. The host key is in ssh_host_ed25519_key in StateDir. Public keys of an account NAME are the
 	// lines of authorized_keys/NAME there, in the form of OpenSSH, which is read at each login.
 	SSH string
 	// SSHUser is an account for all of the docroot: made, or given this password, when Run begins. nil changes nothing.

@@ -20,7 +20,7 @@ import (
 // dial opens a session with another node for a job. It belongs to the vlink of the job's key, as sessions of clients do.
 func (n *Node) dial(ctx context.Context, g accesskey.Grant, to jobs.Remote) (fasp.Session, error) {
 	addr := net.JoinHostPort(to.Host, strconv.Itoa(to.Port))
-	known := &knownNode{state: n.state, key: g.KeyID, addr: addr}
+	known := &knownNode{state: n.desk.state, key: g.KeyID, addr: addr}
 	if err := known.load(ctx, to.Fingerprint); err != nil {
 		return nil, err
 	}

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/jobs"
-	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
@@ -22,19 +21,16 @@ import (
 type Node struct {
 	cfg      Config
 	identity *fasp.Identity
-	keys     accesskey.Store
-	checker  *accesskey.Checker
-	master   accesskey.Master
+	checker  *accesskey.Checker // set by Run
 	ready    chan struct{}
 
 	places *places
 	live   transfer.Sessions
 	totals totals
-	paths  fasp.Paths    // to other nodes
-	api    *apiService   // nil without Config.API
-	ssh    *sshService   // nil without Config.SSH
-	state  *state.Store  // nil without both
-	jobs   *jobs.Manager // nil without Config.API
+	paths  fasp.Paths  // to other nodes
+	desk   *desk       // nil where Config.Keys are enough
+	api    *apiService // nil without Config.API
+	ssh    *sshService // nil without Config.SSH
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
@@ -46,30 +42,21 @@ type Node struct {
 	serving  int
 }
 
-// New checks cfg, loads or makes the identity, and opens the access keys. It starts nothing.
+// New checks cfg, and loads or makes the identity. It starts nothing.
 func New(cfg Config) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, identity: cfg.Identity, keys: cfg.Keys, ready: make(chan struct{}), idle: make(chan struct{})}
+	n := &Node{cfg: cfg, identity: cfg.Identity, ready: make(chan struct{}), idle: make(chan struct{})}
 	if n.identity == nil {
 		if n.identity, err = LoadIdentity(cfg.StateDir); err != nil {
 			return nil, err
 		}
 	}
-	if n.keys == nil {
-		if n.keys, err = accesskey.OpenFileStore(cfg.StateDir); err != nil {
-			return nil, err
-		}
-	}
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil { // with an identity and keys from elsewhere nobody has made it yet
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil { // with an identity from elsewhere nobody has made it yet
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	if n.master, err = accesskey.LoadMaster(cfg.StateDir); err != nil {
-		return nil, err
-	}
-	n.checker = &accesskey.Checker{Keys: n.keys, Tokens: accesskey.NewKeyring(n.master), Node: n.Fingerprint().String()}
 	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
 		return nil, err
 	}
@@ -126,15 +113,78 @@ func (n *Node) SetVLinks(links []vlink.Link) error {
 	return n.links.Set(vlink.Config{Host: vlink.Caps{Out: n.cfg.MaxRate, In: n.cfg.MaxRate}, Links: links})
 }
 
-// Stranded returns the ids of access keys that name a virtual link that is not there, and are refused for that. Errors are those of the store.
+// Stranded returns the ids of access keys that name a virtual link that is not there, and are refused for that. Before Ready they are known only if Config.Keys has them. Errors are those of the store.
 func (n *Node) Stranded(ctx context.Context) (ids []string, err error) {
-	keys, err := n.keys.Keys(ctx)
+	store := n.cfg.Keys
+	if store == nil {
+		select {
+		case <-n.ready:
+			store = n.checker.Keys
+		default:
+			return nil, nil
+		}
+	}
+	keys, err := store.Keys(ctx)
 	for _, k := range keys {
 		if !n.links.Has(k.VLink) {
 			ids = append(ids, k.ID)
 		}
 	}
 	return ids, err
+}
+
+// manage opens the desk, where there is one, and what is served beside transfers. stop ends all that.
+func (n *Node) manage(ctx context.Context) (_ func(), err error) {
+	var undo []func()
+	stop := func() {
+		for _, fn := range slices.Backward(undo) {
+			fn()
+		}
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	if n.cfg.Keys != nil && n.cfg.API == "" && n.cfg.SSH == "" {
+		master, err := accesskey.LoadMaster(n.cfg.StateDir)
+		n.checker = &accesskey.Checker{Keys: n.cfg.Keys, Tokens: accesskey.NewKeyring(master), Node: n.Fingerprint().String()}
+		return stop, err
+	}
+	if err := unlocked(ctx, startPatience, func(ctx context.Context) (err error) {
+		n.desk, err = openDesk(ctx, deskConfig{
+			dir: n.cfg.StateDir, keys: n.cfg.Keys, node: n.Fingerprint().String(), version: n.cfg.Version, open: n.places.open, dial: n.dial,
+			stats: func() any { return n.Stats() }, logger: n.cfg.Logger,
+		})
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	undo = append(undo, n.desk.close)
+	n.checker = n.desk.checker
+	if err := n.bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	if n.cfg.SSH != "" {
+		end, err := n.startSSH(ctx)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, end)
+	}
+	end, err := n.startDesk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, end)
+	if n.cfg.API != "" {
+		end, err := n.startAPI(ctx)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, end)
+	}
+	return stop, nil
 }
 
 // Run serves until ctx ends; then it takes no new sessions, waits for the running ones up to Config.DrainTimeout, ends the rest, and returns nil
@@ -167,27 +217,11 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.endpoint = ep
 	n.mu.Unlock()
-	if n.cfg.API != "" || n.cfg.SSH != "" {
-		stop, err := n.openState(ctx)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := n.manage(ctx)
+	if err != nil {
+		return err
 	}
-	if n.cfg.API != "" {
-		stop, err := n.startAPI(ctx)
-		if err != nil {
-			return err
-		}
-		defer stop()
-	}
-	if n.cfg.SSH != "" {
-		stop, err := n.startSSH(ctx)
-		if err != nil {
-			return err
-		}
-		defer stop()
-	}
+	defer stop()
 	n.cfg.Logger.Info("node ready", "addr", ep.LocalAddr().String(), "fingerprint", n.Fingerprint().String(), "docroot", n.cfg.DocRoot)
 	close(n.ready)
 

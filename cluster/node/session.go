@@ -175,8 +175,8 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	defer release()
 	var last transfer.SessionRecord
 	count, record := n.totals.counted(), func(transfer.Event) {}
-	if n.jobs != nil {
-		record = n.jobs.Serve(grant, conn.RemoteAddr().String()).Event
+	if n.desk != nil {
+		record = n.desk.jobs.Serve(grant, conn.RemoteAddr().String()).Event
 	}
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
 		Store: store,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -58,18 +57,6 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := json.Marshal(accountDoc{Rights: []string{"all"}})
-	if err != nil {
-		return nil, err
-	}
-	if u := n.cfg.SSHUser; u != nil {
-		if err := accesskey.CheckAccount(u.ID); err != nil {
-			return nil, err
-		}
-	}
-	if err := n.setUser(ctx, kindSSH, n.cfg.SSHUser, doc); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(filepath.Join(n.cfg.StateDir, keysFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("folder of authorized keys: %w", err)
 	}
@@ -78,9 +65,8 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 	if err := errors.Join(os.RemoveAll(temp), os.Mkdir(temp, 0o700)); err != nil {
 		return nil, fmt.Errorf("folder for listings: %w", err)
 	}
-	a := &accounts{state: n.state, dir: filepath.Join(n.cfg.StateDir, keysFolder), log: n.cfg.Logger}
 	server, err := sshd.New(sshd.Config{
-		Accounts: a, Places: placeOpener{n.places}, Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
+		Accounts: n.desk.people, Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +75,6 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the port of SSH: %w", err)
 	}
-	n.checker.Accounts = a
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() {

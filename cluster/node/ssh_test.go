@@ -81,14 +81,14 @@ func (r *realNode) down(token, source string) error {
 
 // edit changes the account joe.
 func (r *realNode) edit(fn func(*accountDoc)) {
-	u, err := r.node.state.User(r.t.Context(), kindSSH, "joe")
+	u, err := r.node.desk.state.User(r.t.Context(), kindSSH, "joe")
 	require.NoError(r.t, err)
 	var doc accountDoc
 	require.NoError(r.t, json.Unmarshal(u.Doc, &doc))
 	fn(&doc)
 	u.Doc, err = json.Marshal(doc)
 	require.NoError(r.t, err)
-	_, err = r.node.state.UpdateUser(r.t.Context(), u)
+	_, err = r.node.desk.state.UpdateUser(r.t.Context(), u)
 	require.NoError(r.t, err)
 }
 
@@ -143,7 +143,7 @@ func TestTickets(t *testing.T) {
 	require.ErrorContains(t, err, "unable to authenticate")
 	r.edit(func(d *accountDoc) { d.Disabled = false })
 	require.NoError(t, r.up(upload.Token, "/in/x"))
-	require.NoError(t, r.node.state.DeleteUser(t.Context(), kindSSH, "joe", 0))
+	require.NoError(t, r.node.desk.state.DeleteUser(t.Context(), kindSSH, "joe", 0))
 	require.Equal(t, transfer.CodeAuth, codeOf(t, r.up(upload.Token, "/in/y")))
 	_, err = r.login("joe")
 	require.ErrorContains(t, err, "unable to authenticate")
@@ -183,10 +183,10 @@ func TestSSHRestart(t *testing.T) {
 	require.Equal(t, before, r.node.SSHFingerprint())
 	_, err = r.login("joe")
 	require.ErrorContains(t, err, "unable to authenticate")
-	u, err := r.node.state.User(t.Context(), kindSSH, "joe")
+	u, err := r.node.desk.state.User(t.Context(), kindSSH, "joe")
 	require.NoError(t, err)
 	require.Contains(t, string(u.Doc), "kept")
-	_, err = r.node.state.User(t.Context(), kindNode, nodeUser.ID)
+	_, err = r.node.desk.state.User(t.Context(), kindNode, nodeUser.ID)
 	require.NoError(t, err)
 	r.stop()
 	r.cfg.SSHUser = &accesskey.Credential{ID: "../joe", Secret: "correct horse battery"}

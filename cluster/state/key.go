@@ -9,7 +9,7 @@ import (
 // Key is an access key of a tenant.
 type Key struct {
 	ID       string
-	Tenant   string // must be there
+	Tenant   string // must be there; empty if the key belongs to the node
 	Status   string
 	Disabled bool
 	Secret   []byte // sealed by the caller
@@ -31,7 +31,7 @@ var keys = kind[Key]{
 	fields: func(k *Key) []field {
 		return []field{
 			text{p: &k.ID, must: true},
-			text{p: &k.Tenant, must: true},
+			text{p: &k.Tenant, ref: true},
 			text{p: &k.Status},
 			flag{&k.Disabled},
 			blob{&k.Secret},

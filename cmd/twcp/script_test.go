@@ -198,8 +198,13 @@ func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("KEY", string(pem.EncodeToMemory(block)))
 }
 
+// cmdToken puts what the last command printed into ASPERA_SCP_TOKEN: an access key, or a transfer token.
 func cmdToken(ts *testscript.TestScript, _ bool, _ []string) {
 	key := strings.TrimSpace(ts.ReadFile("stdout"))
+	if strings.HasPrefix(key, "ATM_") {
+		ts.Setenv("ASPERA_SCP_TOKEN", key)
+		return
+	}
 	if !strings.Contains(key, ":") {
 		ts.Fatalf("the last command printed no access key")
 	}

@@ -49,6 +49,7 @@ func changedFields(in *api.AccessKeyRequest) []string {
 		add(t.Rights != nil, "rights")
 		add(t.RateCap != nil, "rate_cap_bps")
 		add(t.VLink != nil, "vlink")
+		add(t.Root != nil, "root")
 		add(t.Disabled != nil, "disabled")
 		add(t.Note != nil, "note")
 	}

@@ -27,6 +27,8 @@ type Config struct {
 	Extensions []Extension
 	// Audit writes down acts before they are done; with an error they are not. nil writes nothing down.
 	Audit func(ctx context.Context, a Act) error
+	// Unattended says that no storage can be tried here; it stays pending.
+	Unattended bool
 	// Logger gets a line for what went wrong on this side. nil is silent.
 	Logger *slog.Logger
 	// Now is the clock; nil is that of the system.

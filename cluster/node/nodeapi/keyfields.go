@@ -3,7 +3,10 @@ package nodeapi
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -76,11 +79,37 @@ func settings(k *accesskey.Key, t *api.KeySettings) error {
 		}
 		k.Note = *t.Note
 	}
+	if t.Root != nil {
+		root, err := CleanRoot(*t.Root)
+		if err != nil {
+			return api.Errorf(http.StatusBadRequest, "tradewind.root: %v", err)
+		}
+		k.Root, k.Storage, k.State, k.StateText = root, nil, accesskey.Ready, "" // it is looked at when it is used
+	}
 	set(&k.Tenant, t.Tenant)
 	set(&k.RateCap, t.RateCap)
 	set(&k.VLink, t.VLink)
 	set(&k.Disabled, t.Disabled)
 	return nil
+}
+
+// CleanRoot returns a place below the docroot as it is kept, a slash path, "" for the docroot itself, or the URI of a place of its own.
+func CleanRoot(text string) (string, error) {
+	if objstore.IsURI(text) {
+		u, err := objstore.ParseURI(text)
+		if err != nil {
+			return "", err
+		}
+		return u.String(), nil
+	}
+	root := strings.Trim(filepath.ToSlash(text), "/")
+	if root == "" || root == "." {
+		return "", nil
+	}
+	if !filepath.IsLocal(filepath.FromSlash(root)) {
+		return "", fmt.Errorf("%q leads out of the docroot: give a folder below it", text)
+	}
+	return path.Clean(root), nil
 }
 
 func set[T any](to, from *T) {

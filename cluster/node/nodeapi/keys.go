@@ -89,7 +89,11 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 	if in.ID == selfID {
 		return api.Errorf(http.StatusBadRequest, "id: %q stands for the caller's own key", selfID)
 	}
-	if len(in.Storage) == 0 {
+	rooted := in.Tradewind != nil && in.Tradewind.Root != nil
+	if err := mayRoot(g, &in); err != nil {
+		return err
+	}
+	if len(in.Storage) == 0 && !rooted {
 		return api.Errorf(http.StatusBadRequest, `storage is missing; the node's own is {"type":"local","path":"/"}`)
 	}
 	cred, err := accesskey.Generate(in.ID)
@@ -122,7 +126,7 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if err := s.audit(r.Context(), g, "access_key.create", &k, nil); err != nil {
 			return err
 		}
-		return s.put(r.Context(), k, true)
+		return s.put(r.Context(), k, !rooted)
 	})
 	if err != nil {
 		return err
@@ -151,7 +155,7 @@ func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if in.ID != "" && in.ID != k.ID {
 			return api.Errorf(http.StatusBadRequest, "id: that of a key does not change")
 		}
-		if err := mayChange(g, &in); err != nil {
+		if err := errors.Join(mayChange(g, &in), mayRoot(g, &in)); err != nil {
 			return err
 		}
 		warning, err := s.apply(&k, &in)
@@ -190,12 +194,25 @@ func mayChange(g accesskey.Grant, in *api.AccessKeyRequest) error {
 	return nil
 }
 
+// mayRoot says whether the caller may bind a key to a root: URIs are opened with what the node has, and may be folders of its machine.
+func mayRoot(g accesskey.Grant, in *api.AccessKeyRequest) error {
+	switch {
+	case in.Tradewind == nil || in.Tradewind.Root == nil:
+		return nil
+	case !g.Local:
+		return api.Errorf(http.StatusForbidden, "tradewind.root is set on the node's machine only; storage is for all")
+	case len(in.Storage) > 0:
+		return api.Errorf(http.StatusBadRequest, "a key has a storage or tradewind.root, not both")
+	}
+	return nil
+}
+
 // put stores a changed key, which was checked, and has its storage tried if that is what changed. The caller is the only one who changes keys.
 func (s *Server) put(ctx context.Context, k accesskey.Key, storage bool) error {
 	if err := s.cfg.Keys.Put(ctx, k); err != nil {
 		return err
 	}
-	if storage {
+	if storage && !s.cfg.Unattended {
 		s.probes.start(k.ID)
 	}
 	return nil

@@ -70,5 +70,3 @@ func configCommand(p cli.Process) *cobra.Command {
 	c.AddCommand(check, schema, imported)
 	return c
 }
-
-func oneFile(c *cobra.Command, args []string) error { return wantArgs(c, args, 1, 1) }

@@ -1,13 +1,10 @@
 package twnode
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"path"
-	"path/filepath"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,138 +12,267 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/internal/cli"
-	"github.com/tradewind-io/tradewind/objstore"
 )
 
-const keysHelp = `List, create, change, disable, enable and delete access keys. A running node sees
-changes at once; sessions that are running are not cut.
-
-The state folder can also stand in the environment variable TWNODE_STATE.`
+const keysHelp = `List, create, change, rotate, disable, enable and delete access keys, and carry them
+to another node. Sessions that are running are not cut; jobs of a key that is
+disabled or deleted end.`
 
 const createHelp = `Create an access key with a random secret and print "ID:SECRET". The secret
 is not kept anywhere and is shown this once. The state folder is made if needed,
 with an identity for the node. Give it to twcp in the environment:
 
-  export ASPERA_SCP_TOKEN="Basic $(printf %s 'ID:SECRET' | base64 -w0)"`
+  export ASPERA_SCP_TOKEN="Basic $(printf %s 'ID:SECRET' | base64 -w0)"
 
-// keysFlags are those of all subcommands.
-type keysFlags struct {
-	stateFlag
-	json bool
-}
-
-// open opens the keys of a node that is there.
-func (f *keysFlags) open() (*accesskey.FileStore, error) {
-	if _, err := f.existing(); err != nil {
-		return nil, err
-	}
-	return f.store()
-}
-
-// create opens the keys of a node, which it makes if needed.
-func (f *keysFlags) create() (*accesskey.FileStore, error) {
-	dir, err := f.dir()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := node.LoadIdentity(dir); err != nil {
-		return nil, err
-	}
-	return f.store()
-}
-
-func (f *keysFlags) store() (*accesskey.FileStore, error) {
-	dir, err := f.dir()
-	if err != nil {
-		return nil, err
-	}
-	return accesskey.OpenFileStore(dir)
-}
+A key is bound to --root, or to a storage of its own: a file with the JSON object of
+the Node API, credentials included, such as
+  {"type":"aws_s3","bucket":"films","endpoint":"https://s3.example","credentials":{"type":"key","access_key_id":"...","secret_access_key":"..."}}`
 
 func keysCommand(p cli.Process) *cobra.Command {
-	f := &keysFlags{stateFlag: stateFlag{env: p.Env}}
-	keys := &cobra.Command{
-		Use: "keys", Short: "Manage access keys", Long: keysHelp,
-		Args: noSuchCommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	f.declare(keys.PersistentFlags())
-	keys.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
-	keys.AddCommand(keysList(f), keysCreate(f), keysSet(f), keysEnable(f, "disable", "Refuse new sessions of a key", true),
-		keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f))
-	return keys
+	f := &manager{stateFlag: stateFlag{env: p.Env}}
+	return f.group("keys", "Manage access keys", keysHelp, keysList(f), keysShow(f), keysCreate(f), keysSet(f), keysRotate(f),
+		keysEnable(f, "disable", "Refuse new sessions of a key, and end its jobs", true), keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f),
+		keysExport(f), keysImport(f))
 }
 
-// keyJSON is a key as --json prints it. Secret is set only by create.
+// keyJSON is a key as --json prints it. Secret is set only by create and rotate.
 type keyJSON struct {
-	ID       string    `json:"id"`
-	Secret   string    `json:"secret,omitempty"`
-	Disabled bool      `json:"disabled"`
-	Rights   []string  `json:"rights"` // of read, write, list, delete
-	Root     string    `json:"root"`
-	RateCap  int64     `json:"rate_cap_bps"`
-	VLink    string    `json:"vlink,omitempty"`
-	Created  time.Time `json:"created,omitzero"`
-	Note     string    `json:"note,omitempty"`
+	ID       string          `json:"id"`
+	Secret   string          `json:"secret,omitempty"`
+	Disabled bool            `json:"disabled"`
+	Rights   []string        `json:"rights"` // of read, write, list, delete
+	Root     string          `json:"root"`   // below the docroot, or a URI; empty with a storage of another kind
+	RateCap  int64           `json:"rate_cap_bps"`
+	VLink    string          `json:"vlink,omitempty"`
+	Tenant   string          `json:"tenant,omitempty"`
+	Created  string          `json:"created,omitempty"`
+	Note     string          `json:"note,omitempty"`
+	Storage  json.RawMessage `json:"storage"` // without its credentials
+	State    string          `json:"state"`   // of the storage
+	Reason   string          `json:"state_reason,omitempty"`
+	Previous string          `json:"previous_secret_until,omitempty"`
 }
 
-func keyToJSON(k accesskey.Key) keyJSON {
-	rights := []string{}
-	if k.Rights != (accesskey.Rights{}) {
-		rights = strings.Split(k.Rights.String(), ",")
+func keyToJSON(k api.AccessKey) keyJSON {
+	t := k.Tradewind
+	j := keyJSON{
+		ID: k.ID, Secret: k.Secret, Disabled: t.Disabled, Rights: t.Rights, Storage: k.Storage, State: t.State, Reason: t.Reason, Tenant: t.Tenant, RateCap: t.RateCap,
+		VLink: t.VLink, Created: t.Created, Previous: t.PreviousUntil, Note: t.Note,
 	}
-	return keyJSON{ID: k.ID, Disabled: k.Disabled, Rights: rights, Root: k.Root, RateCap: k.RateCap, VLink: k.VLink, Created: k.Created, Note: k.Note}
+	switch s := storageOf(k); s["type"] {
+	case "local":
+		j.Root = strings.Trim(s["path"], "/")
+	case "uri":
+		j.Root = s["path"]
+	}
+	return j
 }
 
-func keysList(f *keysFlags) *cobra.Command {
+// storageOf reads the storage object of an answer.
+func storageOf(k api.AccessKey) map[string]string {
+	var s map[string]string
+	if json.Unmarshal(k.Storage, &s) != nil {
+		return map[string]string{"type": "?"}
+	}
+	return s
+}
+
+// placeText is a storage in one word.
+func placeText(k api.AccessKey) string {
+	s := storageOf(k)
+	switch s["type"] {
+	case "local":
+		return "/" + strings.Trim(s["path"], "/")
+	case "uri":
+		return s["path"]
+	}
+	name := s["bucket"] + s["container"]
+	return s["type"] + ":" + strings.Trim(name+"/"+strings.Trim(s["path"], "/"), "/")
+}
+
+func keysList(f *manager) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List access keys", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			store, err := f.open()
-			if err != nil {
-				return err
-			}
-			keys, err := store.Keys(c.Context())
-			if err != nil {
-				return err
-			}
-			if f.json {
+			return f.do(c.Context(), func(n *admin.Client) error {
+				keys, err := n.AccessKeys(c.Context())
+				if err != nil {
+					return err
+				}
 				list := make([]keyJSON, len(keys))
 				for i, k := range keys {
 					list[i] = keyToJSON(k)
 				}
-				return json.NewEncoder(c.OutOrStdout()).Encode(list)
-			}
-			return printKeys(c.OutOrStdout(), keys)
+				return f.print(c.OutOrStdout(), list, func(w io.Writer) error { return printKeys(w, keys) })
+			})
 		},
 	}
 }
 
-func printKeys(w io.Writer, keys []accesskey.Key) error {
+func printKeys(w io.Writer, keys []api.AccessKey) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSTATE\tRIGHTS\tROOT\tRATE CAP\tVLINK\tCREATED\tNOTE")
+	fmt.Fprintln(t, "ID\tSTATE\tRIGHTS\tPLACE\tRATE CAP\tVLINK\tTENANT\tCREATED\tNOTE")
 	for _, k := range keys {
-		state, limit, created := "enabled", "none", ""
-		if k.Disabled {
-			state = "disabled"
+		x := k.Tradewind
+		state, rights := word(x.Disabled, "disabled", "enabled"), strings.Join(x.Rights, ",")
+		if x.State != accesskey.Ready.String() {
+			state += ", storage " + x.State
 		}
-		if k.RateCap > 0 {
-			limit = fasp.Rate(k.RateCap).String()
-		}
-		if !k.Created.IsZero() {
-			created = k.Created.UTC().Format(time.DateTime)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t/%s\t%s\t%s\t%s\t%q\n", k.ID, state, k.Rights, k.Root, limit, linkName(k.VLink), created, k.Note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\n", k.ID, state, word(rights == "", "none", rights), placeText(k), capText(fasp.Rate(x.RateCap)), linkName(x.VLink), word(x.Tenant == "", "-", x.Tenant),
+			x.Created, x.Note)
 	}
 	return t.Flush()
 }
 
-func keysCreate(f *keysFlags) *cobra.Command {
-	var root, rights, limit, link, note string
+func keysShow(f *manager) *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show an access key", Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.do(c.Context(), func(n *admin.Client) error {
+				k, err := n.AccessKey(c.Context(), args[0])
+				if err != nil {
+					return named("access key", args[0], err)
+				}
+				return f.print(c.OutOrStdout(), keyToJSON(k), func(w io.Writer) error { return printKey(w, k) })
+			})
+		},
+	}
+}
+
+func printKey(w io.Writer, k api.AccessKey) error {
+	x := k.Tradewind
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"id", k.ID},
+		{"tenant", x.Tenant},
+		{"sessions", word(x.Disabled, "refused", "allowed")},
+		{"rights", strings.Join(x.Rights, ",")},
+		{"storage", string(k.Storage)},
+		{"storage state", strings.TrimSpace(x.State + " " + x.Reason)},
+		{"rate cap", capText(fasp.Rate(x.RateCap))},
+		{"vlink", linkName(x.VLink)},
+		{"bearer tokens", word(k.TokenVerificationKey != "", "taken", "not taken")},
+		{"created", x.Created},
+		{"secret before, until", x.PreviousUntil},
+		{"configuration", string(k.Configuration)},
+		{"note", x.Note},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
+		}
+	}
+	return t.Flush()
+}
+
+// named says what an error is about.
+func named(what, name string, err error) error {
+	return fmt.Errorf("%s %q: %w", what, name, plain(err))
+}
+
+// keyFlags are what a key can be given.
+type keyFlags struct {
+	root, rights, limit, link, note, tenant, storage, tokenKey string
+}
+
+func (k *keyFlags) declare(c *cobra.Command) {
+	c.Flags().StringVar(&k.root, "root", "", "`folder` below the docroot that the key is bound to, or the URI of a place of its own")
+	c.Flags().StringVar(&k.storage, "storage", "", "`file` with the JSON object of a storage of its own; - is standard input")
+	c.Flags().StringVar(&k.rights, "rights", "all", "`list` of read, write, list, delete, or all, or none")
+	c.Flags().StringVar(&k.limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
+	c.Flags().StringVar(&k.link, "vlink", "", "`name` of the vlink that sessions of the key belong to, default for none; see twnode vlinks --help")
+	c.Flags().StringVar(&k.tenant, "tenant", "", "`name` of whose key it is; empty is the node's own")
+	c.Flags().StringVar(&k.tokenKey, "token-key", "", "`file` with the RSA public key in PEM that bearer tokens are verified with; - is standard input")
+	c.Flags().StringVar(&k.note, "note", "", "free `text`")
+}
+
+// request is what the flags that were given change.
+func (k *keyFlags) request(c *cobra.Command) (api.AccessKeyRequest, error) {
+	given := c.Flags().Changed
+	t := &api.KeySettings{}
+	in := api.AccessKeyRequest{Tradewind: t}
+	if given("rights") {
+		r, err := accesskey.ParseRights(k.rights)
+		if err != nil {
+			return in, usageError{err}
+		}
+		names := []string{}
+		if r != (accesskey.Rights{}) {
+			names = strings.Split(r.String(), ",")
+		}
+		t.Rights = &names
+	}
+	if given("rate-cap") {
+		rate, err := fasp.ParseRate(k.limit)
+		if err != nil {
+			return in, usageError{err}
+		}
+		bps := int64(rate)
+		t.RateCap = &bps
+	}
+	if given("vlink") {
+		name, err := cleanLink(k.link)
+		if err != nil {
+			return in, err
+		}
+		t.VLink = &name
+	}
+	if given("root") {
+		t.Root = &k.root
+	}
+	if given("tenant") {
+		t.Tenant = &k.tenant
+	}
+	if given("note") {
+		t.Note = &k.note
+	}
+	if given("storage") {
+		b, err := readInput(c, k.storage)
+		if err != nil {
+			return in, err
+		}
+		if in.Storage = b; !json.Valid(b) {
+			return in, usagef("--storage: %s is not JSON", k.storage)
+		}
+	}
+	if given("token-key") {
+		b, err := readInput(c, k.tokenKey)
+		if err != nil {
+			return in, err
+		}
+		text := string(b)
+		in.TokenVerificationKey = &text
+	}
+	return in, nil
+}
+
+// maxInput bounds what is read of a small file, in bytes.
+const maxInput = 1 << 20
+
+// readInput reads a small file, or standard input for "-".
+func readInput(c *cobra.Command, name string) ([]byte, error) {
+	r := c.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err == nil && len(b) > maxInput {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxInput)
+	}
+	return b, err
+}
+
+func keysCreate(f *manager) *cobra.Command {
+	var k keyFlags
 	c := &cobra.Command{
 		Use: "create [ID]", Short: "Create an access key", Long: createHelp, Args: atMostOneID,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -158,83 +284,81 @@ func keysCreate(f *keysFlags) *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			key, _, err := accesskey.NewKey(cred)
+			in, err := k.request(c)
 			if err != nil {
 				return err
 			}
-			if key.Rights, err = accesskey.ParseRights(rights); err != nil {
-				return usageError{err}
+			if in.ID, in.Secret = cred.ID, cred.Secret; len(in.Storage) == 0 {
+				in.Tradewind.Root = &k.root
 			}
-			rate, err := fasp.ParseRate(limit)
-			if err != nil {
-				return usageError{err}
-			}
-			if key.Root, err = cleanRoot(root); err != nil {
-				return err
-			}
-			if key.VLink, err = cleanLink(link); err != nil {
-				return err
-			}
-			key.RateCap, key.Note, key.Created = int64(rate), note, time.Now().UTC().Truncate(time.Second)
-			store, err := f.create()
-			if err != nil {
-				return err
-			}
-			if _, err := store.Key(c.Context(), cred.ID); err == nil {
-				return fmt.Errorf("access key %s exists already", cred.ID)
-			} else if !errors.Is(err, accesskey.ErrNotFound) {
-				return err
-			}
-			if err := store.Put(c.Context(), key); err != nil {
-				return err
-			}
-			if f.json {
-				j := keyToJSON(key)
-				j.Secret = cred.Secret
-				return json.NewEncoder(c.OutOrStdout()).Encode(j)
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s:%s\n", cred.ID, cred.Secret)
-			return err
+			return f.doMaking(c.Context(), func(n *admin.Client) error {
+				key, err := n.CreateAccessKey(c.Context(), in)
+				if err != nil {
+					return err
+				}
+				return f.print(c.OutOrStdout(), keyToJSON(key), func(w io.Writer) error {
+					_, err := fmt.Fprintf(w, "%s:%s\n", key.ID, key.Secret)
+					return err
+				})
+			})
 		},
 	}
-	c.Flags().StringVar(&root, "root", "", "`folder` below the docroot that the key is bound to")
-	c.Flags().StringVar(&rights, "rights", "all", "`list` of read, write, list, delete")
-	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
-	c.Flags().StringVar(&link, "vlink", "", "`name` of the vlink that sessions of the key belong to; see twnode vlinks --help")
-	c.Flags().StringVar(&note, "note", "", "free `text`")
+	k.declare(c)
 	return c
 }
 
 // keysSet changes what a key is bound by; only what is given changes.
-func keysSet(f *keysFlags) *cobra.Command {
-	var limit, link string
+func keysSet(f *manager) *cobra.Command {
+	var k keyFlags
 	c := &cobra.Command{
-		Use: "set ID", Short: "Change the vlink or the rate cap of a key, for sessions that begin from then on", Args: oneID,
+		Use: "set ID", Short: "Change a key, for sessions that begin from then on", Args: oneID,
 		RunE: func(c *cobra.Command, args []string) error {
-			if !c.Flags().Changed("vlink") && !c.Flags().Changed("rate-cap") {
-				return usagef("nothing to change: give --vlink or --rate-cap")
+			if err := someFlag(c); err != nil {
+				return err
 			}
-			rate, err := fasp.ParseRate(limit)
-			if err != nil {
-				return usageError{err}
-			}
-			name, err := cleanLink(link)
+			in, err := k.request(c)
 			if err != nil {
 				return err
 			}
-			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error {
-				if c.Flags().Changed("vlink") {
-					k.VLink = name
-				}
-				if c.Flags().Changed("rate-cap") {
-					k.RateCap = int64(rate)
-				}
-				return s.Put(c.Context(), k)
+			return f.update(c, args[0], in)
+		},
+	}
+	k.declare(c)
+	return c
+}
+
+func (f *manager) update(c *cobra.Command, id string, in api.AccessKeyRequest) error {
+	return f.do(c.Context(), func(n *admin.Client) error {
+		if err := n.UpdateAccessKey(c.Context(), id, in); err != nil {
+			return named("access key", id, err)
+		}
+		return nil
+	})
+}
+
+const rotateHelp = `Give a key another random secret and print "ID:SECRET". With --overlap the secret
+before stays good for so long, so that those who use it can change over.`
+
+func keysRotate(f *manager) *cobra.Command {
+	var overlap time.Duration
+	c := &cobra.Command{
+		Use: "rotate ID", Short: "Give a key another secret", Long: rotateHelp, Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			cred, err := accesskey.Generate(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			in := api.AccessKeyRequest{Secret: cred.Secret, Tradewind: &api.KeySettings{RotateOverlap: int64(overlap / time.Second)}}
+			if err := f.update(c, cred.ID, in); err != nil {
+				return err
+			}
+			return f.print(c.OutOrStdout(), map[string]string{"id": cred.ID, "secret": cred.Secret}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s:%s\n", cred.ID, cred.Secret)
+				return err
 			})
 		},
 	}
-	c.Flags().StringVar(&limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
-	c.Flags().StringVar(&link, "vlink", "", "`name` of the vlink that sessions of the key belong to; default for none")
+	c.Flags().DurationVar(&overlap, "overlap", 0, "how `long` the secret before stays good, up to 720h")
 	return c
 }
 
@@ -249,79 +373,25 @@ func cleanLink(name string) (string, error) {
 	return name, nil
 }
 
-// cleanRoot returns the place that a key is bound to, as a slash path below the docroot; "" is the docroot.
-// A URI names a place of its own.
-func cleanRoot(s string) (string, error) {
-	if objstore.IsURI(s) {
-		u, err := objstore.ParseURI(s)
-		if err != nil {
-			return "", usagef("--root: %w", err)
-		}
-		return u.String(), nil
-	}
-	root := strings.Trim(filepath.ToSlash(s), "/")
-	if root == "" || root == "." {
-		return "", nil
-	}
-	if !filepath.IsLocal(filepath.FromSlash(root)) {
-		return "", usagef("--root %q leads out of the docroot: give a folder below it", s)
-	}
-	return path.Clean(root), nil
-}
-
-func keysEnable(f *keysFlags, name, short string, disabled bool) *cobra.Command {
+func keysEnable(f *manager, name, short string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " ID", Short: short, Args: oneID,
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error {
-				k.Disabled = disabled
-				return s.Put(c.Context(), k)
+			return f.update(c, args[0], api.AccessKeyRequest{Tradewind: &api.KeySettings{Disabled: &disabled}})
+		},
+	}
+}
+
+func keysDelete(f *manager) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ID", Short: "Delete an access key with its history; its files stay", Args: oneID,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.do(c.Context(), func(n *admin.Client) error {
+				if err := n.DeleteAccessKey(c.Context(), args[0]); err != nil {
+					return named("access key", args[0], err)
+				}
+				return nil
 			})
 		},
 	}
-}
-
-func keysDelete(f *keysFlags) *cobra.Command {
-	return &cobra.Command{
-		Use: "delete ID", Short: "Delete an access key", Args: oneID,
-		RunE: func(c *cobra.Command, args []string) error {
-			return f.change(c.Context(), args[0], func(s *accesskey.FileStore, k accesskey.Key) error { return s.Delete(c.Context(), k.ID) })
-		},
-	}
-}
-
-func (f *keysFlags) change(ctx context.Context, id string, fn func(*accesskey.FileStore, accesskey.Key) error) error {
-	store, err := f.open()
-	if err != nil {
-		return err
-	}
-	k, err := store.Key(ctx, id)
-	if err == nil {
-		err = fn(store, k)
-	}
-	if err != nil {
-		return fmt.Errorf("access key %q: %w", id, err)
-	}
-	return nil
-}
-
-// noSuchCommand refuses what stands where a subcommand is due.
-func noSuchCommand(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unknown command %q; see %s --help", args[0], c.CommandPath())
-	}
-	return nil
-}
-
-func noArgs(c *cobra.Command, args []string) error { return wantArgs(c, args, 0, 0) }
-
-func oneID(c *cobra.Command, args []string) error { return wantArgs(c, args, 1, 1) }
-
-func atMostOneID(c *cobra.Command, args []string) error { return wantArgs(c, args, 0, 1) }
-
-func wantArgs(c *cobra.Command, args []string, least, most int) error {
-	if len(args) < least || len(args) > most {
-		return usagef("wrong number of arguments; usage: %s", c.UseLine())
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -96,11 +95,12 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 	cfg.Logger, cfg.Stores = log, stores.New(p.Env, log)
 	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log)
 	for _, u := range []struct {
-		variable, address, missing string
-		into                       **accesskey.Credential
+		variable, form, address, missing string
+		into                             **accesskey.Credential
 	}{
-		{userVariable, cfg.API, "there is no REST API; give --api", &cfg.APIUser},
-		{accountVariable, cfg.SSH, "there is no SSH; give --ssh", &cfg.SSHUser},
+		{bootstrapVariable, "ID:SECRET", "always", "", &cfg.AccessKey},
+		{userVariable, "NAME:PASSWORD", cfg.API, "there is no REST API; give --api", &cfg.APIUser},
+		{accountVariable, "NAME:PASSWORD", cfg.SSH, "there is no SSH; give --ssh", &cfg.SSHUser},
 	} {
 		text, ok := p.Env.Lookup(u.variable)
 		if !ok {
@@ -111,7 +111,7 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 			err = accesskey.CheckAccount(user.ID)
 		}
 		if err != nil {
-			return usagef("%s: want NAME:PASSWORD: %w", u.variable, err)
+			return usagef("%s: want %s: %w", u.variable, u.form, err)
 		}
 		if u.address == "" {
 			return usagef("%s is set, but %s", u.variable, u.missing)
@@ -122,9 +122,6 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := bootstrap(ctx, p.Env, s.State, log); err != nil {
-		return err
-	}
 	if s.Debug != "" {
 		d, err := listenDebug(s.Debug, n, log)
 		if err != nil {
@@ -132,7 +129,6 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		}
 		defer func() { err = errors.Join(err, d.close()) }()
 	}
-	warnStranded(ctx, n, log)
 	if s.VLinks != "" {
 		signals, stop := cli.HangUps()
 		r := &reloader{path: s.VLinks, now: cfg.VLinks, node: n, log: log}
@@ -150,50 +146,11 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		return err
 	case <-n.Ready():
 	}
+	warnStranded(ctx, n, log)
 	if err := announce(p.Stdout, n); err != nil {
 		log.Error("the ready line could not be written", "error", err)
 	}
 	return <-ended
-}
-
-// bootstrap makes or updates the access key that the environment names.
-func bootstrap(ctx context.Context, env cli.Env, state string, log *slog.Logger) error {
-	text, ok := env.Lookup(bootstrapVariable)
-	if !ok {
-		return nil
-	}
-	cred, err := accesskey.ParseCredential(text)
-	if err != nil {
-		return usagef("%s: %w", bootstrapVariable, err)
-	}
-	key, warning, err := accesskey.NewKey(cred)
-	if err != nil {
-		return usagef("%s: %w", bootstrapVariable, err)
-	}
-	if warning != "" {
-		log.Warn(warning, "key", key.ID)
-	}
-	store, err := accesskey.OpenFileStore(state)
-	if err != nil {
-		return err
-	}
-	old, err := store.Key(ctx, key.ID)
-	switch {
-	case errors.Is(err, accesskey.ErrNotFound):
-		key.Created = time.Now().UTC().Truncate(time.Second)
-	case err != nil:
-		return err
-	default:
-		if old.Disabled {
-			log.Warn("the bootstrap key is disabled and stays so; twnode keys enable allows it again", "key", old.ID)
-		}
-		v := key.Verifier
-		if key = old; key.Verifier == v {
-			return nil
-		}
-		key.Verifier = v
-	}
-	return store.Put(ctx, key)
 }
 
 // announce writes the one line that tells a parent process that the node is ready.

@@ -26,7 +26,7 @@ CREATE INDEX tenants_name ON tenants (name, id);
 
 CREATE TABLE access_keys (
     id       TEXT    NOT NULL PRIMARY KEY,
-    tenant   TEXT    NOT NULL REFERENCES tenants (id),
+    tenant   TEXT    REFERENCES tenants (id),
     status   TEXT    NOT NULL,
     disabled INTEGER NOT NULL,
     secret   BLOB,

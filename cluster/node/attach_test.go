@@ -1,0 +1,164 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/admin"
+	"github.com/tradewind-io/tradewind/cluster/state"
+)
+
+// attached connects to whoever has the state folder.
+func attached(t *testing.T, dir string) (*admin.Client, func()) {
+	t.Helper()
+	c, closed, err := Attach(t.Context(), dir, "test", nil)
+	require.NoError(t, err)
+	return c, sync.OnceFunc(func() { require.NoError(t, closed()) })
+}
+
+// TestAttach: the same calls work beside a node that runs and without one, and what they change is there for the other.
+func TestAttach(t *testing.T) {
+	a := startReal(t, "a", nil)
+	dir := a.cfg.StateDir
+	anna := a.key("anna")
+	c, done := attached(t, dir)
+	st, err := c.Status(t.Context())
+	require.NoError(t, err)
+	require.True(t, st.Running)
+	require.Contains(t, string(st.Stats), `"MaxSessions":`)
+	off := true
+	require.NoError(t, c.UpdateAccessKey(t.Context(), "anna", api.AccessKeyRequest{Tradewind: &api.KeySettings{Disabled: &off}}))
+	_, err = a.client(anna).Info(t.Context())
+	require.ErrorContains(t, err, "disabled", "it holds at once")
+	password := "a long password"
+	require.NoError(t, c.ChangeAccount(t.Context(), "joe2", admin.AccountChange{Create: true, Password: &password}))
+	if runtime.GOOS != "windows" {
+		fi, err := os.Stat(filepath.Join(dir, admin.SocketName))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), fi.Mode().Perm())
+	}
+	done()
+	a.stop()
+	require.NoFileExists(t, filepath.Join(dir, admin.SocketName))
+
+	c, done = attached(t, dir)
+	st, err = c.Status(t.Context())
+	require.NoError(t, err)
+	require.False(t, st.Running)
+	off = false
+	require.NoError(t, c.UpdateAccessKey(t.Context(), "anna", api.AccessKeyRequest{Tradewind: &api.KeySettings{Disabled: &off}}))
+	list, err := c.Accounts(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "joe2", list[len(list)-1].Name)
+	_, err = c.Browse(t.Context(), api.Browse{Path: "/"})
+	require.Error(t, err, "files are for a node that runs")
+	n, err := New(a.cfg)
+	require.NoError(t, err)
+	require.ErrorIs(t, n.Run(t.Context()), state.ErrLocked, "a node that starts waits until this is over")
+	done()
+	a.start()
+	_, err = a.client(anna).Info(t.Context())
+	require.NoError(t, err)
+}
+
+// TestAttachBeside: commands that look after the same folder take turns.
+func TestAttachBeside(t *testing.T) {
+	dir := t.TempDir()
+	_, err := LoadIdentity(dir)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for _, id := range []string{"a", "b", "c", "d"} {
+		wg.Go(func() {
+			c, closed, err := Attach(t.Context(), dir, "test", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			root := id
+			if _, err := c.CreateAccessKey(t.Context(), api.AccessKeyRequest{ID: id, Tradewind: &api.KeySettings{Root: &root}}); err != nil {
+				t.Error(err)
+			}
+			if err := closed(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	c, done := attached(t, dir)
+	defer done()
+	keys, err := c.AccessKeys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys, 4)
+}
+
+// TestLongStateFolder: the name of a socket is short, that of a folder need not be.
+func TestLongStateFolder(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: only Linux opens sockets in folders with long names")
+	}
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	l, err := admin.Listen(dir)
+	require.NoError(t, err)
+	conn, err := admin.Dial(t.Context(), dir)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.NoError(t, l.Close())
+	_, err = admin.Dial(t.Context(), dir)
+	require.Error(t, err)
+}
+
+// TestMasterKeyLost: a node whose keys cannot be opened any more says so and makes no other master key.
+func TestMasterKeyLost(t *testing.T) {
+	a := startReal(t, "a", nil)
+	a.key("anna")
+	a.stop()
+	path := filepath.Join(a.cfg.StateDir, "master.key")
+	require.NoError(t, os.Remove(path))
+	n, err := New(a.cfg)
+	require.NoError(t, err)
+	err = n.Run(t.Context())
+	require.ErrorIs(t, err, accesskey.ErrCorrupt)
+	require.ErrorContains(t, err, "no master.key")
+	require.NoFileExists(t, path)
+}
+
+// TestRestoreRefused: a backup that is not whole leaves nothing behind.
+func TestRestoreRefused(t *testing.T) {
+	a := startReal(t, "a", nil)
+	a.key("anna")
+	c, done := attached(t, a.cfg.StateDir)
+	var b bytes.Buffer
+	require.NoError(t, c.Backup(t.Context(), &b))
+	done()
+	dir := t.TempDir()
+	require.ErrorContains(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil), "master.key")
+	master, err := os.ReadFile(filepath.Join(a.cfg.StateDir, "master.key"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "master.key"), master, 0o600))
+	require.Error(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()[:b.Len()-10]), nil))
+	require.NoFileExists(t, filepath.Join(dir, stateName))
+	require.NoError(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil))
+	require.ErrorContains(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil), "is there already")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = LoadIdentity(dir)
+	require.NoError(t, err)
+	d, closed, err := Attach(ctx, dir, "test", nil)
+	require.NoError(t, err)
+	keys, err := d.AccessKeys(ctx)
+	require.NoError(t, err)
+	require.NotEmpty(t, keys)
+	require.NoError(t, closed())
+}
