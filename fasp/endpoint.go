@@ -27,6 +27,7 @@ type Endpoint struct {
 	rekeyEvery uint64 // packets a key seals; the protocol's number but in tests
 	buffers    bufferPool
 	unproven   atomic.Int64 // bytes of Config.Unproven
+	room       atomic.Int64 // sessions; see SetMaxSessions
 	codes      codes
 	features   uint64 // of transport parameter 7; what this build and socket can do but in tests
 	readers    []*reader
@@ -98,6 +99,7 @@ func newEndpoint(pcs []net.PacketConn, cfg Config) (*Endpoint, error) {
 		conns: map[uint32]*Conn{}, slots: map[uint32]bool{}, dials: map[uint64]chan []byte{},
 	}
 	e.level.Store(noLevel)
+	e.room.Store(int64(e.cfg.MaxSessions))
 	e.datagram = min(max(e.cfg.Datagram, wire.MinDatagram), wire.MaxDatagram)
 	e.largest = min(e.cfg.MaxDatagram, wire.MaxDatagram)
 	if sock.ECN() {
@@ -283,7 +285,7 @@ func (e *Endpoint) writeTo(sock *udp.Socket, trains []udp.Train) error {
 func (e *Endpoint) reserve() (wire.CID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.slots) >= e.cfg.MaxSessions+e.cfg.MaxHalfOpen {
+	if len(e.slots) >= e.most()+e.cfg.MaxHalfOpen {
 		return 0, errors.New("no room for another session")
 	}
 	for {
@@ -304,7 +306,13 @@ func (e *Endpoint) unreserve(cid wire.CID) {
 var errFull = errors.New("too many sessions")
 
 // adopt registers a session and starts it, if there is room.
-func (e *Endpoint) adopt(c *Conn) error { return e.start(c, e.cfg.MaxSessions) }
+func (e *Endpoint) adopt(c *Conn) error { return e.start(c, e.most()) }
+
+// most is how many sessions there may be.
+func (e *Endpoint) most() int { return int(e.room.Load()) }
+
+// SetMaxSessions replaces Config.MaxSessions. Sessions that are there stay, also where they are more than n, which is at least 1.
+func (e *Endpoint) SetMaxSessions(n int) { e.room.Store(int64(max(n, 1))) }
 
 // start is adopt with a limit of its own.
 func (e *Endpoint) start(c *Conn, limit int) error {

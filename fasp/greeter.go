@@ -324,7 +324,7 @@ func (g *greeter) begin(k greetKey, h *halfOpen, rtt time.Duration) *Conn {
 	if errors.Is(err, errFull) {
 		// The client has all it needs and takes the session for open, so the session itself has to say that it is not.
 		c.closing = &closeRequest{CodeBusy, "the server has no room for another session"}
-		if g.e.start(c, g.e.cfg.MaxSessions+g.e.cfg.MaxHalfOpen) == nil {
+		if g.e.start(c, g.e.most()+g.e.cfg.MaxHalfOpen) == nil {
 			g.e.cfg.Logger.Warn("session refused", "peer", k.from, "error", err)
 			return c
 		}

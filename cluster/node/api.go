@@ -87,9 +87,11 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
+	n.certificate.Store(&cert)
+	current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.certificate.Load(), nil }
 	a := &apiService{listener: l, server: &http.Server{
 		Handler: n.desk.api, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
+		TLSConfig: &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
 	}}
 	var running sync.WaitGroup

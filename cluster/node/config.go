@@ -56,13 +56,16 @@ type Config struct {
 	SSH string
 	// SSHUser is an account for all of the docroot: made, or given this password, when Run begins. nil changes nothing.
 	SSHUser *accesskey.Credential
+	// Reload reads the configuration again and gives it to Node.Reconfigure, for twnode reload; it returns the names of settings that are different and wait for the next start. nil: there is nothing to
+	// read again.
+	Reload func(ctx context.Context) (later []string, err error)
 	// Version is what the API says of the program; empty is "unknown".
 	Version string
 
 	// MaxRate bounds what all sessions together send, and what they receive, in bits of IP packets per second; 0 means no bound.
 	MaxRate fasp.Rate
 	// VLinks are the virtual links that divide it among groups of keys; see vlink.Link. The one without a name is that of keys that name none.
-	// SetVLinks changes them.
+	// Node.Reconfigure changes them.
 	VLinks []vlink.Link
 	// MinFree is how many bytes uploads leave free on the docroot's file system; 0 means none.
 	MinFree int64
@@ -107,6 +110,16 @@ const (
 
 // DefaultPort is the UDP port of nodes.
 const DefaultPort = 33001
+
+// Check says what is wrong with c, nil if nothing is that can be seen before Run.
+func (c Config) Check() error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	links := vlink.Config{Host: vlink.Caps{Out: c.MaxRate, In: c.MaxRate}, Links: c.VLinks}
+	return links.Check()
+}
 
 func (c Config) withDefaults() (Config, error) {
 	if c.DocRoot == "" || c.StateDir == "" {

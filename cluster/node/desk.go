@@ -46,7 +46,8 @@ type deskConfig struct {
 	version string
 	open    func(ctx context.Context, g accesskey.Grant) (transfer.Manager, func(), error)
 	dial    func(ctx context.Context, g accesskey.Grant, to jobs.Remote) (fasp.Session, error)
-	stats   func() any // nil where no node runs
+	stats   func() any                                            // nil where no node runs
+	reload  func(ctx context.Context) (later []string, err error) // may be nil
 	logger  *slog.Logger
 }
 
@@ -118,7 +119,7 @@ func (d *desk) serve(info nodeapi.Info) (*admin.Server, error) {
 	}
 	cfg := admin.Config{
 		API: d.api.Trusted(admin.Actor), State: d.state, Keys: keys, People: d.people, Tokens: d.checker.Tokens, Node: d.cfg.node, Audit: d.log.Write,
-		Version: d.cfg.version, Stats: d.cfg.stats, Log: d.cfg.logger,
+		Version: d.cfg.version, Reload: d.cfg.reload, Stats: d.cfg.stats, Log: d.cfg.logger,
 	}
 	if d.cfg.stats != nil {
 		cfg.Probe = d.api.Resume

@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -23,6 +25,10 @@ type Node struct {
 	identity *fasp.Identity
 	checker  *accesskey.Checker // set by Run
 	ready    chan struct{}
+	reloads  chan struct{} // whoever reconfigures holds the one token
+	tuning   atomic.Pointer[tuning]
+	// certificate is that of the API, nil where it is not in use.
+	certificate atomic.Pointer[tls.Certificate]
 
 	places *places
 	live   transfer.Sessions
@@ -48,7 +54,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, identity: cfg.Identity, ready: make(chan struct{}), idle: make(chan struct{})}
+	n := &Node{cfg: cfg, identity: cfg.Identity, reloads: make(chan struct{}, 1), ready: make(chan struct{}), idle: make(chan struct{})}
 	if n.identity == nil {
 		if n.identity, err = LoadIdentity(cfg.StateDir); err != nil {
 			return nil, err
@@ -60,6 +66,7 @@ func New(cfg Config) (*Node, error) {
 	if n.links, err = vlink.New(vlink.Config{Host: vlink.Caps{Out: cfg.MaxRate, In: cfg.MaxRate}, Links: cfg.VLinks}); err != nil {
 		return nil, err
 	}
+	n.tuning.Store(newTuning(&cfg))
 	return n, nil
 }
 
@@ -100,17 +107,11 @@ type Stats struct {
 func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := Stats{Sessions: n.serving, Unauthenticated: len(n.waiting), MaxSessions: n.cfg.MaxSessions, Draining: n.draining, Totals: n.totals.get()}
+	s := Stats{Sessions: n.serving, Unauthenticated: len(n.waiting), MaxSessions: n.tuning.Load().maxSessions, Draining: n.draining, Totals: n.totals.get()}
 	if n.endpoint != nil {
 		s.Endpoint = n.endpoint.Stats()
 	}
 	return s
-}
-
-// SetVLinks replaces the virtual links; new caps hold at once, for running sessions too. Sessions of a link that is no more go on under the one without a name. An
-// error, of vlink.Config.Check, changes nothing.
-func (n *Node) SetVLinks(links []vlink.Link) error {
-	return n.links.Set(vlink.Config{Host: vlink.Caps{Out: n.cfg.MaxRate, In: n.cfg.MaxRate}, Links: links})
 }
 
 // Stranded returns the ids of access keys that name a virtual link that is not there, and are refused for that. Before Ready they are known only if Config.Keys has them. Errors are those of the store.
@@ -154,7 +155,7 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 	if err := unlocked(ctx, startPatience, func(ctx context.Context) (err error) {
 		n.desk, err = openDesk(ctx, deskConfig{
 			dir: n.cfg.StateDir, keys: n.cfg.Keys, node: n.Fingerprint().String(), version: n.cfg.Version, open: n.places.open, dial: n.dial,
-			stats: func() any { return n.Stats() }, logger: n.cfg.Logger,
+			stats: func() any { return n.Stats() }, reload: n.cfg.Reload, logger: n.cfg.Logger,
 		})
 		return err
 	}); err != nil {
@@ -217,6 +218,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.endpoint = ep
 	n.mu.Unlock()
+	n.resize() // it may have been reconfigured meanwhile
 	stop, err := n.manage(ctx)
 	if err != nil {
 		return err
@@ -296,11 +298,12 @@ func (n *Node) drain() {
 	for _, w := range waiting {
 		w.giveUp(errShutdown)
 	}
-	if n.cfg.DrainTimeout < 0 {
+	timeout := n.tuning.Load().drainTimeout
+	if timeout < 0 {
 		return
 	}
-	n.cfg.Logger.Info("draining", "sessions", serving, "timeout", n.cfg.DrainTimeout)
-	timer := time.NewTimer(n.cfg.DrainTimeout)
+	n.cfg.Logger.Info("draining", "sessions", serving, "timeout", timeout)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-n.idle:

@@ -60,7 +60,7 @@ func (n *Node) promote(w *waiter) error {
 	switch {
 	case n.draining:
 		return errShutdown
-	case n.serving >= n.cfg.MaxSessions:
+	case n.serving >= n.tuning.Load().maxSessions:
 		return errFull
 	}
 	n.serving++
@@ -174,6 +174,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	}
 	defer release()
 	var last transfer.SessionRecord
+	tuned := n.tuning.Load()
 	count, record := n.totals.counted(), func(transfer.Event) {}
 	if n.desk != nil {
 		record = n.desk.jobs.Serve(grant, conn.RemoteAddr().String()).Event
@@ -182,10 +183,10 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		Store: store,
 		Limits: transfer.Limits{
 			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
-			MaxRate: lower(fasp.Rate(grant.RateCap), n.cfg.MaxRate), MinFree: n.cfg.MinFree, Within: grant.Within,
+			MaxRate: lower(fasp.Rate(grant.RateCap), tuned.maxRate), MinFree: tuned.minFree, Within: grant.Within,
 			ManageOnly: grant.Direction == accesskey.Manage,
 		},
-		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: n.cfg.NoCompression,
+		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: tuned.noCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session
 			logEvent(log, e)

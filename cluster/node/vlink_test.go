@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -43,10 +44,10 @@ func TestVLinkIsSharedByKeys(t *testing.T) {
 		// 16 Mbit go in 2 s, and 64 of 80 Mbit more at 40 Mbit/s.
 		took = both(5_000_000, func() {
 			time.Sleep(2 * time.Second)
-			require.NoError(t, w.node.SetVLinks([]vlink.Link{{Name: "slow", Caps: vlink.Caps{In: 40 * fasp.Mbps}}}))
+			require.NoError(t, relink(w.node, vlink.Link{Name: "slow", Caps: vlink.Caps{In: 40 * fasp.Mbps}}))
 		})
 		require.InDelta(t, 4, took.Seconds(), 0.6)
-		require.Error(t, w.node.SetVLinks([]vlink.Link{{Name: "no good"}}))
+		require.Error(t, relink(w.node, vlink.Link{Name: "no good"}))
 	})
 }
 
@@ -62,9 +63,16 @@ func TestUnknownVLinkIsRefused(t *testing.T) {
 		ids, err := w.node.Stranded(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, []string{"lost"}, ids)
-		require.NoError(t, w.node.SetVLinks([]vlink.Link{{Name: "gone"}}))
+		require.NoError(t, relink(w.node, vlink.Link{Name: "gone"}))
 		require.NoError(t, w.upload(lost, "up", 10))
 	})
 	_, err := New(Config{DocRoot: t.TempDir(), StateDir: t.TempDir(), VLinks: []vlink.Link{{Name: "a b"}}})
 	require.ErrorContains(t, err, "vlink name")
+}
+
+// relink replaces the vlinks of a node that runs.
+func relink(n *Node, l vlink.Link) error {
+	cfg := n.cfg
+	cfg.VLinks = []vlink.Link{l}
+	return n.Reconfigure(context.Background(), cfg)
 }

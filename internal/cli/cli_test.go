@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -126,13 +127,16 @@ func TestEnv(t *testing.T) {
 
 func TestLogger(t *testing.T) {
 	var b strings.Builder
-	log, err := NewLogger(&b, "warn", true)
+	log, level, err := NewLogger(&b, "warn", true)
 	require.NoError(t, err)
 	log.Info("quiet")
 	log.Warn("loud")
 	require.NotContains(t, b.String(), "quiet")
 	require.Contains(t, b.String(), `"msg":"loud"`)
-	_, err = NewLogger(&b, "blue", false)
+	level.Set(slog.LevelInfo)
+	log.Info("now heard")
+	require.Contains(t, b.String(), "now heard")
+	_, _, err = NewLogger(&b, "blue", false)
 	require.Error(t, err)
 }
 

@@ -81,6 +81,22 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
+// Reload has the node read its configuration again.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	err = c.call(ctx, http.MethodPost, "/admin/reload", nil, &r)
+	return r, err
+}
+
+// Goroutines returns what the process of the node is doing, as text.
+func (c *Client) Goroutines(ctx context.Context) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/admin/goroutines", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
 // Users returns the users of the node, by name.
 func (c *Client) Users(ctx context.Context) (list []User, err error) {
 	err = c.call(ctx, http.MethodGet, "/admin/users", nil, &list)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ type People interface {
 	DeleteAccount(ctx context.Context, name string) error
 }
 
-// Config sets up a Server. All is required but Probe, Stats and Log.
+// Config sets up a Server. All is required but Probe, Reload, Stats and Log.
 type Config struct {
 	// API serves the calls of the Node API for who needs no credentials; see nodeapi.Server.Trusted.
 	API    http.Handler
@@ -43,6 +44,8 @@ type Config struct {
 	Version string
 	// Probe tries the storage of keys that were not tried yet, in the background; nil leaves that to a node that runs later.
 	Probe func(ctx context.Context) error
+	// Reload reads the configuration again; nil if there is none, or no node runs.
+	Reload func(ctx context.Context) (later []string, err error)
 	// Stats are those of the node that runs; nil if none does.
 	Stats func() any
 	Log   *slog.Logger // nil is silent
@@ -66,6 +69,8 @@ func New(cfg Config) *Server {
 	s.mux.Handle("/", cfg.API)
 	for pattern, h := range map[string]func(w http.ResponseWriter, r *http.Request) error{
 		"GET /admin/status":             s.status,
+		"POST /admin/reload":            s.reload,
+		"GET /admin/goroutines":         s.goroutines,
 		"GET /admin/users":              s.users,
 		"PUT /admin/users/{name}":       s.setUser,
 		"DELETE /admin/users/{name}":    s.deleteUser,
@@ -143,6 +148,28 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return reply(w, out)
+}
+
+// goroutines sends what the process is doing.
+func (s *Server) goroutines(w http.ResponseWriter, _ *http.Request) error {
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(b.Bytes()) // who asked has gone
+	return nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Reload == nil {
+		return api.Errorf(http.StatusConflict, "no node runs that could read its configuration again")
+	}
+	later, err := s.cfg.Reload(r.Context())
+	if err != nil {
+		return api.Errorf(http.StatusBadRequest, "the configuration stays as it was: %v", err)
+	}
+	return reply(w, Reloaded{Later: append([]string{}, later...)})
 }
 
 func (s *Server) users(w http.ResponseWriter, r *http.Request) error {

@@ -15,6 +15,11 @@ type Status struct {
 	Stats json.RawMessage `json:"stats,omitempty"`
 }
 
+// Reloaded says what came of reading the configuration again.
+type Reloaded struct {
+	Later []string `json:"after_restart"` // settings that are different and wait for the next start
+}
+
 // User is a user of the node, who manages keys over the Node API.
 type User struct {
 	Name    string    `json:"name"`

@@ -192,7 +192,7 @@ func openLog(o *options, stderr io.Writer) (*slog.Logger, func() error, error) {
 	case o.logDir == "" && o.verbose == 0:
 		return slog.New(slog.DiscardHandler), none, nil
 	case o.logDir == "" || o.logDir == "-":
-		log, err := cli.NewLogger(stderr, level, false)
+		log, _, err := cli.NewLogger(stderr, level, false)
 		return log, none, err
 	}
 	path := filepath.Join(o.logDir, "twcp.log")
@@ -204,7 +204,7 @@ func openLog(o *options, stderr io.Writer) (*slog.Logger, func() error, error) {
 	if err != nil {
 		return nil, none, usagef("-L: %w", err)
 	}
-	log, err := cli.NewLogger(f, level, false)
+	log, _, err := cli.NewLogger(f, level, false)
 	if err == nil {
 		log = log.With("pid", os.Getpid())
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tradewind-io/tradewind/internal/cli"
 )
@@ -14,17 +15,44 @@ const importHelp = `Read a configuration file of the product, aspera.conf, and p
 standard error, each element with its line; nothing is left out silently. With
 --vlinks its trunks are written into a file of vlinks. Look at both before you use them.`
 
+const checkHelp = `Say what is wrong with a file of settings, each mistake with its line: names, values, and whether they
+fit together, as "twnode serve --config FILE" would find. Nothing is opened or made, and what is given by flags or the
+environment beside the file is not known here.`
+
+// checkWhole says whether settings fit together, where a file has what a node needs.
+func checkWhole(flags *pflag.FlagSet, file string, values map[string]any) error {
+	if values["docroot"] == nil || values["state"] == nil {
+		return nil // they are given in another way
+	}
+	if err := flags.Set("config", file); err != nil {
+		return err
+	}
+	s, err := loadSettings(flags, nil)
+	if err != nil {
+		return err
+	}
+	cfg, err := s.nodeConfig()
+	if err != nil {
+		return err
+	}
+	return cfg.Check()
+}
+
 func configCommand(p cli.Process) *cobra.Command {
 	c := &cobra.Command{
 		Use: "config", Short: "Check and convert configuration", Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	check := &cobra.Command{
-		Use: "check FILE", Short: "Check a file of settings for twnode serve --config", Args: oneFile,
+		Use: "check FILE", Short: "Check a file of settings for twnode serve --config", Long: checkHelp, Args: oneFile,
 		RunE: func(c *cobra.Command, args []string) error {
-			values, err := readConfig(args[0], serveCommand(p).Flags())
+			flags := serveCommand(p).Flags()
+			values, err := readConfig(args[0], flags)
 			if err != nil {
-				return fmt.Errorf("configuration: %w", err)
+				return usageError{fmt.Errorf("configuration: %w", err)}
+			}
+			if err := checkWhole(flags, args[0], values); err != nil {
+				return usageError{fmt.Errorf("configuration: %s: %w", args[0], err)}
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %d settings\n", args[0], len(values))
 			return err

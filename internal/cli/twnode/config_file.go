@@ -37,7 +37,7 @@ func readConfig(path string, flags *pflag.FlagSet) (map[string]any, error) {
 	return values, nil
 }
 
-// parseConfig reads the text of a file of settings.
+// parseConfig reads the text of a file of settings. The error has all that is wrong, a line for each.
 func parseConfig(data []byte, flags *pflag.FlagSet) (map[string]any, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
@@ -57,23 +57,30 @@ func parseConfig(data []byte, flags *pflag.FlagSet) (map[string]any, error) {
 		return nil, fmt.Errorf("line %d: want settings, a NAME: VALUE in each line", top.Line)
 	}
 	values, lines := map[string]any{}, map[string]int{}
+	var problems []error
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, value := top.Content[i], top.Content[i+1]
 		flag := settingFlag(flags, key.Value)
+		err := error(nil)
 		switch {
 		case flag == nil:
-			return nil, fmt.Errorf("line %d: there is no setting %q; twnode config schema has all", key.Line, key.Value)
+			err = fmt.Errorf("line %d: there is no setting %q; twnode config schema has all", key.Line, key.Value)
 		case lines[key.Value] != 0:
-			return nil, fmt.Errorf("line %d: %s is set in line %d already", key.Line, key.Value, lines[key.Value])
+			err = fmt.Errorf("line %d: %s is set in line %d already", key.Line, key.Value, lines[key.Value])
 		case value.Kind != yaml.ScalarNode:
-			return nil, fmt.Errorf("line %d: %s: want one value", value.Line, key.Value)
+			err = fmt.Errorf("line %d: %s: want one value", value.Line, key.Value)
+		default:
+			if err = checkSetting(flag, value.Value); err != nil {
+				err = fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
+			}
 		}
-		if err := checkSetting(flag, value.Value); err != nil {
-			return nil, fmt.Errorf("line %d: %s: %w", value.Line, key.Value, err)
+		if err != nil {
+			problems = append(problems, err)
+			continue
 		}
 		values[key.Value], lines[key.Value] = value.Value, key.Line
 	}
-	return values, nil
+	return values, errors.Join(problems...)
 }
 
 // settingFlag returns the flag of a setting, nil if there is none.
@@ -98,11 +105,12 @@ func checkSetting(f *pflag.Flag, text string) error {
 		scratch.Int(f.Name, 0, "")
 	case "duration":
 		scratch.Duration(f.Name, 0, "")
-	default:
-		return nil // its own meaning is looked at when all is read
 	}
-	if scratch.Set(f.Name, text) != nil {
+	if scratch.Lookup(f.Name) != nil && scratch.Set(f.Name, text) != nil {
 		return fmt.Errorf("%q: want a %s", text, map[string]string{"bool": "true or false", "int": "whole number", "duration": "duration such as 30s, 5m or 1h"}[f.Value.Type()])
+	}
+	if check := settingChecks[f.Name]; check != nil {
+		return check(text)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -28,6 +29,12 @@ appears on standard output. Logs go to standard error.
 
 Every flag can stand in the YAML file given by --config, with "_" for "-", and in
 an environment variable TWNODE_NAME; flags win over variables, variables over the file.
+SIGHUP, or "twnode reload", reads the file again, that of vlinks, and the certificate, without
+cutting a session: max_rate, vlinks, min_free, max_sessions, compression, drain_timeout and
+log_level hold at once, others after a restart. A file with a mistake changes nothing. The log
+file is opened anew, for those who have moved it away.
+
+Under systemd the node says when it is ready (Type=notify); see docs/operations.md.
 
 TWNODE_BOOTSTRAP_KEY=ID:SECRET makes an access key bound to the docroot, or gives
 the one that exists this secret.
@@ -53,7 +60,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("state", "", "`folder` for identity and access keys, not in the docroot; made if needed")
 	f.String("listen", fmt.Sprint(":", node.DefaultPort), "UDP `address` to listen on; port 0 takes a free one")
 	f.String("max-rate", "0", "`rate` that all sessions share, each way, such as 1G; 0 is no bound")
-	f.String("vlinks", "", "YAML `file` of vlinks, which cap what keys transfer together; SIGHUP reads it again. See twnode vlinks --help")
+	f.String("vlinks", "", "YAML `file` of vlinks, which cap what keys transfer together; see twnode vlinks --help")
 	f.String("min-free", "0", "`bytes` that uploads leave free on the disk, such as 10G")
 	f.Int("max-sessions", 256, "most sessions at a time, at least 1")
 	f.String("part-size", "64M", "`bytes` of the parts in which objects in a store are written; they grow where an object needs it")
@@ -64,6 +71,9 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Bool("compression", true, "let clients have data compressed on its way, where that makes transfers faster")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.Bool("log-json", false, "log in JSON")
+	f.String("log-file", "", "`file` to log into, in place of standard error")
+	f.String("log-size", "10M", "`bytes` after which it gives way to a new one, at least 1M")
+	f.Int("log-count", 9, "how many older ones are kept, at least 1")
 	f.String("api", "", "TCP `address` of the REST API over HTTPS, such as :9092; a port alone is on all addresses; without it there is none")
 	f.String("ssh", "", fmt.Sprintf("TCP `address` at which accounts log in by SSH, such as :%d; a port alone is on all addresses; without it there is none", node.DefaultPort))
 	f.String("debug", "", "TCP `address` for metrics (/metrics, for Prometheus), health (/healthz, /readyz), counters and profiles (/debug/vars, /debug/pprof/) over HTTP; a port alone is one of this machine only; without it there is none")
@@ -73,27 +83,29 @@ func serveCommand(p cli.Process) *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		return serve(c.Context(), p, s)
+		return serve(c.Context(), p, s, func() (settings, error) { return loadSettings(f, p.Env) })
 	}
 	return c
 }
 
-func serve(ctx context.Context, p cli.Process, s settings) (err error) {
+// serve runs a node with these settings; again reads them anew.
+func serve(ctx context.Context, p cli.Process, s settings, again func() (settings, error)) (err error) {
 	stop, err := cli.Profile(s.Profile)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	log, err := cli.NewLogger(p.Stderr, s.LogLevel, s.LogJSON)
+	log, err := openLog(p.Stderr, s)
 	if err != nil {
 		return usageError{err}
 	}
+	defer func() { err = errors.Join(err, log.close()) }()
 	cfg, err := s.nodeConfig()
 	if err != nil {
 		return usageError{err}
 	}
-	cfg.Logger, cfg.Stores = log, stores.New(p.Env, log)
-	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log)
+	cfg.Logger, cfg.Stores = log.Logger, stores.New(p.Env, log.Logger)
+	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log.Logger)
 	for _, u := range []struct {
 		variable, form, address, missing string
 		into                             **accesskey.Credential
@@ -118,27 +130,27 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		}
 		*u.into = &user
 	}
+	r := &reloader{again: again, now: s, links: cfg.VLinks, log: log, notify: notifier(p.Env)}
+	cfg.Reload = r.reload
 	n, err := node.New(cfg)
 	if err != nil {
 		return err
 	}
+	r.node = n
 	if s.Debug != "" {
-		d, err := listenDebug(s.Debug, n, log)
+		d, err := listenDebug(s.Debug, n, log.Logger)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, d.close()) }()
 	}
-	if s.VLinks != "" {
-		signals, stop := cli.HangUps()
-		r := &reloader{path: s.VLinks, now: cfg.VLinks, node: n, log: log}
-		life, end := context.WithCancel(context.WithoutCancel(ctx)) // while the node drains, too
-		var reloading sync.WaitGroup
-		reloading.Go(func() { r.run(life, signals) })
-		defer reloading.Wait()
-		defer end()
-		defer stop()
-	}
+	signals, stopSignals := cli.HangUps()
+	defer stopSignals()
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // while the node drains, too
+	var reloading sync.WaitGroup
+	reloading.Go(func() { r.run(life, signals) })
+	defer reloading.Wait()
+	defer end()
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	select {
@@ -146,10 +158,12 @@ func serve(ctx context.Context, p cli.Process, s settings) (err error) {
 		return err
 	case <-n.Ready():
 	}
-	warnStranded(ctx, n, log)
+	warnStranded(ctx, n, log.Logger)
 	if err := announce(p.Stdout, n); err != nil {
 		log.Error("the ready line could not be written", "error", err)
 	}
+	r.tell(daemon.SdNotifyReady)
+	defer context.AfterFunc(ctx, func() { r.tell(daemon.SdNotifyStopping) })()
 	return <-ended
 }
 

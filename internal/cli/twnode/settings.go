@@ -32,6 +32,9 @@ type settings struct {
 	Compression  bool          `mapstructure:"compression"`
 	LogLevel     string        `mapstructure:"log_level"`
 	LogJSON      bool          `mapstructure:"log_json"`
+	LogFile      string        `mapstructure:"log_file"`
+	LogSize      string        `mapstructure:"log_size"`
+	LogCount     int           `mapstructure:"log_count"`
 	API          string        `mapstructure:"api"`
 	SSH          string        `mapstructure:"ssh"`
 	Debug        string        `mapstructure:"debug"`
@@ -93,11 +96,11 @@ func (s settings) nodeConfig() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, fmt.Errorf("part-memory: %w", err)
 	}
-	if s.MaxSessions < 1 {
-		return node.Config{}, fmt.Errorf("max-sessions %d: want at least 1", s.MaxSessions)
+	if err := checkSessions(s.MaxSessions); err != nil {
+		return node.Config{}, fmt.Errorf("max-sessions %w", err)
 	}
-	if s.DatagramSize != 0 && (s.DatagramSize < minPayload || s.DatagramSize > maxPayload) {
-		return node.Config{}, fmt.Errorf("datagram-size %d: want %d to %d bytes, or 0", s.DatagramSize, minPayload, maxPayload)
+	if err := checkDatagram(s.DatagramSize); err != nil {
+		return node.Config{}, fmt.Errorf("datagram-size %w", err)
 	}
 	var links []vlink.Link
 	if s.VLinks != "" {

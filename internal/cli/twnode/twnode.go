@@ -31,7 +31,7 @@ func Run(ctx context.Context, p cli.Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(p), keysCommand(p), usersCommand(p), accountsCommand(p), tokenCommand(p), transfersCommand(p), auditCommand(p), backupCommand(p), restoreCommand(p), vlinksCommand(),
+	root.AddCommand(serveCommand(p), keysCommand(p), usersCommand(p), accountsCommand(p), tokenCommand(p), transfersCommand(p), auditCommand(p), backupCommand(p), restoreCommand(p), reloadCommand(p), supportCommand(p), vlinksCommand(),
 		configCommand(p), fingerprintCommand(p), versionCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(p.Stderr, "twnode: %v\n", err)

@@ -1,19 +1,14 @@
 package twnode
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"reflect"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
 )
@@ -36,7 +31,7 @@ file that describes vlinks is given to "twnode serve --vlinks FILE":
     - name: default            # of keys without a vlink; may be left out
       out: 500M
 
-A node reads the file again when it gets SIGHUP. No session is cut; a file with a
+A node reads the file again when it gets SIGHUP, or by twnode reload. No session is cut; a file with a
 mistake changes nothing, and the log says what is wrong. A key whose vlink is not in
 the file is refused.`
 
@@ -83,44 +78,6 @@ func capText(r fasp.Rate) string {
 	return r.String()
 }
 
-// reloader reads the file of vlinks again when it is told to.
-type reloader struct {
-	path string
-	now  []vlink.Link
-	node *node.Node
-	log  *slog.Logger
-}
-
-// run reloads with every signal until ctx ends.
-func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			r.reload(ctx)
-		}
-	}
-}
-
-func (r *reloader) reload(ctx context.Context) {
-	links, err := readLinks(r.path)
-	if err == nil {
-		err = r.node.SetVLinks(links)
-	}
-	if err != nil {
-		r.log.Error("the vlinks stay as they were", "error", err)
-		return
-	}
-	changes := linkChanges(r.now, links)
-	for _, c := range changes {
-		r.log.Info("vlink "+c.what, "vlink", linkName(c.link.Name), "out", capText(c.link.Caps.Out), "in", capText(c.link.Caps.In), "weight", c.link.Weight, "windows", len(c.link.Schedule))
-	}
-	r.log.Info("vlinks read", "file", r.path, "vlinks", len(links), "changes", len(changes))
-	r.now = links
-	warnStranded(ctx, r.node, r.log)
-}
-
 // linkChange is a vlink as it is after a change, or was before it was removed.
 type linkChange struct {
 	what string // added, changed, removed
@@ -161,16 +118,4 @@ func sameLink(a, b vlink.Link) bool {
 	same := zone(a) == zone(b)
 	a.Zone, b.Zone = nil, nil
 	return same && reflect.DeepEqual(a, b)
-}
-
-// warnStranded tells of keys that no session can be had with.
-func warnStranded(ctx context.Context, n *node.Node, log *slog.Logger) {
-	ids, err := n.Stranded(ctx)
-	if err != nil {
-		log.Error("access keys could not be read", "error", err)
-		return
-	}
-	if len(ids) > 0 {
-		log.Warn("access keys name a vlink that is not configured, and are refused", "keys", strings.Join(ids, ","))
-	}
 }
