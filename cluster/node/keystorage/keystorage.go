@@ -14,19 +14,29 @@ import (
 	"github.com/tradewind-io/tradewind/objstore/s3"
 )
 
+// Config sets up an Opener, which copies it. All of it may be left out.
+type Config struct {
+	UserAgent string
+	// Roles are the node's own keys, with which it assumes the roles that storage of Amazon S3 names in place of keys. Without them such a storage is refused.
+	Roles *s3.Static
+	// STSEndpoint is the URL of the token service that roles are assumed at; "" is Amazon's of the storage's region, and of other servers the endpoint of the storage.
+	STSEndpoint string
+	Logger      *slog.Logger // nil is silent
+}
+
 // Opener returns a function for node.Config.OpenStorage. It makes no request. Types without a driver fail with a text that says so.
-func Opener(userAgent string, log *slog.Logger) func(context.Context, accesskey.Storage) (objstore.Driver, string, error) {
+func Opener(c Config) func(context.Context, accesskey.Storage) (objstore.Driver, string, error) {
 	return func(_ context.Context, s accesskey.Storage) (objstore.Driver, string, error) {
 		if err := s.Check(); err != nil {
 			return nil, "", err
 		}
 		switch s.Type {
 		case "aws_s3", "ibm-s3":
-			cfg, err := s3Config(s)
+			cfg, err := c.s3(s)
 			if err != nil {
 				return nil, "", err
 			}
-			cfg.UserAgent, cfg.Logger = userAgent, log
+			cfg.UserAgent, cfg.Logger = c.UserAgent, c.Logger
 			d, err := s3.New(cfg)
 			return d, strings.Trim(s.Fields["path"], "/"), err
 		}
@@ -37,7 +47,7 @@ func Opener(userAgent string, log *slog.Logger) func(context.Context, accesskey.
 // classes are the names of storage classes where the Node API has others than S3.
 var classes = map[string]string{"INFREQUENT_ACCESS": "STANDARD_IA"}
 
-func s3Config(s accesskey.Storage) (s3.Config, error) {
+func (c *Config) s3(s accesskey.Storage) (s3.Config, error) {
 	cfg := s3.Config{Bucket: s.Fields["bucket"], Region: s.Fields["region"], StorageClass: s.Fields["storage_class"], Profile: s3.AWS}
 	if s.Type == "ibm-s3" {
 		cfg.Profile = s3.IBMCOS
@@ -61,19 +71,48 @@ func s3Config(s accesskey.Storage) (s3.Config, error) {
 	default:
 		return cfg, fmt.Errorf("storage.server_side_encryption %q: want AES256 or AWS_KMS", mode)
 	}
-	c := s.Credentials
-	switch c["type"] {
+	cred := s.Credentials
+	switch cred["type"] {
 	case "", "key":
-		if c["access_key_id"] == "" {
+		if cred["access_key_id"] == "" {
 			return cfg, errors.New("storage.credentials: want type key with access_key_id and secret_access_key, iam-role, or assume-role")
 		}
-		cfg.Credentials = s3.Static{AccessKey: c["access_key_id"], SecretKey: c["secret_access_key"], SessionToken: c["session_token"]}
+		cfg.Credentials = s3.Static{AccessKey: cred["access_key_id"], SecretKey: cred["secret_access_key"], SessionToken: cred["session_token"]}
 	case "iam-role":
 		cfg.Credentials = s3.IAMRole{}
 	case "assume-role":
-		return cfg, errors.New("storage.credentials: assume-role is not offered yet: it needs keys of the node itself to assume the role with")
+		if c.Roles == nil {
+			return cfg, errors.New("storage.credentials: assume-role needs keys of the node itself to assume the role with, and it has none")
+		}
+		cfg.Credentials = c.role(&cfg, cred)
 	}
 	return cfg, nil
+}
+
+// defaultSession is the name of sessions where the storage names none: the service wants one.
+const defaultSession = "tradewind"
+
+// role are the credentials of a role that the node assumes.
+func (c *Config) role(cfg *s3.Config, cred map[string]string) s3.AssumeRole {
+	a := s3.AssumeRole{
+		STSEndpoint: c.STSEndpoint, RoleARN: cred["assume_role_arn"], ExternalID: cred["assume_role_external_id"], SessionName: cred["assume_role_session_name"], Region: cfg.Region, Base: *c.Roles,
+	}
+	if a.SessionName == "" {
+		a.SessionName = defaultSession
+	}
+	switch {
+	case a.STSEndpoint != "":
+	case cfg.Profile != s3.AWS:
+		a.STSEndpoint = "https://" + cfg.Endpoint
+		if cfg.Insecure {
+			a.STSEndpoint = "http://" + cfg.Endpoint
+		}
+	case cfg.Region != "":
+		a.STSEndpoint = "https://sts." + cfg.Region + ".amazonaws.com"
+	default:
+		a.STSEndpoint = "https://sts.amazonaws.com"
+	}
+	return a
 }
 
 // endpoint reads host, host:port, or a URL without a path.

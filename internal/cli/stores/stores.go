@@ -164,7 +164,7 @@ func (c *credentials) file(section string) (s3.Credentials, error) {
 
 // sts is the token service: that of the environment, or of the store itself, as with MinIO, or Amazon's.
 func (c *credentials) sts(u objstore.URI) string {
-	if e := c.first("AWS_ENDPOINT_URL_STS", "TRADEWIND_STS_ENDPOINT"); e != "" {
+	if e := TokenService(c.env); e != "" {
 		return e
 	}
 	if u.Options.Get("profile") != s3.AWS.String() {
@@ -180,11 +180,27 @@ func (c *credentials) sts(u objstore.URI) string {
 	return "https://sts.amazonaws.com"
 }
 
-func (c *credentials) first(names ...string) string {
+func (c *credentials) first(names ...string) string { return first(c.env, names...) }
+
+func first(env cli.Env, names ...string) string {
 	for _, n := range names {
-		if v := c.env.Get(n); v != "" {
+		if v := env.Get(n); v != "" {
 			return v
 		}
 	}
 	return ""
+}
+
+// TokenService is the URL of the token service that the environment names, "" for none.
+func TokenService(env cli.Env) string {
+	return first(env, "AWS_ENDPOINT_URL_STS", "TRADEWIND_STS_ENDPOINT")
+}
+
+// RoleKeys are the keys of the environment, with which roles are assumed; nil if there are none.
+func RoleKeys(env cli.Env) *s3.Static {
+	k := s3.Static{AccessKey: env.Get(accessKeyVariable), SecretKey: env.Get(secretKeyVariable), SessionToken: env.Get("AWS_SESSION_TOKEN")}
+	if k.AccessKey == "" || k.SecretKey == "" {
+		return nil
+	}
+	return &k
 }

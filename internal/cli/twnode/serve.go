@@ -105,7 +105,9 @@ func serve(ctx context.Context, p cli.Process, s settings, again func() (setting
 		return usageError{err}
 	}
 	cfg.Logger, cfg.Stores = log.Logger, stores.New(p.Env, log.Logger)
-	cfg.OpenStorage = keystorage.Opener("tradewind/"+cli.Version(), log.Logger)
+	cfg.OpenStorage = keystorage.Opener(keystorage.Config{
+		UserAgent: "tradewind/" + cli.Version(), Roles: stores.RoleKeys(p.Env), STSEndpoint: stores.TokenService(p.Env), Logger: log.Logger,
+	})
 	for _, u := range []struct {
 		variable, form, address, missing string
 		into                             **accesskey.Credential
