@@ -14,7 +14,7 @@ type SetupRequest struct {
 
 // TransferRequest asks for a transfer.
 type TransferRequest struct {
-	Paths           []TransferPath `json:"paths"`
+	Paths           []TransferPath `json:"paths,omitempty"`
 	SourceRoot      string         `json:"source_root,omitempty"`
 	DestinationRoot string         `json:"destination_root,omitempty"`
 	// TokenLife is how many seconds the token is good; 0 is a day.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
@@ -37,7 +38,8 @@ type realNode struct {
 	docroot string
 	node    *Node
 	stop    func()
-	http    *http.Client
+	http    *http.Client    // whose answers are checked against the OpenAPI document
+	plain   *http.Transport // below it
 }
 
 var nodeUser = accesskey.Credential{ID: "admin", Secret: "correct horse battery"}
@@ -74,7 +76,8 @@ func (r *realNode) start() {
 	pool := x509.NewCertPool()
 	require.True(r.t, pool.AppendCertsFromPEM(pem))
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
-	r.http = &http.Client{Transport: tr}
+	r.plain = tr
+	r.http = &http.Client{Transport: apibed.Checked(r.t, tr)}
 	r.stop = sync.OnceFunc(func() {
 		tr.CloseIdleConnections()
 		cancel()

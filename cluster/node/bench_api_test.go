@@ -32,7 +32,7 @@ func BenchmarkTransferStatus(b *testing.B) {
 	waitFor(b, c, tr.ID, func(x api.Transfer) bool { return x.Status == api.Completed })
 	for _, proto := range []string{"http1", "http2"} {
 		b.Run(proto, func(b *testing.B) {
-			tr1 := a.http.Transport.(*http.Transport).Clone()
+			tr1 := a.plain.Clone()
 			tr1.MaxIdleConnsPerHost = *benchClients
 			if proto == "http1" {
 				tr1.ForceAttemptHTTP2 = false

@@ -158,7 +158,7 @@ func architecture() rules {
 			{
 				Packages: patterns{
 					"./internal/simnet/...", "./internal/wanlink/...", "./internal/leaktest/...", "./internal/testservers/...", "./internal/archtest/...",
-					"./internal/faultproxy/...", "./objstore/storetest/...", "./fasp/internal/vlab/...",
+					"./internal/faultproxy/...", "./internal/apitest/...", "./cluster/node/internal/apibed/...", "./objstore/storetest/...", "./fasp/internal/vlab/...",
 				},
 				From:   patterns{"./internal/demo/...", "./bench/...", "./fasp/internal/vlab/..."},
 				Reason: "what tests, benchmarks and the demo use must not be linked into products",
@@ -208,8 +208,13 @@ func architecture() rules {
 				Reason:   "clouds are reached by small clients of our own; their SDKs serve as test oracles in nested modules",
 			},
 			{
+				Packages: patterns{"github.com/santhosh-tekuri/jsonschema/..."},
+				From:     patterns{"./internal/apitest/..."},
+				Reason:   "schemas are validated in tests; what a node takes is checked by the code that takes it",
+			},
+			{
 				Packages: patterns{"github.com/stretchr/testify/...", "github.com/rogpeppe/go-internal/testscript/..."},
-				From:     patterns{"./objstore/storetest/...", "./internal/leaktest/...", "./internal/testservers/..."},
+				From:     patterns{"./objstore/storetest/...", "./internal/leaktest/...", "./internal/testservers/...", "./cluster/node/internal/apibed/..."},
 				Reason:   "test libraries are for tests and test suites",
 			},
 		},

@@ -27,13 +27,13 @@ func TestTranscript(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
 			b := newBed(t)
-			b.file("alpha/film/a.json", `{"a":1}`)
-			b.file("alpha/film/b.bin", "0123456789")
-			b.file("alpha/film/Clip.PNG", "")
-			b.file("alpha/note", "hello")
+			b.File("alpha/film/a.json", `{"a":1}`)
+			b.File("alpha/film/b.bin", "0123456789")
+			b.File("alpha/film/Clip.PNG", "")
+			b.File("alpha/note", "hello")
 			who := map[string]string{
-				"alpha": b.alpha, "beta": b.beta, "nobody": "", "admin": b.admin, "anna": b.bearer("anna", "crew"), "bert": b.bearer("bert"),
-				"owner": b.sealed(accesskey.Bearer{User: "olga", Key: "ak_alpha", Admin: true}),
+				"alpha": b.Alpha, "beta": b.Beta, "nobody": "", "admin": b.Admin, "anna": b.Bearer("anna", "crew"), "bert": b.Bearer("bert"),
+				"owner": b.Sealed(accesskey.Bearer{User: "olga", Key: "ak_alpha", Admin: true}),
 			}
 			text, err := os.ReadFile(name)
 			require.NoError(t, err)
@@ -57,14 +57,14 @@ func TestTranscript(t *testing.T) {
 					body = strings.TrimSpace(lines[i+1])
 					fmt.Fprintln(&out, lines[i+1])
 				}
-				a := b.do(auth, f[1], f[2], body, "Accept-Version", "4.0")
-				fmt.Fprintln(&out, "<", a.status)
+				a := b.Do(auth, f[1], f[2], body, "Accept-Version", "4.0")
+				fmt.Fprintln(&out, "<", a.Status)
 				for _, h := range []string{"Content-Type", "Content-Length", "Content-Range", "X-Total-Count", "X-Aspera-Next-Iteration-Token", "Link", "X-Tradewind-Ignored", "Allow"} {
-					if v := a.header.Get(h); v != "" && (h != "Content-Length" || strings.HasSuffix(f[2], "/content")) && v != "application/json" {
+					if v := a.Header.Get(h); v != "" && (h != "Content-Length" || strings.HasSuffix(f[2], "/content")) && v != "application/json" {
 						fmt.Fprintf(&out, "< %s: %s\n", h, v)
 					}
 				}
-				shown := now.ReplaceAllStringFunc(strings.TrimSpace(a.body), func(s string) string {
+				shown := now.ReplaceAllStringFunc(strings.TrimSpace(a.Body), func(s string) string {
 					if strings.Contains(s, "2026-03-01T12:00:00Z") {
 						return s
 					}

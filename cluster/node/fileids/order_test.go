@@ -16,6 +16,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/objstore"
 	"github.com/tradewind-io/tradewind/objstore/memstore"
@@ -28,10 +29,10 @@ func TestPages(t *testing.T) {
 	for i := range 23 {
 		name := fmt.Sprintf("%02d", i*7%23)
 		names = append(names, name)
-		b.file("alpha/"+name, strings.Repeat("x", i%3))
+		b.File("alpha/"+name, strings.Repeat("x", i%3))
 	}
 	slices.Sort(names)
-	c := b.client(b.alpha)
+	c := b.Client(b.Alpha)
 	for _, sort := range []string{"", "name", "-name", "size", "-size,name", "type,-size,-name", "modified_time"} {
 		var all []api.Entry
 		for token, pages := "", 0; ; pages++ {
@@ -64,17 +65,17 @@ func TestPages(t *testing.T) {
 	// With the Link of an answer, too, and with page numbers.
 	at, got := "/files/1/files?per_page=9&sort=-name", 0
 	for at != "" {
-		a := b.do(b.alpha, http.MethodGet, at, "")
-		require.Equal(t, 200, a.status, a.body)
-		require.Equal(t, "23", a.header.Get("X-Total-Count"))
-		got += strings.Count(a.body, `"name"`)
-		link, ok := strings.CutSuffix(a.header.Get("Link"), `>; rel="next"`)
-		require.Equal(t, ok, a.header.Get("X-Aspera-Next-Iteration-Token") != "")
+		a := b.Do(b.Alpha, http.MethodGet, at, "")
+		require.Equal(t, 200, a.Status, a.Body)
+		require.Equal(t, "23", a.Header.Get("X-Total-Count"))
+		got += strings.Count(a.Body, `"name"`)
+		link, ok := strings.CutSuffix(a.Header.Get("Link"), `>; rel="next"`)
+		require.Equal(t, ok, a.Header.Get("X-Aspera-Next-Iteration-Token") != "")
 		at = strings.TrimPrefix(link, "<")
 	}
 	require.Equal(t, 23, got)
 	for page, want := range map[int]int{1: 9, 2: 9, 3: 5, 4: 0} {
-		require.Equal(t, want, strings.Count(b.do(b.alpha, http.MethodGet, fmt.Sprintf("/files/1/files?per_page=9&page=%d", page), "").body, `"name"`))
+		require.Equal(t, want, strings.Count(b.Do(b.Alpha, http.MethodGet, fmt.Sprintf("/files/1/files?per_page=9&page=%d", page), "").Body, `"name"`))
 	}
 	// A name that goes while somebody reads takes none with it.
 	_, next, err := c.Entries(t.Context(), api.RootID, api.EntryQuery{PerPage: 5})
@@ -84,10 +85,10 @@ func TestPages(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "05", list[0].Name)
 	// Where names alone decide, the listing is that of looking at everything.
-	require.NoError(t, os.Mkdir(filepath.Join(b.base, "alpha", "folder"), 0o755))
-	require.NoError(t, os.Symlink("01", filepath.Join(b.base, "alpha", "link")))
-	b.file("alpha/.01.tw-part", "")
-	m, release, err := places{must(New(Config{State: b.state, Places: b.places, Keys: b.keys}))}.Open(t.Context(), accesskey.Grant{KeyID: "ak_alpha", Root: "alpha"})
+	require.NoError(t, os.Mkdir(filepath.Join(b.Base, "alpha", "folder"), 0o755))
+	require.NoError(t, os.Symlink("01", filepath.Join(b.Base, "alpha", "link")))
+	b.File("alpha/.01.tw-part", "")
+	m, release, err := places{must(New(Config{State: b.state, Places: b.places, Keys: b.Keys}))}.Open(t.Context(), accesskey.Grant{KeyID: "ak_alpha", Root: "alpha"})
 	require.NoError(t, err)
 	require.Implements(t, (*transfer.NameLister)(nil), m)
 	release()
@@ -101,7 +102,7 @@ func TestPages(t *testing.T) {
 	}
 	// A token of another order.
 	_, _, err = c.Entries(t.Context(), api.RootID, api.EntryQuery{Sort: "size", After: next})
-	code(t, 400, err)
+	apibed.Code(t, 400, err)
 }
 
 func must[T any](v T, err error) T {
@@ -185,7 +186,7 @@ func TestBucket(t *testing.T) {
 	defer bucket.Close()
 	b.places = buckets{bucket}
 	b.start()
-	c := b.client(b.alpha)
+	c := b.Client(b.Alpha)
 	e, err := c.Entry(t.Context(), api.RootID)
 	require.NoError(t, err, "the root of a bucket is there even if nothing is in it")
 	require.Equal(t, api.EntryFolder, e.Type)
@@ -199,7 +200,7 @@ func TestBucket(t *testing.T) {
 	require.Equal(t, "hello", string(got))
 	require.Equal(t, f.ID, b.id("e/f"))
 	b.allow("e", api.AccessUser, "anna", "read", "list")
-	got, err = b.client(b.bearer("anna")).EntryContent(t.Context(), f.ID)
+	got, err = b.Client(b.Bearer("anna")).EntryContent(t.Context(), f.ID)
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(got))
 	e, err = c.Entry(t.Context(), dir.ID, "recursive_counts")
@@ -207,6 +208,6 @@ func TestBucket(t *testing.T) {
 	require.EqualValues(t, 5, *e.RecursiveSize)
 	require.NoError(t, c.DeleteEntry(t.Context(), dir.ID))
 	_, err = c.Entry(t.Context(), f.ID)
-	code(t, 404, err)
-	require.NoDirExists(t, filepath.Join(b.base, "alpha/d"))
+	apibed.Code(t, 404, err)
+	require.NoDirExists(t, filepath.Join(b.Base, "alpha/d"))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
@@ -88,12 +89,12 @@ func (s slowRename) Rename(ctx context.Context, old, name string, replace bool) 
 }
 
 type slowPlaces struct {
-	folders
+	apibed.Folders
 	moved, goOn, missed chan struct{}
 }
 
 func (p slowPlaces) Open(ctx context.Context, g accesskey.Grant) (transfer.Manager, func(), error) {
-	m, release, err := p.folders.Open(ctx, g)
+	m, release, err := p.Folders.Open(ctx, g)
 	return slowRename{m, p.moved, p.goOn, p.missed}, release, err
 }
 
@@ -101,28 +102,28 @@ func (p slowPlaces) Open(ctx context.Context, g accesskey.Grant) (transfer.Manag
 func TestLookWhileRenamed(t *testing.T) {
 	b := newBed(t)
 	b.stop()
-	p := slowPlaces{folders(b.base), make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)}
+	p := slowPlaces{apibed.Folders{Base: b.Base}, make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)}
 	b.places = p
 	b.start()
-	b.file("alpha/d/f", "x")
+	b.File("alpha/d/f", "x")
 	d, id := b.id("d"), b.id("d/f")
 	b.allow("d/f", api.AccessUser, "anna", "read")
 	var all sync.WaitGroup
-	all.Go(func() { require.NoError(t, b.client(b.alpha).RenameEntry(context.Background(), d, "e")) })
+	all.Go(func() { require.NoError(t, b.Client(b.Alpha).RenameEntry(context.Background(), d, "e")) })
 	<-p.moved
-	require.NoFileExists(t, filepath.Join(b.base, "alpha/d/f"))
+	require.NoFileExists(t, filepath.Join(b.Base, "alpha/d/f"))
 	all.Go(func() {
-		e, err := b.client(b.alpha).Entry(context.Background(), id)
+		e, err := b.Client(b.Alpha).Entry(context.Background(), id)
 		require.NoError(t, err)
 		require.Equal(t, "f", e.Name)
 	})
 	<-p.missed
 	// Others are not kept waiting.
-	_, err := b.client(b.alpha).CreateEntry(t.Context(), api.RootID, api.NewEntry{Name: "other", Type: api.EntryFolder})
+	_, err := b.Client(b.Alpha).CreateEntry(t.Context(), api.RootID, api.NewEntry{Name: "other", Type: api.EntryFolder})
 	require.NoError(t, err)
 	close(p.goOn)
 	all.Wait()
-	require.NoError(t, os.Remove(filepath.Join(b.base, "alpha/e/f")))
-	_, err = b.client(b.alpha).Entry(t.Context(), id)
-	code(t, 404, err)
+	require.NoError(t, os.Remove(filepath.Join(b.Base, "alpha/e/f")))
+	_, err = b.Client(b.Alpha).Entry(t.Context(), id)
+	apibed.Code(t, 404, err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 )
 
 // alphaMark stands in all that is alpha's.
@@ -42,26 +43,26 @@ func TestEveryRouteAsksWhoItIs(t *testing.T) {
 	b.stop()
 	b.users = nil // whose passwords take long
 	b.start()
-	b.file("alpha/"+alphaMark+"/secret-"+alphaMark, alphaMark)
+	b.File("alpha/"+alphaMark+"/secret-"+alphaMark, alphaMark)
 	for _, name := range []string{"a", "b"} { // so that beta's ids end before alpha's
-		b.file("alpha/"+alphaMark+"/"+name+alphaMark, "")
+		b.File("alpha/"+alphaMark+"/"+name+alphaMark, "")
 	}
-	b.file("beta/mine", "")
+	b.File("beta/mine", "")
 	folder, id := b.id(alphaMark), b.id(alphaMark+"/secret-"+alphaMark)
-	perm, err := b.client(b.alpha).CreatePermission(t.Context(), api.PermissionRequest{
+	perm, err := b.Client(b.Alpha).CreatePermission(t.Context(), api.PermissionRequest{
 		FileID: api.ID(id), AccessType: api.AccessUser, AccessID: alphaMark, AccessLevel: "edit", Tags: []byte(`{"x":"` + alphaMark + `"}`),
 	})
 	require.NoError(t, err)
-	disabled := b.key("ak_disabled", "beta", func(k *accesskey.Key) { k.Disabled = true })
-	revoked := b.key("ak_revoked", "alpha", nil)
-	require.NoError(t, b.keys.Delete(t.Context(), "ak_revoked"))
-	require.NoError(t, b.keys.Put(t.Context(), func() accesskey.Key { k, _ := b.keys.Key(t.Context(), "ak_beta"); k.TokenKey = ""; return k }()))
-	before := tree(t, b.base)
+	disabled := b.Key("ak_disabled", "beta", func(k *accesskey.Key) { k.Disabled = true })
+	revoked := b.Key("ak_revoked", "alpha", nil)
+	require.NoError(t, b.Keys.Delete(t.Context(), "ak_revoked"))
+	require.NoError(t, b.Keys.Put(t.Context(), func() accesskey.Key { k, _ := b.Keys.Key(t.Context(), "ak_beta"); k.TokenKey = ""; return k }()))
+	before := tree(t, b.Base)
 	events := b.events()
 
 	fill := strings.NewReplacer("ID", id, "FOLDER", folder, "PERM", perm.ID)
 	nobody := strings.NewReplacer("ID", "900001", "FOLDER", "900002", "PERM", "900003")
-	f, err := New(Config{State: b.state, Places: b.places, Keys: b.keys})
+	f, err := New(Config{State: b.state, Places: b.places, Keys: b.Keys})
 	require.NoError(t, err)
 	for pattern := range f.Routes() {
 		method, _, _ := strings.Cut(pattern, " ")
@@ -71,46 +72,46 @@ func TestEveryRouteAsksWhoItIs(t *testing.T) {
 			name := method + " " + path
 			for kind, auth := range map[string]string{
 				"no key": "", "a wrong secret": accesskey.Credential{ID: "ak_alpha", Secret: "wrong"}.Token(), "an unknown key": accesskey.Credential{ID: "ak_nobody", Secret: "wrong"}.Token(),
-				"a revoked key": revoked, "noise": "Basic !", "no bearer token": "Bearer x", "a bearer token for a key without users": b.sealed(accesskey.Bearer{User: "u", Key: "ak_beta"}),
+				"a revoked key": revoked, "noise": "Basic !", "no bearer token": "Bearer x", "a bearer token for a key without users": b.Sealed(accesskey.Bearer{User: "u", Key: "ak_beta"}),
 			} {
-				a := b.do(auth, method, path, body)
-				require.Equal(t, 401, a.status, "%s with %s", name, kind)
-				require.NotContains(t, a.body, alphaMark)
+				a := b.Do(auth, method, path, body)
+				require.Equal(t, 401, a.Status, "%s with %s", name, kind)
+				require.NotContains(t, a.Body, alphaMark)
 			}
-			a := b.do(disabled, method, path, body)
-			require.Equal(t, 403, a.status, "%s with a disabled key", name)
-			require.Contains(t, a.body, "disabled")
-			a = b.do(b.bearer("u"), method, path, body, "X-Aspera-AccessKey", "ak_beta")
-			require.Equal(t, 401, a.status, "%s with a bearer token of another key", name)
+			a := b.Do(disabled, method, path, body)
+			require.Equal(t, 403, a.Status, "%s with a disabled key", name)
+			require.Contains(t, a.Body, "disabled")
+			a = b.Do(b.Bearer("u"), method, path, body, "X-Aspera-AccessKey", "ak_beta")
+			require.Equal(t, 401, a.Status, "%s with a bearer token of another key", name)
 			for who, x := range map[string]struct {
 				auth string
 				want int
-			}{"another tenant": {b.beta, at.beta}, "a user": {b.bearer("eve", "evil", alphaMark), at.user}} {
-				a := b.do(x.auth, method, path, body)
-				require.Equal(t, x.want, a.status, "%s of %s: %s", name, who, a.body)
-				require.NotContains(t, a.body, alphaMark, "%s of %s", name, who)
-				for h, v := range a.header {
+			}{"another tenant": {b.Beta, at.beta}, "a user": {b.Bearer("eve", "evil", alphaMark), at.user}} {
+				a := b.Do(x.auth, method, path, body)
+				require.Equal(t, x.want, a.Status, "%s of %s: %s", name, who, a.Body)
+				require.NotContains(t, a.Body, alphaMark, "%s of %s", name, who)
+				for h, v := range a.Header {
 					require.NotContains(t, strings.Join(v, ""), alphaMark, "%s of %s, header %s", name, who, h)
 				}
-				other := b.do(x.auth, method, nobody.Replace(at.path), nobody.Replace(at.body))
-				require.Equal(t, other.status, a.status, "%s of %s", name, who)
-				require.Equal(t, other.body, a.body, "%s of %s: what is there looks like what is not", name, who)
+				other := b.Do(x.auth, method, nobody.Replace(at.path), nobody.Replace(at.body))
+				require.Equal(t, other.Status, a.Status, "%s of %s", name, who)
+				require.Equal(t, other.Body, a.Body, "%s of %s: what is there looks like what is not", name, who)
 			}
 		}
 	}
 	// The low ids that both have are each one's own.
-	list := b.do(b.beta, "GET", "/files/1/files", "")
-	require.Equal(t, 200, list.status)
-	require.NotContains(t, list.body, alphaMark)
-	require.Contains(t, b.do(b.beta, "GET", "/files/2", "").body, `"name":"mine"`)
-	require.Equal(t, "[]\n", b.do(b.beta, "GET", "/permissions", "").body)
+	list := b.Do(b.Beta, "GET", "/files/1/files", "")
+	require.Equal(t, 200, list.Status)
+	require.NotContains(t, list.Body, alphaMark)
+	require.Contains(t, b.Do(b.Beta, "GET", "/files/2", "").Body, `"name":"mine"`)
+	require.Equal(t, "[]\n", b.Do(b.Beta, "GET", "/permissions", "").Body)
 
 	// Nothing of alpha's has changed, and it is still there to be found.
-	require.Equal(t, before, tree(t, b.base))
+	require.Equal(t, before, tree(t, b.Base))
 	require.Equal(t, events, b.events())
-	require.Contains(t, b.do(b.alpha, "GET", "/files/"+id+"/content", "").body, alphaMark)
-	require.Contains(t, b.do(b.alpha, "GET", "/permissions/"+perm.ID, "").body, alphaMark)
-	require.Contains(t, b.do(b.bearer(alphaMark), "GET", "/files/"+id, "").body, alphaMark)
+	require.Contains(t, b.Do(b.Alpha, "GET", "/files/"+id+"/content", "").Body, alphaMark)
+	require.Contains(t, b.Do(b.Alpha, "GET", "/permissions/"+perm.ID, "").Body, alphaMark)
+	require.Contains(t, b.Do(b.Bearer(alphaMark), "GET", "/files/"+id, "").Body, alphaMark)
 }
 
 // tree lists all that is below a folder.
@@ -130,17 +131,17 @@ func TestRights(t *testing.T) {
 	} {
 		for _, who := range []string{"the key", "anna"} {
 			b := newBed(t)
-			b.file("alpha/d/f", "x")
+			b.File("alpha/d/f", "x")
 			id, folder := b.id("d/f"), b.id("d")
 			b.allow("", api.AccessUser, "anna", levels(levelsEdit).names()...)
-			k, err := b.keys.Key(t.Context(), "ak_alpha")
+			k, err := b.Keys.Key(t.Context(), "ak_alpha")
 			require.NoError(t, err)
 			k.Rights, err = accesskey.ParseRights(rights)
 			require.NoError(t, err)
-			require.NoError(t, b.keys.Put(t.Context(), k))
-			auth, refused := b.alpha, 403
+			require.NoError(t, b.Keys.Put(t.Context(), k))
+			auth, refused := b.Alpha, 403
 			if who == "anna" {
-				auth = b.bearer("anna")
+				auth = b.Bearer("anna")
 				if rights == "none" {
 					refused = 404
 				}
@@ -153,12 +154,12 @@ func TestRights(t *testing.T) {
 				{"rename", "PUT", "/files/" + id, `{"name":"g"}`},
 				{"delete", "DELETE", "/files/" + id, ""},
 			} {
-				a := b.do(auth, c.method, c.path, c.body)
-				name := fmt.Sprintf("%s with %s: %s %s: %s", who, rights, c.method, c.path, a.body)
+				a := b.Do(auth, c.method, c.path, c.body)
+				name := fmt.Sprintf("%s with %s: %s %s: %s", who, rights, c.method, c.path, a.Body)
 				if slices.Contains(strings.Fields(want), c.level) {
-					require.Less(t, a.status, 300, name)
+					require.Less(t, a.Status, 300, name)
 				} else {
-					require.Equal(t, refused, a.status, name)
+					require.Equal(t, refused, a.Status, name)
 				}
 			}
 			b.stop()
@@ -170,7 +171,7 @@ func TestRights(t *testing.T) {
 func TestPermissionsBind(t *testing.T) {
 	b := newBed(t)
 	for _, name := range []string{"top", "a/in", "a/b/deep", "a/b/c/deepest", "other/x"} {
-		b.file("alpha/"+name, name)
+		b.File("alpha/"+name, name)
 	}
 	b.allow("a", api.AccessUser, "anna", "list")
 	b.allow("a/b", api.AccessGroup, "crew", "read")
@@ -187,11 +188,11 @@ func TestPermissionsBind(t *testing.T) {
 		"ANNA Crew": {},
 	} {
 		names := strings.Fields(who)
-		c := b.client(b.bearer(names[0], names[1:]...))
+		c := b.Client(b.Bearer(names[0], names[1:]...))
 		for _, path := range []string{"a", "a/in", "a/b", "a/b/deep", "a/b/c/deepest", "other", "other/x", "top"} {
 			e, err := c.Entry(t.Context(), b.id(path))
 			if want[path] == "" {
-				code(t, 404, err)
+				apibed.Code(t, 404, err)
 				continue
 			}
 			require.NoError(t, err, "%s on %s", who, path)
@@ -200,9 +201,9 @@ func TestPermissionsBind(t *testing.T) {
 			_, err = c.EntryContent(t.Context(), e.ID)
 			switch {
 			case !slices.Contains(e.AccessLevels, "read"):
-				code(t, 403, err)
+				apibed.Code(t, 403, err)
 			case e.Type == api.EntryFolder:
-				code(t, 409, err)
+				apibed.Code(t, 409, err)
 			default:
 				require.NoError(t, err)
 			}
@@ -210,22 +211,22 @@ func TestPermissionsBind(t *testing.T) {
 	}
 	// Nothing of that holds for paths, transfers and what the key did.
 	for _, call := range [][3]string{{"POST", "/files/browse", `{"path":"/a"}`}, {"POST", "/files/download_setup", `{"transfer_requests":[{"transfer_request":{"paths":[{"source":"/a/b"}]}}]}`}} {
-		a := b.do(b.bearer("anna", "crew"), call[0], call[1], call[2])
-		require.True(t, a.status == 403 || strings.Contains(a.body, `"code":403`), a.body)
+		a := b.Do(b.Bearer("anna", "crew"), call[0], call[1], call[2])
+		require.True(t, a.Status == 403 || strings.Contains(a.Body, `"code":403`), a.Body)
 	}
 }
 
 // TestManyGroups: a token may name more groups than a query takes.
 func TestManyGroups(t *testing.T) {
 	b := newBed(t)
-	b.file("alpha/f", "")
+	b.File("alpha/f", "")
 	groups := make([]string, 2500)
 	for i := range groups {
 		groups[i] = fmt.Sprint("g", i)
 	}
 	b.allow("f", api.AccessGroup, "g2499", "read")
 	b.allow("", api.AccessGroup, "g0", "list")
-	e, err := b.client(b.bearer("anna", groups...)).Entry(t.Context(), b.id("f"))
+	e, err := b.Client(b.Bearer("anna", groups...)).Entry(t.Context(), b.id("f"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"list", "read"}, e.AccessLevels)
 }

@@ -1,19 +1,18 @@
 package nodeapi
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 )
 
 var entries = flag.Int("entries", 100_000, "files in the folder that the benchmarks of listings list")
@@ -21,7 +20,7 @@ var entries = flag.Int("entries", 100_000, "files in the folder that the benchma
 // serve is a request without a network.
 func (b *bed) serve(method, path, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.Header.Set("Authorization", b.alpha)
+	r.Header.Set("Authorization", b.Alpha)
 	w := httptest.NewRecorder()
 	b.srv.ServeHTTP(w, r)
 	return w
@@ -44,7 +43,7 @@ func BenchmarkSelf(b *testing.B) {
 // BenchmarkListing lists a large folder; peak-MB is the most that the heap held beyond what it held before, in one more run that is not timed.
 func BenchmarkListing(b *testing.B) {
 	bed := newBed(b)
-	dir := filepath.Join(bed.base, "alpha")
+	dir := filepath.Join(bed.Base, "alpha")
 	for i := range *entries {
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("file-%07d.mov", i)))
 		require.NoError(b, err)
@@ -66,36 +65,10 @@ func BenchmarkListing(b *testing.B) {
 				list()
 			}
 			b.StopTimer()
-			stop := heapWatch()
+			stop := apibed.HeapWatch()
 			list()
 			most := stop()
 			b.ReportMetric(float64(most)/1e6, "peak-MB")
 		})
-	}
-}
-
-// heapWatch samples the heap until stop, which returns how much it grew at most. The collector runs often meanwhile, so that garbage does not count for much.
-func heapWatch() (stop func() uint64) {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	before, most := m.HeapAlloc, uint64(0)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			most = max(most, m.HeapAlloc)
-			<-tick.C
-		}
-	}()
-	return func() uint64 {
-		cancel()
-		<-done
-		return most - min(most, before)
 	}
 }

@@ -26,15 +26,15 @@ const betaMark = "only-beta"
 // TestNoWayOut tries every way with every call that takes a path.
 func TestNoWayOut(t *testing.T) {
 	b := newBed(t)
-	b.file("beta/file", betaMark)
-	b.file("beta/"+betaMark, betaMark)
-	b.file("alpha/a/b/c", "")
-	b.file("alpha/.file.tw-part", betaMark)
-	b.file("alpha/a/.file.tw-ckpt", betaMark)
+	b.File("beta/file", betaMark)
+	b.File("beta/"+betaMark, betaMark)
+	b.File("alpha/a/b/c", "")
+	b.File("alpha/.file.tw-part", betaMark)
+	b.File("alpha/a/.file.tw-ckpt", betaMark)
 	for name, to := range map[string]string{"link": "../beta", "abs": "/etc", "up": ".."} {
-		require.NoError(t, os.Symlink(to, filepath.Join(b.base, "alpha", name)))
+		require.NoError(t, os.Symlink(to, filepath.Join(b.Base, "alpha", name)))
 	}
-	before := tree(t, filepath.Join(b.base, "beta"))
+	before := tree(t, filepath.Join(b.Base, "beta"))
 	const sent = `{"paths":[{"path":%,"type":"file"},{"path":%,"type":"directory"},{"path":"/in","type":"symbolic_link","target":{"path":%}},{"path":%,"type":"symbolic_link","target":{"path":"a"}}]}`
 	for _, way := range ways {
 		quoted, err := json.Marshal(way)
@@ -45,20 +45,20 @@ func TestNoWayOut(t *testing.T) {
 			"/files/rename": `{"paths":[{"path":"/","source":%,"destination":"got"},{"path":%,"source":"file","destination":"got"},{"path":"/a","source":"b","destination":%}]}`,
 			"/files/delete": `{"paths":[{"path":%}]}`,
 		} {
-			a := b.do(b.alpha, "POST", path, strings.ReplaceAll(body, "%", string(quoted)))
-			require.Less(t, a.status, 500, "%s with %q: %s", path, way, a.body)
-			require.NotContains(t, a.body, betaMark, "%s with %q", path, way)
-			require.NotContains(t, a.body, "root:", "%s with %q", path, way)
-			require.NotContains(t, a.body, b.base, "%s with %q: no folder of the host", path, way)
-			require.NotContains(t, a.body, "internal error", "%s with %q", path, way)
+			a := b.Do(b.Alpha, "POST", path, strings.ReplaceAll(body, "%", string(quoted)))
+			require.Less(t, a.Status, 500, "%s with %q: %s", path, way, a.Body)
+			require.NotContains(t, a.Body, betaMark, "%s with %q", path, way)
+			require.NotContains(t, a.Body, "root:", "%s with %q", path, way)
+			require.NotContains(t, a.Body, b.Base, "%s with %q: no folder of the host", path, way)
+			require.NotContains(t, a.Body, "internal error", "%s with %q", path, way)
 		}
 		for _, escaped := range []string{url.PathEscape(way), url.PathEscape(url.PathEscape(way)), strings.ReplaceAll(url.PathEscape(way), ".", "%2e")} {
-			a := b.do(b.alpha, "GET", "/files/"+escaped+"/contents", "")
-			require.Less(t, a.status, 500, "contents of %q: %s", escaped, a.body)
-			require.NotContains(t, a.body, betaMark, "contents of %q", escaped)
+			a := b.Do(b.Alpha, "GET", "/files/"+escaped+"/contents", "")
+			require.Less(t, a.Status, 500, "contents of %q: %s", escaped, a.Body)
+			require.NotContains(t, a.Body, betaMark, "contents of %q", escaped)
 		}
 	}
-	require.Equal(t, before, tree(t, filepath.Join(b.base, "beta")), "nothing of beta's has changed")
+	require.Equal(t, before, tree(t, filepath.Join(b.Base, "beta")), "nothing of beta's has changed")
 	require.Empty(t, b.log.String(), "nothing of it is an error of ours")
 }
 
@@ -78,15 +78,15 @@ func TestRefusedPathsSayWhy(t *testing.T) {
 	} {
 		quoted, err := json.Marshal(path)
 		require.NoError(t, err)
-		a := b.do(b.alpha, "POST", "/files/browse", `{"path":`+string(quoted)+`}`)
-		require.Equal(t, http.StatusBadRequest, a.status, "%q: %s", path, a.body)
+		a := b.Do(b.Alpha, "POST", "/files/browse", `{"path":`+string(quoted)+`}`)
+		require.Equal(t, http.StatusBadRequest, a.Status, "%q: %s", path, a.Body)
 		var body struct {
 			Error struct {
 				UserMessage string `json:"user_message"`
 			}
 		}
-		require.NoError(t, json.Unmarshal([]byte(a.body), &body))
+		require.NoError(t, json.Unmarshal([]byte(a.Body), &body))
 		require.Contains(t, body.Error.UserMessage, why)
-		require.Less(t, len(a.body), 1000, "the path is not repeated at length")
+		require.Less(t, len(a.Body), 1000, "the path is not repeated at length")
 	}
 }

@@ -16,9 +16,9 @@ import (
 func TestPages(t *testing.T) {
 	b := newBed(t)
 	for i := range 25 {
-		b.file(fmt.Sprintf("alpha/d/f%02d", i), "")
+		b.File(fmt.Sprintf("alpha/d/f%02d", i), "")
 	}
-	c := b.client(b.alpha)
+	c := b.Client(b.Alpha)
 	count := 10
 	in := api.PageRequest{Path: "/d", Count: &count}
 	var names []string
@@ -34,8 +34,8 @@ func TestPages(t *testing.T) {
 		}
 		in.IterationToken = p.NextIterationToken
 		if len(names) == 10 {
-			b.file("alpha/d/a-late-one", "") // lies before
-			b.file("alpha/d/f22b", "")       // lies ahead
+			b.File("alpha/d/a-late-one", "") // lies before
+			b.File("alpha/d/f22b", "")       // lies ahead
 		}
 	}
 	require.Len(t, names, 26)
@@ -46,33 +46,33 @@ func TestPages(t *testing.T) {
 func TestPageTokenIsBound(t *testing.T) {
 	b := newBed(t)
 	for _, name := range []string{"alpha/a", "alpha/b", "alpha/d/a", "alpha/d/b", "beta/a", "beta/b"} {
-		b.file(name, "")
+		b.File(name, "")
 	}
 	count := 1
 	first := func(auth string, in api.PageRequest) string {
 		in.Count = &count
-		p, err := b.client(auth).Page(t.Context(), in)
+		p, err := b.Client(auth).Page(t.Context(), in)
 		require.NoError(t, err)
 		require.NotEmpty(t, p.NextIterationToken)
 		return p.NextIterationToken
 	}
-	token := first(b.alpha, api.PageRequest{Path: "/"})
+	token := first(b.Alpha, api.PageRequest{Path: "/"})
 	try := func(auth string, in api.PageRequest) error {
 		in.Count = &count
-		_, err := b.client(auth).Page(t.Context(), in)
+		_, err := b.Client(auth).Page(t.Context(), in)
 		return err
 	}
-	require.NoError(t, try(b.alpha, api.PageRequest{Path: "//", IterationToken: token}), "the same folder")
+	require.NoError(t, try(b.Alpha, api.PageRequest{Path: "//", IterationToken: token}), "the same folder")
 	refused := func(name string, err error) {
 		var e *api.Error
 		require.ErrorAs(t, err, &e, name)
 		require.Equal(t, 400, e.Code, name)
 	}
-	refused("another key", try(b.beta, api.PageRequest{Path: "/", IterationToken: token}))
-	refused("another folder", try(b.alpha, api.PageRequest{Path: "/d", IterationToken: token}))
-	refused("other filters", try(b.alpha, api.PageRequest{Path: "/", IterationToken: token, Filters: &api.Filters{Types: []string{"file"}}}))
-	refused("changed", try(b.alpha, api.PageRequest{Path: "/", IterationToken: token[:len(token)-1] + "A"}))
-	refused("noise", try(b.alpha, api.PageRequest{Path: "/", IterationToken: "noise!"}))
+	refused("another key", try(b.Beta, api.PageRequest{Path: "/", IterationToken: token}))
+	refused("another folder", try(b.Alpha, api.PageRequest{Path: "/d", IterationToken: token}))
+	refused("other filters", try(b.Alpha, api.PageRequest{Path: "/", IterationToken: token, Filters: &api.Filters{Types: []string{"file"}}}))
+	refused("changed", try(b.Alpha, api.PageRequest{Path: "/", IterationToken: token[:len(token)-1] + "A"}))
+	refused("noise", try(b.Alpha, api.PageRequest{Path: "/", IterationToken: "noise!"}))
 }
 
 func TestSelection(t *testing.T) {
@@ -96,7 +96,7 @@ func TestSelection(t *testing.T) {
 // TestPageByName: where names alone decide, pages are those that looking at everything gives.
 func TestPageByName(t *testing.T) {
 	b := newBed(t)
-	dir := filepath.Join(b.base, "alpha", "mixed")
+	dir := filepath.Join(b.Base, "alpha", "mixed")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "folder"), 0o755))
 	for i := range 50 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("f", i)), make([]byte, i), 0o644))

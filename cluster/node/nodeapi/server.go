@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -22,6 +23,7 @@ type Server struct {
 	probes   *probes
 	tokens   pageTokens
 	listings *Listings
+	patterns []string // sorted
 }
 
 // handler serves a request of somebody who is known. It returns an error only if it has written nothing.
@@ -44,9 +46,16 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.register(routes, missing)
+	public, err := s.public()
+	if err != nil {
+		return nil, err
+	}
+	s.register(public, routes, missing)
 	return s, nil
 }
+
+// Routes returns the patterns that are served, in order, in the form of http.ServeMux. One without a method is answered 501.
+func (s *Server) Routes() []string { return slices.Clone(s.patterns) }
 
 // Close waits for the probes that are under way, and cuts them off when ctx ends. Keys whose storage was not tried stay pending; Resume of another Server tries them.
 func (s *Server) Close(ctx context.Context) error { return s.probes.close(ctx) }
@@ -114,18 +123,25 @@ func extendBy(routes map[string]handler, e Extension, missing map[string][]strin
 }
 
 // register fills the mux.
-func (s *Server) register(routes map[string]handler, missing map[string][]string) {
-	s.mux.HandleFunc("GET /ping", func(http.ResponseWriter, *http.Request) {})
+func (s *Server) register(public map[string]http.HandlerFunc, routes map[string]handler, missing map[string][]string) {
+	handle := func(pattern string, h http.Handler) {
+		s.mux.Handle(pattern, h)
+		s.patterns = append(s.patterns, pattern)
+	}
+	for pattern, h := range public {
+		handle(pattern, h)
+	}
 	for pattern, h := range routes {
-		s.mux.Handle(pattern, s.authenticated(h))
+		handle(pattern, s.authenticated(h))
 	}
 	for _, patterns := range missing {
 		for _, pattern := range patterns {
-			s.mux.Handle(pattern, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
+			handle(pattern, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ accesskey.Grant) error {
 				return api.Errorf(http.StatusNotImplemented, "this node does not offer %s %s", r.Method, clip(r.URL.Path))
 			}))
 		}
 	}
+	slices.Sort(s.patterns)
 }
 
 // ServeHTTP implements http.Handler.

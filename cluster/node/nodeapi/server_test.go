@@ -10,21 +10,22 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 )
 
 func TestPing(t *testing.T) {
 	b := newBed(t)
-	a := b.do("", "GET", "/ping", "")
-	require.Equal(t, 200, a.status)
-	require.Empty(t, a.body)
-	require.NoError(t, b.client("").Ping(t.Context()))
+	a := b.Do("", "GET", "/ping", "")
+	require.Equal(t, 200, a.Status)
+	require.Empty(t, a.Body)
+	require.NoError(t, b.Client("").Ping(t.Context()))
 }
 
 func TestInfo(t *testing.T) {
 	b := newBed(t)
-	a := b.do(b.alpha, "GET", "/info", "")
-	require.Equal(t, 200, a.status)
-	require.Equal(t, "application/json", a.header.Get("Content-Type"))
+	a := b.Do(b.Alpha, "GET", "/info", "")
+	require.Equal(t, 200, a.Status)
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	require.JSONEq(t, `{"application":"node","version":"1.2.3","current_time":"2026-03-01T12:00:00Z","os":"`+runtime.GOOS+`","aej_status":"disconnected",
 		"async_reporting":"no","transfer_activity_reporting":"no","transfer_user":"xfer","docroot":"file:////data","node_id":"node-1","cluster_id":"cluster-1","acls":[],
 		"access_key_configuration_capabilities":{"transfer":[],"server":[]},
@@ -32,7 +33,7 @@ func TestInfo(t *testing.T) {
 			{"name":"ssh_fingerprint","value":true},{"name":"sync","value":false},{"name":"watchfolder","value":false},{"name":"filelock","value":false},
 			{"name":"file_id_version","value":""},{"name":"auto_delete","value":false}],
 		"settings":[{"name":"content_protection_required","value":false},{"name":"content_protection_strong_pass_required","value":false},
-			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":false}]}`, a.body)
+			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":false}]}`, a.Body)
 }
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
@@ -63,12 +64,12 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		{"GET", "//info", 400, ""},
 		{"GET", "/files/./contents", 400, ""},
 	} {
-		a := b.do(b.alpha, c.method, c.path, "")
-		require.Equal(t, c.status, a.status, "%s %s: %s", c.method, c.path, a.body)
-		require.Contains(t, a.body, `{"error":{"code":`, "%s %s", c.method, c.path)
-		require.Equal(t, c.allow, a.header.Get("Allow"), "%s %s", c.method, c.path)
+		a := b.Do(b.Alpha, c.method, c.path, "")
+		require.Equal(t, c.status, a.Status, "%s %s: %s", c.method, c.path, a.Body)
+		require.Contains(t, a.Body, `{"error":{"code":`, "%s %s", c.method, c.path)
+		require.Equal(t, c.allow, a.Header.Get("Allow"), "%s %s", c.method, c.path)
 	}
-	require.Equal(t, 401, b.do("", "GET", "/ops/transfers", "").status, "what is not offered is not told to everybody")
+	require.Equal(t, 401, b.Do("", "GET", "/ops/transfers", "").Status, "what is not offered is not told to everybody")
 }
 
 type cancels struct{}
@@ -92,44 +93,45 @@ func (cancels) Routes() map[string]func(http.ResponseWriter, *http.Request, acce
 
 func TestExtension(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.Extensions = []Extension{cancels{}} })
-	a := b.do(b.alpha, "CANCEL", "/ops/transfers/t1", "")
-	require.Equal(t, 204, a.status)
-	require.Equal(t, "ak_alpha", a.header.Get("X-Key"))
-	require.Equal(t, 404, b.do(b.alpha, "CANCEL", "/ops/transfers/t2", "").status)
-	require.Equal(t, 405, b.do(b.alpha, "GET", "/ops/transfers/t1", "").status)
-	require.Equal(t, 404, b.do(b.alpha, "GET", "/ops/other", "").status)
-	require.Equal(t, 501, b.do(b.alpha, "GET", "/events", "").status)
-	require.Equal(t, "file 1", b.do(b.alpha, "GET", "/files/1", "").body)
-	require.Equal(t, 405, b.do(b.alpha, "DELETE", "/files/1", "").status)
-	require.Equal(t, 404, b.do(b.alpha, "GET", "/files/1/files", "").status)
-	require.Equal(t, 200, b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`).status)
-	require.Equal(t, 401, b.do("", "CANCEL", "/ops/transfers/t1", "").status)
+	b.Own = func(r *http.Request) bool { return r.Method != http.MethodPost } // what it serves is its own
+	a := b.Do(b.Alpha, "CANCEL", "/ops/transfers/t1", "")
+	require.Equal(t, 204, a.Status)
+	require.Equal(t, "ak_alpha", a.Header.Get("X-Key"))
+	require.Equal(t, 404, b.Do(b.Alpha, "CANCEL", "/ops/transfers/t2", "").Status)
+	require.Equal(t, 405, b.Do(b.Alpha, "GET", "/ops/transfers/t1", "").Status)
+	require.Equal(t, 404, b.Do(b.Alpha, "GET", "/ops/other", "").Status)
+	require.Equal(t, 501, b.Do(b.Alpha, "GET", "/events", "").Status)
+	require.Equal(t, "file 1", b.Do(b.Alpha, "GET", "/files/1", "").Body)
+	require.Equal(t, 405, b.Do(b.Alpha, "DELETE", "/files/1", "").Status)
+	require.Equal(t, 404, b.Do(b.Alpha, "GET", "/files/1/files", "").Status)
+	require.Equal(t, 200, b.Do(b.Alpha, "POST", "/files/browse", `{"path":"/"}`).Status)
+	require.Equal(t, 401, b.Do("", "CANCEL", "/ops/transfers/t1", "").Status)
 }
 
 func TestOtherSites(t *testing.T) {
 	b := newBed(t)
-	a := b.do(b.alpha, "GET", "/info", "")
-	require.Empty(t, a.header.Get("Access-Control-Allow-Origin"), "nobody asked")
+	a := b.Do(b.Alpha, "GET", "/info", "")
+	require.Empty(t, a.Header.Get("Access-Control-Allow-Origin"), "nobody asked")
 
 	const origin = "https://app.example"
-	a = b.do("", "OPTIONS", "/files/browse", "", "Origin", origin, "Access-Control-Request-Method", "POST")
-	require.Equal(t, 204, a.status)
-	require.Equal(t, "*", a.header.Get("Access-Control-Allow-Origin"))
-	require.Contains(t, a.header.Get("Access-Control-Allow-Headers"), "Authorization")
-	require.Contains(t, a.header.Get("Access-Control-Allow-Methods"), "CANCEL")
-	require.Empty(t, a.header.Get("Access-Control-Allow-Credentials"))
+	a = b.Do("", "OPTIONS", "/files/browse", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+	require.Equal(t, 204, a.Status)
+	require.Equal(t, "*", a.Header.Get("Access-Control-Allow-Origin"))
+	require.Contains(t, a.Header.Get("Access-Control-Allow-Headers"), "Authorization")
+	require.Contains(t, a.Header.Get("Access-Control-Allow-Methods"), "CANCEL")
+	require.Empty(t, a.Header.Get("Access-Control-Allow-Credentials"))
 
-	a = b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`, "Origin", origin, "Content-Type", "application/json")
-	require.Equal(t, 200, a.status)
-	require.Equal(t, "*", a.header.Get("Access-Control-Allow-Origin"))
-	require.Empty(t, a.header.Get("Access-Control-Allow-Credentials"))
+	a = b.Do(b.Alpha, "POST", "/files/browse", `{"path":"/"}`, "Origin", origin, "Content-Type", "application/json")
+	require.Equal(t, 200, a.Status)
+	require.Equal(t, "*", a.Header.Get("Access-Control-Allow-Origin"))
+	require.Empty(t, a.Header.Get("Access-Control-Allow-Credentials"))
 	for _, simple := range []string{"text/plain", "", "application/x-www-form-urlencoded"} {
 		h := []string{"Origin", origin}
 		if simple != "" {
 			h = append(h, "Content-Type", simple)
 		}
-		a = b.do(b.alpha, "POST", "/files/browse", `{"path":"/"}`, h...)
-		require.Equal(t, 415, a.status, "a browser sends type %q with credentials of its own without asking", simple)
+		a = b.Do(b.Alpha, "POST", "/files/browse", `{"path":"/"}`, h...)
+		require.Equal(t, 415, a.Status, "a browser sends type %q with credentials of its own without asking", simple)
 	}
 }
 
@@ -155,11 +157,11 @@ func TestBodies(t *testing.T) {
 		"as large as may":  {`{"path":"/","x":"` + strings.Repeat("x", 1<<20-19) + `"}`, 200},
 		"too large":        {`{"path":"/","x":"` + strings.Repeat("x", 1<<20) + `"}`, 413},
 	} {
-		a := b.do(b.alpha, "POST", "/files/browse", c.body)
-		require.Equal(t, c.status, a.status, "%s: %s", name, a.body)
+		a := b.Do(b.Alpha, "POST", "/files/browse", c.body)
+		require.Equal(t, c.status, a.Status, "%s: %s", name, a.Body)
 	}
 	create := func(n int) string {
-		return b.post(b.alpha, "/files/create", `{"paths":[{"path":"/f","type":"file","contents":"`+strings.Repeat("AAAA", n)+`"}]}`)
+		return b.Post(b.Alpha, "/files/create", `{"paths":[{"path":"/f","type":"file","contents":"`+strings.Repeat("AAAA", n)+`"}]}`)
 	}
 	require.Contains(t, create(1_400_000), `"code":413`, "4.2 MB")
 	require.NotContains(t, create(1_300_000), "error", "3.9 MB")
@@ -167,9 +169,9 @@ func TestBodies(t *testing.T) {
 
 func TestUnknownFieldsAreNamed(t *testing.T) {
 	b := newBed(t)
-	a := b.do(b.alpha, "POST", "/files/browse", `{"path":"/","colour":1,"PATH":"/","filters":{"shape":2,"types":["file"]},"we ird\r\n":3}`)
-	require.Equal(t, 200, a.status, a.body)
-	require.Equal(t, "colour, filters.shape, we?ird??", a.header.Get(ignoredHeader))
+	a := b.Do(b.Alpha, "POST", "/files/browse", `{"path":"/","colour":1,"PATH":"/","filters":{"shape":2,"types":["file"]},"we ird\r\n":3}`)
+	require.Equal(t, 200, a.Status, a.Body)
+	require.Equal(t, "colour, filters.shape, we?ird??", a.Header.Get(ignoredHeader))
 }
 
 // routesOf is an Extension with one route.
@@ -189,7 +191,7 @@ func TestBadExtensions(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	for _, c := range []Config{{}, {Auth: &accesskey.Checker{}, Keys: &accesskey.MemStore{}, Places: folders{}}} {
+	for _, c := range []Config{{}, {Auth: &accesskey.Checker{}, Keys: &accesskey.MemStore{}, Places: apibed.Folders{}}} {
 		_, err := New(c)
 		require.Error(t, err)
 	}

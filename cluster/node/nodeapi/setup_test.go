@@ -1,11 +1,7 @@
 package nodeapi
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"testing"
 	"time"
 
@@ -18,33 +14,24 @@ import (
 
 type manager = transfer.Manager
 
-// tokenKey makes what an application signs bearer tokens with.
-func tokenKey(t *testing.T) (public string, private *rsa.PrivateKey) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	der, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	require.NoError(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), private
-}
-
 // setUp asks for one transfer and opens its token.
 func (b *bed) setUp(auth, call, request string) (api.SpecAnswer, accesskey.TransferToken) {
-	b.t.Helper()
+	b.T.Helper()
 	var out api.SetupAnswer
-	require.NoError(b.t, json.Unmarshal([]byte(b.post(auth, call, `{"transfer_requests":[{"transfer_request":`+request+`}]}`)), &out))
-	require.Len(b.t, out.Specs, 1)
+	require.NoError(b.T, json.Unmarshal([]byte(b.Post(auth, call, `{"transfer_requests":[{"transfer_request":`+request+`}]}`)), &out))
+	require.Len(b.T, out.Specs, 1)
 	if out.Specs[0].Error != nil {
 		return out.Specs[0], accesskey.TransferToken{}
 	}
 	token, err := b.ring.Open(out.Specs[0].Spec.Token, "", noon)
-	require.NoError(b.t, err)
-	require.Equal(b.t, "ak_alpha", token.Key)
+	require.NoError(b.T, err)
+	require.Equal(b.T, "ak_alpha", token.Key)
 	return out.Specs[0], token
 }
 
 func TestUploadSetup(t *testing.T) {
 	b := newBed(t)
-	s, token := b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}],"tags":{"a":1},"cookie":"c"}`)
+	s, token := b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}],"tags":{"a":1},"cookie":"c"}`)
 	require.Equal(t, accesskey.TransferToken{Key: "ak_alpha", Direction: accesskey.Upload, Paths: []string{"in/box"}, Expires: token.Expires}, token)
 	require.True(t, token.Expires.Equal(noon.Add(24*time.Hour)))
 	s.Spec.Token = "T"
@@ -54,19 +41,19 @@ func TestUploadSetup(t *testing.T) {
 		"tags":{"a":1},"cookie":"c","rate_policy":"fair","rate_policy_allowed":"fixed","min_rate_kbps":0,"remote_host":"node.example","remote_user":"xfer","sshfp":"sha256:abc",
 		"ssh_port":33001,"fasp_port":33001,"http_fallback":false}}`, string(got))
 
-	_, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"source":"local/x","destination":"y"}],"destination_root":"/in","token_life_seconds":60}`)
+	_, token = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"source":"local/x","destination":"y"}],"destination_root":"/in","token_life_seconds":60}`)
 	require.Equal(t, []string{"in"}, token.Paths)
 	require.True(t, token.Expires.Equal(noon.Add(time.Minute)))
-	_, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{}],"destination_root":"/"}`)
+	_, token = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{}],"destination_root":"/"}`)
 	require.Equal(t, []string{""}, token.Paths, "the root")
-	s, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[]}`)
+	s, token = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[]}`)
 	require.Equal(t, []string{""}, token.Paths)
 	require.Equal(t, "/", s.Spec.DestinationRoot)
-	s, token = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"destination":"/x"},{"destination":"y"}]}`)
+	s, token = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"destination":"/x"},{"destination":"y"}]}`)
 	require.Equal(t, []string{"x", "y"}, token.Paths)
 	require.Equal(t, "/", s.Spec.DestinationRoot)
 
-	s, _ = b.setUp(b.alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}]}`)
+	s, _ = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}]}`)
 	g, err := b.srv.cfg.Auth.TransferToken(t.Context(), s.Spec.Token)
 	require.NoError(t, err, "it is redeemed with the same keyring")
 	require.Equal(t, []string{"in/box"}, g.Within)
@@ -76,29 +63,29 @@ func TestUploadSetup(t *testing.T) {
 
 func TestDownloadSetup(t *testing.T) {
 	b := newBed(t)
-	s, token := b.setUp(b.alpha, "/files/download_setup", `{"paths":[{"source":"/b"},{"source":"a/c"},{"source":"b/"}],"source_root":"/out","destination_root":"/tmp/x"}`)
+	s, token := b.setUp(b.Alpha, "/files/download_setup", `{"paths":[{"source":"/b"},{"source":"a/c"},{"source":"b/"}],"source_root":"/out","destination_root":"/tmp/x"}`)
 	require.Equal(t, accesskey.Download, token.Direction)
 	require.Equal(t, []string{"out/a/c", "out/b"}, token.Paths)
 	require.Equal(t, "receive", s.Spec.Direction)
 	require.Equal(t, "/out", s.Spec.SourceRoot)
 	require.Equal(t, "/tmp/x", s.Spec.DestinationRoot)
-	_, token = b.setUp(b.alpha, "/files/download_setup", `{"paths":[{"source":"/"}]}`)
+	_, token = b.setUp(b.Alpha, "/files/download_setup", `{"paths":[{"source":"/"}]}`)
 	require.Equal(t, []string{""}, token.Paths)
 }
 
 func TestSetupRates(t *testing.T) {
 	b := newBed(t)
-	k, err := b.keys.Key(t.Context(), "ak_alpha")
+	k, err := b.Keys.Key(t.Context(), "ak_alpha")
 	require.NoError(t, err)
 	k.RateCap = 50_000_000
-	require.NoError(t, b.keys.Put(t.Context(), k))
+	require.NoError(t, b.Keys.Put(t.Context(), k))
 	for request, want := range map[string][3]int64{ // target, cap, least
 		`{"paths":[]}`:                             {50_000, 50_000, 0},
 		`{"paths":[],"target_rate_kbps":10}`:       {10, 50_000, 0},
 		`{"paths":[],"target_rate_kbps":90000000}`: {50_000, 50_000, 0},
 		`{"paths":[],"min_rate_kbps":90000000}`:    {50_000, 50_000, 50_000},
 	} {
-		s, _ := b.setUp(b.alpha, "/files/upload_setup", request)
+		s, _ := b.setUp(b.Alpha, "/files/upload_setup", request)
 		require.Equal(t, want, [3]int64{s.Spec.TargetRate, s.Spec.TargetRateCap, s.Spec.MinRate}, request)
 	}
 }
@@ -117,14 +104,14 @@ func TestBadSetups(t *testing.T) {
 		`{"paths":[{"source":"/"}],"tags":7}`:                     "tags",
 		`{"paths":[{"source":"/a"},{"source":"/b/.x.tw-part"}]}`:  "partial file",
 	} {
-		s, _ := b.setUp(b.alpha, "/files/download_setup", request)
+		s, _ := b.setUp(b.Alpha, "/files/download_setup", request)
 		require.NotNil(t, s.Error, request)
 		require.Equal(t, 400, s.Error.Code, request)
 		require.Contains(t, s.Error.UserMessage, why, request)
 	}
 	one := `{"transfer_requests":[{"transfer_request":{"paths":[]}}]}`
-	require.Equal(t, 403, b.do(b.master, "POST", "/files/upload_setup", one).status)
-	require.Equal(t, 400, b.do(b.alpha, "POST", "/files/upload_setup", `{"transfer_requests":[]}`).status)
+	require.Equal(t, 403, b.Do(b.Admin, "POST", "/files/upload_setup", one).Status)
+	require.Equal(t, 400, b.Do(b.Alpha, "POST", "/files/upload_setup", `{"transfer_requests":[]}`).Status)
 	none := newBed(t, func(c *Config) { c.Auth.Tokens = nil })
-	require.Equal(t, 501, none.do(none.alpha, "POST", "/files/upload_setup", one).status)
+	require.Equal(t, 501, none.Do(none.Alpha, "POST", "/files/upload_setup", one).Status)
 }

@@ -17,7 +17,7 @@ func TestTrusted(t *testing.T) {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 		if h == http.Handler(b.srv) {
-			r.Header.Set("Authorization", b.master)
+			r.Header.Set("Authorization", b.Admin)
 		}
 		h.ServeHTTP(w, r)
 		return w.Code, w.Body.String()
@@ -31,7 +31,7 @@ func TestTrusted(t *testing.T) {
 	code, body = ask(local, "POST", "/access_keys", uri)
 	require.Equal(t, 201, code, body)
 	require.Contains(t, body, `"storage":{"path":"s3://host/bucket/x","type":"uri"}`)
-	k, err := b.keys.Key(t.Context(), "far")
+	k, err := b.Keys.Key(t.Context(), "far")
 	require.NoError(t, err)
 	require.Equal(t, "s3://host/bucket/x", k.Root)
 	for root, why := range map[string]string{"../x": "leads out", "/a/../../x": "leads out"} {
@@ -43,7 +43,7 @@ func TestTrusted(t *testing.T) {
 	require.Equal(t, 400, code, body)
 	code, body = ask(local, "PUT", "/access_keys/far", `{"tradewind":{"root":"/a//b/"}}`)
 	require.Equal(t, 204, code, body)
-	k, err = b.keys.Key(t.Context(), "far")
+	k, err = b.Keys.Key(t.Context(), "far")
 	require.NoError(t, err)
 	require.Equal(t, "a/b", k.Root)
 	require.Nil(t, k.Storage)
