@@ -15,6 +15,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
 )
 
@@ -217,13 +218,9 @@ func (m *Manager) serveGet(w http.ResponseWriter, r *http.Request, g accesskey.G
 }
 
 func (m *Manager) serveChange(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
-	b, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
 	var c api.ChangeTransfer
-	if err := json.Unmarshal(b, &c); err != nil {
-		return api.Errorf(http.StatusBadRequest, "want a JSON object with status, target_rate_kbps, min_rate_kbps or rate_policy")
+	if err := nodeapi.Decode(w, r, maxRequest, &c); err != nil {
+		return err
 	}
 	if err := m.Change(r.Context(), g, r.PathValue("id"), c); err != nil {
 		return err
