@@ -11,14 +11,15 @@ FUZZTIME ?= 10s
 PKG ?= ./...
 TOOL := $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build test testservers demo-s3 check fmt format vet staticcheck race tidy cross fuzz bench bench-save bench-wan demo vuln clean
+.PHONY: help build test testservers demo-s3 check fmt format vet staticcheck race tidy apidoc apidoc-check cross fuzz bench bench-save bench-wan demo vuln clean
 
 help:
 	@echo 'make build       build all programs into bin/'
 	@echo 'make test        run all tests; those that need servers which are not installed are skipped, and say so'
 	@echo 'make testservers install those servers (minutes, once): MinIO, versitygw, moto, rclone'
-	@echo 'make check       formatting, vet, staticcheck, race detector, go.mod, other systems'
+	@echo 'make check       formatting, vet, staticcheck, race detector, go.mod, docs/api.md, other systems'
 	@echo 'make fmt         format the source'
+	@echo 'make apidoc      make docs/api.md of cluster/api/openapi.yaml'
 	@echo 'make fuzz        run each fuzz target for FUZZTIME (10s); PKG=./fasp/... limits where'
 	@echo 'make bench       run the benchmarks; those of single parts are compared with the results that are kept'
 	@echo 'make bench-save  keep new results of single parts, to compare with'
@@ -37,7 +38,7 @@ test:
 testservers:
 	$(GO) run ./internal/testservers/cmd/testservers install
 
-check: format vet staticcheck tidy cross race
+check: format vet staticcheck tidy apidoc-check cross race
 
 fmt:
 	$(TOOL) gofumpt -w .
@@ -62,6 +63,14 @@ race:
 
 tidy:
 	$(GO) mod tidy -diff
+
+APIDOC := cluster/api/openapi.yaml docs/api.md
+
+apidoc:
+	$(GO) run ./internal/apidoc/cmd/apidoc $(APIDOC)
+
+apidoc-check:
+	$(GO) run ./internal/apidoc/cmd/apidoc --check $(APIDOC)
 
 cross:
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...

@@ -149,6 +149,10 @@ func TestParse(t *testing.T) {
 	require.Equal(t, []string{"CANCEL /files/{id}", "DELETE /files/{id}", "GET /files/{id}", "GET /files/{id}/content", "GET /ping", "POST /files/make"}, parse(t).Operations())
 	require.Equal(t, []string{"200", "404"}, parse(t).Statuses("GET /files/{id}"))
 	require.Nil(t, parse(t).Statuses("GET /nothing"))
+	list, err := parse(t).Parameters("GET /files/{id}")
+	require.NoError(t, err)
+	require.Equal(t, []string{"as", "count", "deep", "include", "type"}, list)
+	require.Equal(t, "GET /files/{id}", parse(t).Operation("HEAD", &url.URL{Path: "/files/make"}), "of those that take the method")
 }
 
 // TestAPI: the document of this repository can be read. Whether it is right is for the tests of those who serve it.

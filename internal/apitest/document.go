@@ -137,6 +137,25 @@ func (d *Document) Statuses(operation string) []string {
 	return nil
 }
 
+// Operation names the operation of a request, "GET /files/{id}"; "" if there is none.
+func (d *Document) Operation(method string, u *url.URL) string {
+	if o := d.find(method, u); o != nil {
+		return o.String()
+	}
+	return ""
+}
+
+// Parameters lists the parameters of the query that an operation takes, in order; nil if there is none.
+func (d *Document) Parameters(operation string) ([]string, error) {
+	for i := range d.operations {
+		if o := &d.operations[i]; o.String() == operation {
+			known, err := o.parametersOf()
+			return slices.Sorted(maps.Keys(known)), err
+		}
+	}
+	return nil, nil
+}
+
 // find returns the operation of a request, nil if there is none. A HEAD is a GET.
 func (d *Document) find(method string, u *url.URL) *operation {
 	if method == http.MethodHead {

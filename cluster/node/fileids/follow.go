@@ -44,6 +44,16 @@ type followed struct {
 	place string
 }
 
+// Capacity is how many bytes the place can hold, 0 where that is not known.
+func (m *followed) Capacity(ctx context.Context) (int64, error) {
+	if c, ok := m.Manager.(interface {
+		Capacity(context.Context) (int64, error)
+	}); ok {
+		return c.Capacity(ctx)
+	}
+	return 0, nil
+}
+
 // Remove implements transfer.Manager.
 func (m *followed) Remove(ctx context.Context, name string, all bool) (n int64, err error) {
 	err = m.f.turns.alone(ctx, m.place, []string{name}, func() error {
