@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -155,13 +156,33 @@ func TestParse(t *testing.T) {
 	require.Equal(t, "GET /files/{id}", parse(t).Operation("HEAD", &url.URL{Path: "/files/make"}), "of those that take the method")
 }
 
-// TestAPI: the document of this repository can be read. Whether it is right is for the tests of those who serve it.
+// TestAPI: the document of this repository can be read, and its objects say whether they may have fields that it does not tell of. Whether it is right is for the tests of those who serve it.
 func TestAPI(t *testing.T) {
 	b, err := os.ReadFile("../../cluster/api/openapi.yaml")
 	require.NoError(t, err)
 	d, err := Parse(b)
 	require.NoError(t, err)
 	require.NotEmpty(t, d.Operations())
+	objects := 0
+	var strict func(place string, v any)
+	strict = func(place string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for i, el := range v {
+				strict(fmt.Sprint(place, "/", i), el)
+			}
+		case map[string]any:
+			if kind := fmt.Sprint(v["type"]); strings.Contains(kind, "object") {
+				objects++
+				require.Contains(t, v, "additionalProperties", place)
+			}
+			for key, el := range v {
+				strict(pointer(place, key), el)
+			}
+		}
+	}
+	strict("#", d.root)
+	require.Greater(t, objects, 50)
 }
 
 // failures is a test that counts what it is told.
