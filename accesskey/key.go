@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -102,7 +103,7 @@ type Key struct {
 	StateText string
 	// TokenKey is an RSA public key in PEM with which an application signs bearer tokens of its users; empty means that none are taken.
 	TokenKey string
-	// Config is the configuration object of the Node API, as it was given; nil is none.
+	// Config is the configuration object of the Node API, as it was given; nil is none. ParseConfiguration reads what has an effect.
 	Config json.RawMessage
 	// RateCap bounds the sum of what all sessions of the key send or receive, in bits of IP packets per second; 0 is no cap.
 	RateCap int64
@@ -139,7 +140,15 @@ func (c Credential) verifier() (Verifier, error) {
 
 // Grant returns what the key allows.
 func (k Key) Grant() Grant {
-	return Grant{KeyID: k.ID, Tenant: k.Tenant, Rights: k.Rights, Root: k.Root, Storage: k.Storage, RateCap: k.RateCap, VLink: k.VLink, Created: k.Created}
+	g := Grant{KeyID: k.ID, Tenant: k.Tenant, Rights: k.Rights, Root: k.Root, Storage: k.Storage, RateCap: k.RateCap, VLink: k.VLink, Created: k.Created}
+	c, err := ParseConfiguration(k.Config)
+	if err != nil { // Check refuses such a key
+		c = Configuration{Deny: []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}}
+	}
+	if g.Config = c; c.RateCap > 0 && (g.RateCap == 0 || c.RateCap < g.RateCap) {
+		g.RateCap = c.RateCap
+	}
+	return g
 }
 
 // Grant is everything that an authenticated request may touch. Whoever serves a request asks the Grant and nothing else.
@@ -149,8 +158,9 @@ type Grant struct {
 	Rights  Rights
 	Root    string   // see Key
 	Storage *Storage // see Key; must not be changed
-	RateCap int64    // see Key
+	RateCap int64    // the lower one of Key.RateCap and that of the configuration
 	VLink   string   // see Key
+	Config  Configuration
 	// Created is when the key was made; what is older is not its own. The zero time if unknown.
 	Created time.Time
 

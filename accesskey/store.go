@@ -101,6 +101,9 @@ func (k Key) Check() error {
 			return fmt.Errorf("access key %s: %w", k.ID, err)
 		}
 	}
+	if _, err := ParseConfiguration(k.Config); err != nil {
+		return fmt.Errorf("access key %s: %w", k.ID, err)
+	}
 	if k.RateCap < 0 {
 		return fmt.Errorf("access key %s: the rate cap is negative", k.ID)
 	}

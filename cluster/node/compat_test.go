@@ -110,7 +110,13 @@ func TestCompatFields(t *testing.T) {
 		require.Contains(t, said, name)
 		require.NotEqual(t, "not offered", said[name], name)
 	}
-	// Of keys: what is refused is not offered, and what is kept is differently.
+	// Of keys: what is refused is not offered, what is kept whatever it says is differently, and what has an effect is looked at, and named by /info.
+	var effective []string
+	for group, names := range info["access_key_configuration_capabilities"].(map[string]any) {
+		for _, name := range names.([]any) {
+			effective = append(effective, "configuration."+group+"."+name.(string))
+		}
+	}
 	c.auth = nodeUser.Token()
 	for name, word := range said {
 		group, rest, _ := strings.Cut(name, ".")
@@ -121,7 +127,8 @@ func TestCompatFields(t *testing.T) {
 		b, err := json.Marshal(map[string]any{"configuration": map[string]any{part: map[string]any{field: "x"}}})
 		require.NoError(t, err)
 		r := c.call("PUT", "/access_keys/anna", string(b))
-		require.Equal(t, map[string]int{"differently": 204, "not offered": 400}[word], r.status, name)
+		require.Equal(t, map[string]int{"differently": 204, "not offered": 400, "honoured": 400}[word], r.status, name)
+		require.Equal(t, word == "honoured", slices.Contains(effective, name), name)
 	}
 
 	var parameters []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -22,6 +23,9 @@ func (s *Server) authenticated(h handler) http.Handler {
 		if err == nil && r.Header.Get(delegatedHeader) != "" {
 			err = api.Errorf(http.StatusNotImplemented, "this node takes no storage credentials with a request (%s)", delegatedHeader)
 		}
+		if err == nil && !admitted(r, g) {
+			err = api.Errorf(http.StatusForbidden, "the configuration of the access key does not admit this address")
+		}
 		if err == nil {
 			err = h(w, r, g)
 		}
@@ -29,6 +33,15 @@ func (s *Server) authenticated(h handler) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// admitted says whether a request comes from where the access key may be used.
+func admitted(r *http.Request, g accesskey.Grant) bool {
+	if len(g.Config.Allow) == 0 && len(g.Config.Deny) == 0 {
+		return true
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && g.Admits(at.Addr())
 }
 
 // trusted is the grant of requests that need no credentials, in their context.

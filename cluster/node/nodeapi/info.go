@@ -15,7 +15,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request, _ accesskey.Grant)
 		Application: "node", Version: in.Version, CurrentTime: s.cfg.Now().UTC().Format(api.TimeFormat), OS: runtime.GOOS,
 		AejStatus: "disconnected", AsyncReporting: "no", TransferReporting: "no",
 		TransferUser: in.User, Docroot: in.Docroot, NodeID: in.NodeID, ClusterID: in.ClusterID,
-		ACLs: []string{}, KeyConfigurationCan: api.KeyCapabilities{Transfer: []string{}, Server: []string{}},
+		ACLs: []string{}, KeyConfigurationCan: api.KeyCapabilities{Transfer: []string{"policy", "target_rate_kbps", "target_rate_cap_kbps"}, Server: []string{"allow", "deny"}},
 		Capabilities: []api.NameValue{
 			{Name: "symbolic_links", Value: true},
 			{Name: "move_file", Value: true},

@@ -118,13 +118,10 @@ func set[T any](to, from *T) {
 	}
 }
 
-// refusedConfiguration are settings that a key cannot have here: those that are secrets, since nothing here uses them and answers show the configuration, and those that somebody would rely
-// on for protection.
-var refusedConfiguration = []struct{ group, name string }{
-	{"transfer", "content_protection_secret"}, {"transfer", "token_encryption_key"}, {"server", "allow"}, {"server", "deny"},
-}
+// refusedConfiguration are settings that a key cannot have here: secrets, since nothing here uses them and answers show the configuration.
+var refusedConfiguration = []struct{ group, name string }{{"transfer", "content_protection_secret"}, {"transfer", "token_encryption_key"}}
 
-// checkConfiguration looks at a configuration object. Most of it is kept and shown again, and has no effect.
+// checkConfiguration looks at a configuration object. What accesskey.Configuration has not is kept and shown again, and has no effect.
 func checkConfiguration(b json.RawMessage) error {
 	if len(b) > maxConfigObject {
 		return api.Errorf(http.StatusBadRequest, "configuration: more than %d bytes", maxConfigObject)
@@ -138,9 +135,12 @@ func checkConfiguration(b json.RawMessage) error {
 		if g := groups[f.group]; len(g) > 0 && json.Unmarshal(g, &group) != nil {
 			return api.Errorf(http.StatusBadRequest, "configuration.%s: want an object", f.group)
 		}
-		if v, ok := group[f.name]; ok && !bytes.Equal(v, []byte("null")) && !bytes.Equal(v, []byte("[]")) {
+		if v, ok := group[f.name]; ok && !bytes.Equal(v, []byte("null")) {
 			return api.Errorf(http.StatusBadRequest, "configuration.%s.%s: this node does not offer it", f.group, f.name)
 		}
+	}
+	if _, err := accesskey.ParseConfiguration(b); err != nil {
+		return api.Errorf(http.StatusBadRequest, "%v", err)
 	}
 	return nil
 }

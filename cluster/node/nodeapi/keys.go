@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -158,9 +159,13 @@ func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if err := errors.Join(mayChange(g, &in), mayRoot(g, &in)); err != nil {
 			return err
 		}
+		before := k.Grant().Config
 		warning, err := s.apply(&k, &in)
 		if err != nil {
 			return err
+		}
+		if after := k.Grant().Config; !g.Master && !sameLimits(before, after) {
+			return api.Errorf(http.StatusForbidden, "configuration: target_rate_cap_kbps, allow and deny are changed by users of the node only")
 		}
 		if err := k.Check(); err != nil {
 			return api.Errorf(http.StatusBadRequest, "%v", err)
@@ -192,6 +197,11 @@ func mayChange(g accesskey.Grant, in *api.AccessKeyRequest) error {
 		return api.Errorf(http.StatusForbidden, "a bearer token changes no access key; use the key's secret")
 	}
 	return nil
+}
+
+// sameLimits says whether two configurations bind a key alike.
+func sameLimits(a, b accesskey.Configuration) bool {
+	return a.RateCap == b.RateCap && slices.Equal(a.Allow, b.Allow) && slices.Equal(a.Deny, b.Deny)
 }
 
 // mayRoot says whether the caller may bind a key to a root: URIs are opened with what the node has, and may be folders of its machine.

@@ -110,7 +110,8 @@ func TestBadKeys(t *testing.T) {
 		`{"token_verification_key":"x",` + local + `}`:                                        "public key in PEM",
 		`{"configuration":[],` + local + `}`:                                                  "configuration",
 		`{"configuration":{"transfer":{"content_protection_secret":"s3cret"}},` + local + `}`: "content_protection_secret",
-		`{"configuration":{"server":{"deny":["0.0.0.0/0"]}},` + local + `}`:                   "deny",
+		`{"configuration":{"server":{"deny":["everybody"]}},` + local + `}`:                   "deny",
+		`{"configuration":{"transfer":{"policy":"greedy"}},` + local + `}`:                    "policy",
 		`{"tradewind":{"rights":["rule"]},` + local + `}`:                                     "rights",
 		`{"tradewind":{"tenant":"a/b"},` + local + `}`:                                        "tenant",
 		`{"tradewind":{"vlink":" "},` + local + `}`:                                           "vlink",
@@ -303,4 +304,33 @@ func TestBearers(t *testing.T) {
 	token, err := b.ring.Open(out.Specs[0].Spec.Token, "", noon)
 	require.NoError(t, err)
 	require.True(t, token.Expires.Equal(hour), "no later than the bearer token")
+}
+
+// TestConfigurationBinds: what has an effect of a configuration has it, and a key does not loosen what it is bound by.
+func TestConfigurationBinds(t *testing.T) {
+	b := newBed(t)
+	change := func(auth, configuration string) int {
+		return b.Do(auth, "PUT", "/access_keys/ak_alpha", `{"configuration":`+configuration+`}`).Status
+	}
+	require.Equal(t, 204, change(b.Admin, `{"transfer":{"policy":"low","target_rate_kbps":7000,"target_rate_cap_kbps":9000},"server":{"deny":["192.0.2.1"]}}`))
+	setup := func(request string) string {
+		return b.Do(b.Alpha, "POST", "/files/upload_setup", `{"transfer_requests":[{"transfer_request":{"destination_root":"/"`+request+`}}]}`).Body
+	}
+	require.Contains(t, setup(""), `"rate_policy":"low"`)
+	require.Contains(t, setup(""), `"target_rate_kbps":7000`)
+	require.Contains(t, setup(`,"rate_policy":"high","target_rate_kbps":20000`), `"target_rate_kbps":9000`)
+	require.Contains(t, setup(`,"rate_policy":"high"`), `"rate_policy":"high"`)
+
+	require.Equal(t, 204, change(b.Alpha, `{"transfer":{"policy":"high","target_rate_cap_kbps":9000},"server":{"deny":["192.0.2.1/32"]}}`))
+	for _, loose := range []string{`{}`, `null`, `{"transfer":{"target_rate_cap_kbps":90000},"server":{"deny":["192.0.2.1"]}}`, `{"transfer":{"target_rate_cap_kbps":9000}}`} {
+		require.Equal(t, 403, change(b.Alpha, loose), loose)
+	}
+	require.Equal(t, 204, change(b.Admin, `{"server":{"allow":["192.0.2.0/24"]}}`))
+	a := b.Do(b.Alpha, "GET", "/self", "")
+	require.Equal(t, 403, a.Status)
+	require.Contains(t, a.Body, "does not admit this address")
+	require.Equal(t, 401, b.Do(accesskey.Credential{ID: "ak_alpha", Secret: "wrong"}.Token(), "GET", "/self", "").Status, "who does not hold the secret is not told")
+	require.Equal(t, 200, b.Do(b.Beta, "GET", "/self", "").Status)
+	require.Equal(t, 204, change(b.Admin, `{"server":{"allow":["127.0.0.0/8","::1"]}}`))
+	require.Equal(t, 200, b.Do(b.Alpha, "GET", "/self", "").Status)
 }

@@ -28,7 +28,7 @@ func TestInfo(t *testing.T) {
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	require.JSONEq(t, `{"application":"node","version":"1.2.3","current_time":"2026-03-01T12:00:00Z","os":"`+runtime.GOOS+`","aej_status":"disconnected",
 		"async_reporting":"no","transfer_activity_reporting":"no","transfer_user":"xfer","docroot":"file:////data","node_id":"node-1","cluster_id":"cluster-1","acls":[],
-		"access_key_configuration_capabilities":{"transfer":[],"server":[]},
+		"access_key_configuration_capabilities":{"transfer":["policy","target_rate_kbps","target_rate_cap_kbps"],"server":["allow","deny"]},
 		"capabilities":[{"name":"symbolic_links","value":true},{"name":"move_file","value":true},{"name":"move_directory","value":true},{"name":"page","value":true},
 			{"name":"ssh_fingerprint","value":true},{"name":"sync","value":false},{"name":"watchfolder","value":false},{"name":"filelock","value":false},
 			{"name":"file_id_version","value":""},{"name":"auto_delete","value":false}],

@@ -76,7 +76,7 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	if out.RemoteHost == "" {
 		out.RemoteHost = hostOf(r.Host)
 	}
-	if err := rates(out, in, g.RateCap); err != nil {
+	if err := rates(out, in, g); err != nil {
 		return nil, err
 	}
 	if t := bytes.TrimSpace(in.Tags); len(t) > 0 && t[0] != '{' && !bytes.Equal(t, []byte("null")) {
@@ -174,9 +174,16 @@ func bound(name string) string {
 }
 
 // rates fills in how fast a transfer may go.
-func rates(out *api.TransferSpec, in *api.TransferRequest, limit int64) error {
+func rates(out *api.TransferSpec, in *api.TransferRequest, g accesskey.Grant) error {
 	out.RatePolicy, out.TargetRate = in.RatePolicy, in.TargetRate
-	switch in.RatePolicy {
+	if out.RatePolicy == "" {
+		out.RatePolicy = g.Config.Policy
+	}
+	if out.TargetRate == 0 {
+		out.TargetRate = g.Config.TargetRate / kbps
+	}
+	limit := g.RateCap
+	switch out.RatePolicy {
 	case "":
 		out.RatePolicy = "fair"
 	case "fixed", "high", "fair", "low":
