@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
 )
 
@@ -66,7 +67,7 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("folder for listings: %w", err)
 	}
 	server, err := sshd.New(sshd.Config{
-		Accounts: n.desk.people, Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
+		Logins: logins.NewGate(n.desk.people, nil), Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
 	})
 	if err != nil {
 		return nil, err

@@ -139,6 +139,12 @@ func architecture() rules {
 				Reason: "the API asks for keys, places and grants through interfaces: no database, no SDK, and not the node that serves it",
 			},
 			{
+				From:   patterns{"./cluster/node/logins/..."},
+				Only:   patterns{"std", "./cluster/node/logins/...", "./accesskey/...", "golang.org/x/..."},
+				Never:  sqlPackages,
+				Reason: "who logs in is asked through an interface: every server of logins can use it, and it needs no transfers and no database",
+			},
+			{
 				From:   patterns{"./cluster/node/sshd/..."},
 				Never:  join(sqlEngines, natsPackages, storageSDKs, webPackages, patterns{"./cluster/node", "./cluster/state/..."}),
 				Reason: "SSH asks for accounts, places and tickets through interfaces: no database, no SDK, no HTTP framework, and not the node that serves it",

@@ -6,8 +6,6 @@ import (
 	"errors"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/tradewind-io/tradewind/accesskey"
 )
 
 // errLogin is all that a login fails with; SSH does not even send its text.
@@ -22,7 +20,10 @@ func (s *Server) sshConfig(ctx context.Context, c *conn) *ssh.ServerConfig {
 		ServerVersion: "SSH-2.0-Tradewind",
 		MaxAuthTries:  6,
 		PasswordCallback: func(m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-			return s.login(c, m.User(), "password", func() (bool, error) { return s.password(ctx, m.User(), string(password)) })
+			return s.login(c, m.User(), "password", func() (bool, error) {
+				_, right, err := s.cfg.Logins.Password(ctx, m.User(), string(password))
+				return right, err
+			})
 		},
 		PublicKeyCallback: func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			return s.login(c, m.User(), "publickey", func() (bool, error) { return s.publicKey(ctx, m.User(), key) })
@@ -39,7 +40,7 @@ func (s *Server) login(c *conn, user, method string, right func() (bool, error))
 	if method == "publickey" {
 		limited = ""
 	}
-	if !s.try(c.source, limited) {
+	if !s.cfg.Logins.Try(c.source, limited) {
 		log.Debug("login not tried: too many failed")
 		return nil, errLogin
 	}
@@ -52,49 +53,13 @@ func (s *Server) login(c *conn, user, method string, right func() (bool, error))
 		log.Warn("login refused")
 		return nil, errLogin
 	}
-	s.gaveBack(c.source, limited)
+	s.cfg.Logins.Right(c.source, limited)
 	return &ssh.Permissions{Extensions: map[string]string{accountKey: user}}, nil
-}
-
-func (s *Server) try(source, account string) bool {
-	now := s.cfg.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.logins.try(source, account, now)
-}
-
-func (s *Server) gaveBack(source, account string) {
-	now := s.cfg.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.logins.right(source, account, now)
-}
-
-// account looks up who wants to log in. known is false for names that nobody can have.
-func (s *Server) account(ctx context.Context, name string) (a Account, known bool, err error) {
-	if accesskey.CheckAccount(name) != nil {
-		return Account{}, false, nil
-	}
-	a, err = s.cfg.Accounts.Account(ctx, name)
-	if errors.Is(err, accesskey.ErrNotFound) {
-		return Account{}, false, nil
-	}
-	return a, err == nil, err
-}
-
-// password says whether it is the one of the account; all that is wrong costs one hash.
-func (s *Server) password(ctx context.Context, user, password string) (bool, error) {
-	a, known, err := s.account(ctx, user)
-	if err != nil {
-		return false, err
-	}
-	right, err := s.passwords.Check(ctx, a.PasswordHash, password)
-	return right && known && !a.Disabled, err
 }
 
 // publicKey says whether the account has this key. That the client holds its other half is checked afterwards.
 func (s *Server) publicKey(ctx context.Context, user string, key ssh.PublicKey) (bool, error) {
-	a, known, err := s.account(ctx, user)
+	a, known, err := s.cfg.Logins.Account(ctx, user)
 	if err != nil || !known || a.Disabled {
 		return false, err
 	}

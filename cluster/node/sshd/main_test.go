@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/leaktest"
 )
@@ -104,7 +105,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) start(cfg Config, l net.Listener) {
-	cfg.Accounts, cfg.Places, cfg.Tickets, cfg.HostKey, cfg.Version = w, w, w, w.host, "test"
+	cfg.Logins, cfg.Places, cfg.Tickets, cfg.HostKey, cfg.Version = logins.NewGate(w, nil), w, w, w.host, "test"
 	cfg.Logger = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	w.server, err = New(cfg)

@@ -4,32 +4,22 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 )
 
 // Server serves SSH; see the package. Methods may be called by several goroutines at once.
 type Server struct {
-	cfg       Config
-	passwords accesskey.Passwords
-	spills    chan struct{} // large listings at a time
-
-	mu      sync.Mutex // guards what follows
-	logins  *logins
-	waiting []*conn        // that have not logged in, oldest first
-	serving map[string]int // connections by account
-	total   int            // their sum
+	cfg    Config
+	spills chan struct{} // large listings at a time
+	crowd  *logins.Crowd
 }
 
-// conn is one connection:
-//
-//	waiting --logged in--> serving --> ended
-//	   \--wrong, too slow, too many--> ended
+// conn is one connection; logins.Crowd says what becomes of it.
 type conn struct {
 	net.Conn
 	source string
@@ -41,7 +31,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, spills: make(chan struct{}, maxSpills), logins: newLogins(), serving: map[string]int{}}, nil
+	return &Server{cfg: cfg, spills: make(chan struct{}, maxSpills), crowd: logins.NewCrowd(cfg.MaxConns, cfg.MaxPerAccount, cfg.MaxUnauthenticated)}, nil
 }
 
 // Serve takes connections from l until ctx ends; then it closes l and all connections, and returns nil when all is over. Another error is that of l.
@@ -76,71 +66,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		pause = least
-		c := &conn{Conn: nc, source: sourceOf(nc.RemoteAddr())}
-		s.admit(c)
+		c := &conn{Conn: nc, source: logins.SourceOf(nc.RemoteAddr())}
+		s.crowd.Admit(c)
 		conns.Go(func() { s.serve(ctx, c) })
 	}
 }
 
-// admit enters a new connection into the books. Where there are too many that have not logged in, the oldest has to go: an honest client does not wait.
-func (s *Server) admit(c *conn) {
-	s.mu.Lock()
-	var old *conn
-	if len(s.waiting) >= s.cfg.MaxUnauthenticated {
-		old = s.waiting[0]
-		s.waiting = slices.Delete(s.waiting, 0, 1)
-	}
-	s.waiting = append(s.waiting, c)
-	s.mu.Unlock()
-	if old != nil {
-		_ = old.Close()
-	}
-}
-
-// left takes a connection out of those that wait; false if it had to go before.
-func (s *Server) left(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.Index(s.waiting, c)
-	if i >= 0 {
-		s.waiting = slices.Delete(s.waiting, i, i+1)
-	}
-	return i >= 0
-}
-
-// enter counts a connection of an account, unless there are too many.
-func (s *Server) enter(account string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.total >= s.cfg.MaxConns || s.serving[account] >= s.cfg.MaxPerAccount {
-		return false
-	}
-	s.total++
-	s.serving[account]++
-	return true
-}
-
-func (s *Server) leave(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.total--
-	if s.serving[account]--; s.serving[account] == 0 {
-		delete(s.serving, account)
-	}
-}
-
 // Stats is what a Server does now.
-type Stats struct {
-	Conns           int // that have logged in
-	Unauthenticated int // that have not
-}
+type Stats = logins.Stats
 
 // Stats returns the counters.
-func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Conns: s.total, Unauthenticated: len(s.waiting)}
-}
+func (s *Server) Stats() Stats { return s.crowd.Stats() }
 
 // serve takes one connection from its first byte to its end.
 func (s *Server) serve(ctx context.Context, c *conn) {
@@ -154,7 +90,7 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 	login, done := context.WithTimeout(ctx, s.cfg.HandshakeTimeout)
 	sc, channels, requests, err := ssh.NewServerConn(c, s.sshConfig(login, c))
 	done()
-	waited := s.left(c)
+	waited := s.crowd.Left(c)
 	switch {
 	case err != nil:
 		log.Debug("connection ended before a login", "error", err)
@@ -165,11 +101,11 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 	_ = c.SetDeadline(time.Time{})
 	name := sc.Permissions.Extensions[accountKey]
 	log = log.With("account", name)
-	if !s.enter(name) {
+	if !s.crowd.Enter(name) {
 		log.Warn("login refused: too many connections")
 		return
 	}
-	defer s.leave(name)
+	defer s.crowd.Leave(name)
 	log.Info("logged in", "client", clip(string(sc.ClientVersion())))
 	u := &user{s: s, name: name, log: log, cut: func() { _ = c.Close() }}
 	u.idle = time.AfterFunc(s.cfg.IdleTimeout, u.cut)

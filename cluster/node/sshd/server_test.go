@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 )
 
 func TestLogin(t *testing.T) {
@@ -57,23 +58,23 @@ func TestLoginRate(t *testing.T) {
 			_, err := w.login(from, user, ssh.Password(password))
 			return err
 		}
-		for i := range accountBurst {
+		for i := range logins.AccountBurst {
 			require.Error(t, guess("192.0.2.9:1", "joe", "wrong horse battery"), i)
 		}
 		require.Error(t, guess("192.0.2.10:1", "joe", joesPassword), "the account's attempts are used up, from anywhere")
 		require.Equal(t, 0, strings.Count(w.log.String(), "logged in"))
 		w.joe().Close() // with a key
-		time.Sleep(accountRefill)
+		time.Sleep(logins.AccountRefill)
 		require.NoError(t, guess("192.0.2.10:1", "joe", joesPassword))
 		require.NoError(t, guess("192.0.2.10:1", "joe", joesPassword), "what is right is not counted")
 
 		// A source that tries many names, or keys, is stopped, too.
-		for i := range sourceBurst {
+		for i := range logins.SourceBurst {
 			require.Error(t, func() error { _, err := w.login("198.51.100.7:1", "joe", ssh.PublicKeys(newKey(t))); return err }(), i)
 		}
 		_, err := w.login("198.51.100.7:2", "joe", ssh.PublicKeys(w.key))
 		require.Error(t, err)
-		time.Sleep(sourceRefill)
+		time.Sleep(logins.SourceRefill)
 		c, err := w.login("198.51.100.7:2", "joe", ssh.PublicKeys(w.key))
 		require.NoError(t, err)
 		require.NoError(t, c.Close())

@@ -48,7 +48,7 @@ func (u *user) work() (done func()) {
 
 // current is the account as it is now: who was disabled meanwhile is heard no more.
 func (u *user) current(ctx context.Context) (Account, error) {
-	a, known, err := u.s.account(ctx, u.name)
+	a, known, err := u.s.cfg.Logins.Account(ctx, u.name)
 	if err != nil {
 		u.log.Error("the account cannot be looked up", "error", err)
 		return a, errors.New("internal error; the node's log says more")

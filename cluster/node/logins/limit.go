@@ -1,4 +1,4 @@
-package sshd
+package logins
 
 import (
 	"net"
@@ -75,42 +75,40 @@ func (l *buckets) sweep(now time.Time) {
 
 // The rates of logins. A source has more than an account, since many may be behind one address; an account has what a person needs who mistypes, and a night of guessing gets some 3,000 guesses at it.
 const (
-	sourceBurst   = 30
-	sourceRefill  = 2 * time.Second
-	accountBurst  = 10
-	accountRefill = 12 * time.Second
+	SourceBurst   = 30
+	SourceRefill  = 2 * time.Second
+	AccountBurst  = 10
+	AccountRefill = 12 * time.Second
 	maxBuckets    = 8192 // of each kind
 )
 
-// logins limits how often logins may be tried. It is a value that is given the time; its owner has a lock.
-type logins struct{ sources, accounts *buckets }
+// limits bound how often logins may be tried. It is a value that is given the time; its owner has a lock.
+type limits struct{ sources, accounts *buckets }
 
-func newLogins() *logins {
-	return &logins{newBuckets(sourceBurst, sourceRefill, maxBuckets), newBuckets(accountBurst, accountRefill, maxBuckets)}
+func newLimits() *limits {
+	return &limits{newBuckets(SourceBurst, SourceRefill, maxBuckets), newBuckets(AccountBurst, AccountRefill, maxBuckets)}
 }
 
-// try says whether somebody at source may try to log in as account. Public keys cannot be guessed: they count for the source alone, so that guessing passwords does not lock out who has a key; account is
-// empty then.
-func (l *logins) try(source, account string, now time.Time) bool {
-	if !l.sources.change(source, -1, now) {
+// try says whether somebody at source may try to log in as account. Where one of them is empty, only the other counts.
+func (l *limits) try(source, account string, now time.Time) bool {
+	if source != "" && !l.sources.change(source, -1, now) {
 		return false
 	}
-	if account == "" || l.accounts.change(account, -1, now) {
-		return true
-	}
-	return false
+	return account == "" || l.accounts.change(account, -1, now)
 }
 
 // right gives back what a login took that was right.
-func (l *logins) right(source, account string, now time.Time) {
-	l.sources.change(source, 1, now)
+func (l *limits) right(source, account string, now time.Time) {
+	if source != "" {
+		l.sources.change(source, 1, now)
+	}
 	if account != "" {
 		l.accounts.change(account, 1, now)
 	}
 }
 
-// sourceOf is whom an address belongs to: a host, and of IPv6 its network of 64 bits, of which a host has all addresses.
-func sourceOf(a net.Addr) string {
+// SourceOf is whom an address belongs to: a host, and of IPv6 its network of 64 bits, of which a host has all addresses.
+func SourceOf(a net.Addr) string {
 	p, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return a.String()

@@ -1,4 +1,4 @@
-package sshd
+package logins
 
 import (
 	"fmt"
@@ -62,7 +62,12 @@ func TestSourceOf(t *testing.T) {
 		if err != nil { // no such interface here
 			continue
 		}
-		require.Equal(t, want, sourceOf(a))
+		require.Equal(t, want, SourceOf(a))
 	}
-	require.Equal(t, "pipe", sourceOf(pipeAddr("pipe")))
+	require.Equal(t, "pipe", SourceOf(pipeAddr("pipe")))
 }
+
+type pipeAddr string
+
+func (pipeAddr) Network() string  { return "pipe" }
+func (a pipeAddr) String() string { return string(a) }

@@ -1,0 +1,71 @@
+package logins
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+)
+
+// Gate checks who logs in. Methods may be called by several goroutines at once.
+type Gate struct {
+	accounts  Accounts
+	now       func() time.Time
+	passwords accesskey.Passwords
+
+	mu     sync.Mutex // guards limits
+	limits *limits
+}
+
+// NewGate returns a gate for accounts, which is required. now is the clock that attempts are limited by; nil is that of the system.
+func NewGate(accounts Accounts, now func() time.Time) *Gate {
+	if now == nil {
+		now = time.Now
+	}
+	return &Gate{accounts: accounts, now: now, limits: newLimits()}
+}
+
+// Try says whether somebody at source (see SourceOf) may try to log in as account, and counts the attempt. Names that nobody has are counted like others, so that the answer tells nothing of them. What cannot
+// be guessed, such as a public key, counts for the source alone, so that guessing passwords does not lock out who has a key; account is empty then. Where the source was counted before, source is empty.
+func (g *Gate) Try(source, account string) bool {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits.try(source, account, now)
+}
+
+// Right gives back what an attempt took that was right.
+func (g *Gate) Right(source, account string) {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits.right(source, account, now)
+}
+
+// Account looks up who wants to log in. known is false for names that nobody has or can have. Errors are those of Accounts.
+func (g *Gate) Account(ctx context.Context, name string) (a Account, known bool, err error) {
+	if accesskey.CheckAccount(name) != nil {
+		return Account{}, false, nil
+	}
+	a, err = g.accounts.Account(ctx, name)
+	if errors.Is(err, accesskey.ErrNotFound) {
+		return Account{}, false, nil
+	}
+	return a, err == nil, err
+}
+
+// Password says whether it is the one of the account of that name, which it returns then. All that is wrong costs one hash: no such account, one that is disabled, one without a password, another password. Errors
+// are those of Accounts, accesskey.ErrBusy, and that of ctx.
+func (g *Gate) Password(ctx context.Context, name, password string) (a Account, right bool, err error) {
+	a, known, err := g.Account(ctx, name)
+	if err != nil {
+		return Account{}, false, err
+	}
+	right, err = g.passwords.Check(ctx, a.PasswordHash, password)
+	if err != nil || !right || !known || a.Disabled {
+		return Account{}, false, err
+	}
+	return a, true, nil
+}
