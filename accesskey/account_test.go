@@ -71,7 +71,7 @@ func TestAccountTokens(t *testing.T) {
 	for _, bad := range []TransferToken{
 		{Account: "joe", Key: "joe", Direction: Upload, Paths: []string{"a"}, Expires: now},
 		{Account: "joe", Direction: Manage, Paths: []string{"a"}, Expires: now},
-		{Key: "joe", Direction: Manage, Expires: now},
+		{Key: "joe", Direction: Manage, Paths: []string{"a"}, Expires: now},
 		{Account: "../joe", Direction: Manage, Expires: now},
 		{Account: "joe", Direction: Upload, Expires: now},
 		{Account: "joe", Direction: 9, Paths: []string{"a"}, Expires: now},

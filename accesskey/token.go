@@ -28,7 +28,7 @@ const (
 type TransferToken struct {
 	Key       string    // id of the access key that it was made with
 	Account   string    // or the name of the account; one of the two is empty
-	Direction Direction // not Both; Manage is for accounts only
+	Direction Direction // not Both
 	// Paths bound the transfer, as slash paths below the root of the key or account: of an upload, its destination must be one of them or lie below one; of a
 	// download, each source. "" is the root itself. For Manage there are none.
 	Paths []string
@@ -98,8 +98,8 @@ func (t TransferToken) check() error {
 	switch {
 	case err != nil:
 		return err
-	case t.Direction != Upload && t.Direction != Download && (t.Direction != Manage || t.Account == ""):
-		return errors.New("a transfer token is for uploads or for downloads")
+	case t.Direction != Upload && t.Direction != Download && t.Direction != Manage:
+		return errors.New("a transfer token is for uploads, for downloads or to look and arrange")
 	case (len(t.Paths) == 0) != (t.Direction == Manage) || t.Expires.IsZero():
 		return errors.New("a transfer token has paths and an end")
 	}

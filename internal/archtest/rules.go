@@ -150,6 +150,11 @@ func architecture() rules {
 				Reason: "SSH asks for accounts, places and tickets through interfaces: no database, no SDK, no HTTP framework, and not the node that serves it",
 			},
 			{
+				From:   patterns{"./cluster/node/wsd/..."},
+				Never:  join(sqlEngines, natsPackages, storageSDKs, webPackages, patterns{"./cluster/node", "./cluster/node/sshd/...", "./cluster/state/..."}),
+				Reason: "WebSocket asks for keys, accounts and tickets through interfaces: no database, no SDK, no HTTP framework, and not the node that serves it",
+			},
+			{
 				From:   patterns{"./internal/...", "!./internal/cli/...", "!./internal/demo/...", "!./internal/wanlink/cmd/..."},
 				Never:  join(commandPackages, sqlEngines, patterns{"./cluster/..."}),
 				Reason: "shared internals lie below the products and know no command line and no database",
