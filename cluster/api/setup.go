@@ -60,9 +60,11 @@ type TransferSpec struct {
 	MinRate           int64           `json:"min_rate_kbps"`
 	RemoteHost        string          `json:"remote_host"`
 	RemoteUser        string          `json:"remote_user"`
-	HostFingerprint   string          `json:"sshfp,omitempty"` // of the node's key
-	SSHPort           int             `json:"ssh_port"`
+	HostFingerprint   string          `json:"sshfp,omitempty"`    // of the node's key
+	SSHPort           int             `json:"ssh_port,omitempty"` // where accounts log in; left out where they do not
 	FaspPort          int             `json:"fasp_port"`
 	HTTPFallback      bool            `json:"http_fallback"`
 	HTTPSFallbackPort int             `json:"https_fallback_port,omitempty"`
+	WSSEnabled        bool            `json:"wss_enabled,omitempty"` // tickets are handed over, over WebSocket, at this port
+	WSSPort           int             `json:"wss_port,omitempty"`
 }

@@ -79,7 +79,7 @@ func (n *Node) startDesk(ctx context.Context) (stop func(), err error) {
 
 // startAPI serves the API until stop.
 func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
-	cert, err := loadCertificate(n.cfg.StateDir, time.Now())
+	current, err := n.openCertificate()
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +87,6 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
-	n.certificate.Store(&cert)
-	current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.certificate.Load(), nil }
 	a := &apiService{listener: l, server: &http.Server{
 		Handler: n.desk.api, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
 		TLSConfig: &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
@@ -116,11 +114,10 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 
 // info is what the API says of the node.
 func (n *Node) info() nodeapi.Info {
-	i := nodeapi.Info{Version: n.cfg.Version, NodeID: nodeID(n.Fingerprint().String()), Docroot: n.cfg.DocRoot, Fingerprint: n.Fingerprint().String()}
-	if udp, ok := n.Addr().(*net.UDPAddr); ok {
-		i.UDPPort = udp.Port
+	return nodeapi.Info{
+		Version: n.cfg.Version, NodeID: nodeID(n.Fingerprint().String()), Docroot: n.cfg.DocRoot, Fingerprint: n.Fingerprint().String(),
+		UDPPort: portOf(n.Addr()), SSHPort: portOf(n.SSHAddr()), WSSPort: portOf(n.WSSAddr()),
 	}
-	return i
 }
 
 // nodeID is the short name of a node that is made of its fingerprint.

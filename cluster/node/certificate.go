@@ -51,6 +51,18 @@ func loadCertificate(dir string, now time.Time) (tls.Certificate, error) {
 	return tls.LoadX509KeyPair(cert, key)
 }
 
+// openCertificate reads the certificate where it is not in use yet, and returns a tls.Config.GetCertificate of the one that is in use by then.
+func (n *Node) openCertificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if n.certificate.Load() == nil {
+		c, err := loadCertificate(n.cfg.StateDir, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		n.certificate.Store(&c)
+	}
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.certificate.Load(), nil }, nil
+}
+
 // absent says whether there is no such file.
 func absent(path string) bool {
 	_, err := os.Lstat(path)

@@ -54,6 +54,9 @@ type Config struct {
 	// empty is none. The host key is in ssh_host_ed25519_key in StateDir. Public keys of an account NAME are the
 	// lines of authorized_keys/NAME there, in the form of OpenSSH, which is read at each login.
 	SSH string
+	// WSS is the TCP address "host:port" at which accounts, and who has credentials for the API, get a ticket over WebSocket and TLS (docs/protocol-auth.md section 47); empty is none. With it the node
+	// keeps its accounts as with SSH, and its certificate as with API.
+	WSS string
 	// SSHUser is an account for all of the docroot: made, or given this password, when Run begins. nil changes nothing.
 	SSHUser *accesskey.Credential
 	// Reload reads the configuration again and gives it to Node.Reconfigure, for twnode reload; it returns the names of settings that are different and wait for the next start. nil: there is nothing to

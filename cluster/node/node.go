@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
@@ -27,16 +28,18 @@ type Node struct {
 	ready    chan struct{}
 	reloads  chan struct{} // whoever reconfigures holds the one token
 	tuning   atomic.Pointer[tuning]
-	// certificate is that of the API, nil where it is not in use.
+	// certificate is that of the API and of WebSocket, nil where it is not in use.
 	certificate atomic.Pointer[tls.Certificate]
 
 	places *places
 	live   transfer.Sessions
 	totals totals
-	paths  fasp.Paths  // to other nodes
-	desk   *desk       // nil where Config.Keys are enough
-	api    *apiService // nil without Config.API
-	ssh    *sshService // nil without Config.SSH
+	paths  fasp.Paths   // to other nodes
+	desk   *desk        // nil where Config.Keys are enough
+	api    *apiService  // nil without Config.API
+	ssh    *sshService  // nil without Config.SSH
+	wss    net.Listener // nil without Config.WSS
+	logins *logins.Gate
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
@@ -147,7 +150,7 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 			stop()
 		}
 	}()
-	if n.cfg.Keys != nil && n.cfg.API == "" && n.cfg.SSH == "" {
+	if n.cfg.Keys != nil && n.cfg.API == "" && n.cfg.SSH == "" && n.cfg.WSS == "" {
 		master, err := accesskey.LoadMaster(n.cfg.StateDir)
 		n.checker = &accesskey.Checker{Keys: n.cfg.Keys, Tokens: accesskey.NewKeyring(master), Node: n.Fingerprint().String()}
 		return stop, err
@@ -166,8 +169,16 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 	if err := n.bootstrap(ctx); err != nil {
 		return nil, err
 	}
+	n.logins = logins.NewGate(n.desk.people, nil)
 	if n.cfg.SSH != "" {
 		end, err := n.startSSH(ctx)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, end)
+	}
+	if n.cfg.WSS != "" {
+		end, err := n.startWSS(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -12,19 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
 )
 
-const (
-	hostKeyName = "ssh_host_ed25519_key"
-	ticketLife  = time.Minute
-)
+const hostKeyName = "ssh_host_ed25519_key"
 
 // sshService is SSH while the node runs.
 type sshService struct {
@@ -67,7 +61,7 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("folder for listings: %w", err)
 	}
 	server, err := sshd.New(sshd.Config{
-		Logins: logins.NewGate(n.desk.people, nil), Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
+		Logins: n.logins, Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
 	})
 	if err != nil {
 		return nil, err
@@ -88,19 +82,6 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 	n.mu.Unlock()
 	n.cfg.Logger.Info("SSH ready", "addr", l.Addr().String(), "fingerprint", ssh.FingerprintSHA256(key.PublicKey()))
 	return func() { end(); running.Wait() }, nil
-}
-
-// tickets implements sshd.Tickets.
-type tickets struct{ n *Node }
-
-// Ticket implements sshd.Tickets.
-func (t tickets) Ticket(_ context.Context, account string, d accesskey.Direction, paths []string) (sshd.Ticket, error) {
-	text, err := t.n.checker.Tokens.Seal(accesskey.TransferToken{Account: account, Direction: d, Paths: paths, Node: t.n.checker.Node, Expires: time.Now().Add(ticketLife)})
-	x := sshd.Ticket{Token: text, Fingerprint: t.n.Fingerprint().String()}
-	if udp, ok := t.n.Addr().(*net.UDPAddr); ok {
-		x.UDPPort = udp.Port
-	}
-	return x, err
 }
 
 // loadHostKey returns the host key in the state folder dir, which it makes if there is none yet.

@@ -45,7 +45,8 @@ type Info struct {
 	User        string // that clients name when they transfer; "" is xfer
 	Host        string // name or address in transfer specs; "" is the one that the request was sent to
 	UDPPort     int    // 0 is 33001
-	SSHPort     int    // 0 is 33001
+	SSHPort     int    // 0 is none
+	WSSPort     int    // of tickets over WebSocket; 0 is none
 	HTTPSPort   int    // of the fallback; 0 is none
 	Docroot     string // as it is shown
 	Fingerprint string // of the node's key, "sha256:..."
@@ -90,9 +91,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Info.UDPPort == 0 {
 		c.Info.UDPPort = defaultPort
-	}
-	if c.Info.SSHPort == 0 {
-		c.Info.SSHPort = defaultPort
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -33,7 +33,7 @@ func newBed(t testing.TB, change ...func(*Config)) *bed {
 	cfg := Config{
 		Auth: &accesskey.Checker{Keys: b.Keys, Users: apibed.Admins{}, Tokens: b.ring, Now: now}, Keys: b.Keys, Places: apibed.Folders{Base: b.Base},
 		TokenSecret: bytes.Repeat([]byte("x"), 32), Now: now, Logger: slog.New(slog.NewTextHandler(&locked{w: b.log}, nil)),
-		Info: Info{Version: "1.2.3", NodeID: "node-1", ClusterID: "cluster-1", Docroot: "file:////data", Host: "node.example", Fingerprint: "sha256:abc"},
+		Info: Info{Version: "1.2.3", NodeID: "node-1", ClusterID: "cluster-1", Docroot: "file:////data", Host: "node.example", Fingerprint: "sha256:abc", SSHPort: 33002, WSSPort: 9093},
 	}
 	for _, c := range change {
 		c(&cfg)

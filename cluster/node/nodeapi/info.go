@@ -33,8 +33,11 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request, _ accesskey.Grant)
 			{Name: "content_protection_strong_pass_required", Value: false},
 			{Name: "filelock_restriction", Value: "none"},
 			{Name: "ssh_fingerprint", Value: in.Fingerprint},
-			{Name: "wss_enabled", Value: false},
+			{Name: "wss_enabled", Value: in.WSSPort != 0},
 		},
+	}
+	if in.WSSPort != 0 {
+		out.Settings = append(out.Settings, api.NameValue{Name: "wss_port", Value: in.WSSPort})
 	}
 	s.reply(w, http.StatusOK, out)
 	return nil

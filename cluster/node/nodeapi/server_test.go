@@ -33,7 +33,7 @@ func TestInfo(t *testing.T) {
 			{"name":"ssh_fingerprint","value":true},{"name":"sync","value":false},{"name":"watchfolder","value":false},{"name":"filelock","value":false},
 			{"name":"file_id_version","value":""},{"name":"auto_delete","value":false}],
 		"settings":[{"name":"content_protection_required","value":false},{"name":"content_protection_strong_pass_required","value":false},
-			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":false}]}`, a.Body)
+			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":true},{"name":"wss_port","value":9093}]}`, a.Body)
 }
 
 func TestUnknownRoutesAndMethods(t *testing.T) {

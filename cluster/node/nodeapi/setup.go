@@ -69,6 +69,7 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 		Paths: in.Paths, Cipher: "aes-128-gcm", Cookie: in.Cookie, Tags: in.Tags, MinRate: in.MinRate, RatePolicyAllowed: "fixed",
 		RemoteHost: s.cfg.Info.Host, RemoteUser: s.cfg.Info.User, HostFingerprint: s.cfg.Info.Fingerprint,
 		SSHPort: s.cfg.Info.SSHPort, FaspPort: s.cfg.Info.UDPPort, HTTPSFallbackPort: s.cfg.Info.HTTPSPort, HTTPFallback: s.cfg.Info.HTTPSPort != 0,
+		WSSEnabled: s.cfg.Info.WSSPort != 0, WSSPort: s.cfg.Info.WSSPort,
 	}
 	if out.Paths == nil {
 		out.Paths = []api.TransferPath{}

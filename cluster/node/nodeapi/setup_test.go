@@ -39,7 +39,7 @@ func TestUploadSetup(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"transfer_spec":{"paths":[{"destination":"/in/box"}],"source_root":"","destination_root":"/in/box","token":"T","direction":"send","cipher":"aes-128-gcm",
 		"tags":{"a":1},"cookie":"c","rate_policy":"fair","rate_policy_allowed":"fixed","min_rate_kbps":0,"remote_host":"node.example","remote_user":"xfer","sshfp":"sha256:abc",
-		"ssh_port":33001,"fasp_port":33001,"http_fallback":false}}`, string(got))
+		"ssh_port":33002,"fasp_port":33001,"http_fallback":false,"wss_enabled":true,"wss_port":9093}}`, string(got))
 
 	_, token = b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"source":"local/x","destination":"y"}],"destination_root":"/in","token_life_seconds":60}`)
 	require.Equal(t, []string{"in"}, token.Paths)

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 )
 
 // asperaElement is an element of an aspera.conf that holds a value.
@@ -115,6 +117,8 @@ var asperaSettings = map[string]struct {
 	}},
 	"server/https_port":   {"https_port", portSetting},
 	"server/enable_https": {"enable_https", boolSetting},
+	"server/wss_port":     {"wss_port", portSetting},
+	"server/wss_enabled":  {"wss_enabled", boolSetting},
 	"server/listen":       {"listen_address", func(s string) (string, error) { return s, nil }},
 	"logging/level": {"log_level", func(s string) (string, error) {
 		if s == "log" || s == "" {
@@ -200,6 +204,10 @@ func (c *asperaConf) convert(links string) (text, vlinks string, notes []string)
 	apiHost, apiPort := take("listen_address", ""), take("https_port", "9092")
 	if take("enable_https", "true") == "true" {
 		values["api"] = apiHost + ":" + apiPort
+	}
+	wssPort := take("wss_port", strconv.Itoa(wsd.DefaultPort))
+	if take("wss_enabled", "false") == "true" {
+		values["wss"] = apiHost + ":" + wssPort
 	}
 	if list := vlinkList(trunks); len(list) > 0 {
 		switch b, err := yaml.Marshal(map[string]any{"vlinks": list}); {

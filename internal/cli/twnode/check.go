@@ -27,6 +27,7 @@ var settingChecks = map[string]func(text string) error{
 	"log-count":     checkNumber(checkLogCount),
 	"api":           checkService,
 	"ssh":           checkService,
+	"wss":           checkService,
 	"debug":         checkService,
 }
 

@@ -56,7 +56,7 @@ func TestSchema(t *testing.T) {
 const sampleConf = `<?xml version="1.0" encoding="UTF-8"?>
 <CONF version="2">
   <server>
-    <https_port>9443</https_port>
+    <https_port>9443</https_port><wss_enabled>true</wss_enabled><wss_port>9494</wss_port>
     <workers>20</workers>
   </server>
   <trunks>
@@ -91,7 +91,7 @@ func TestImport(t *testing.T) {
 	v, err := parseConfig([]byte(text), serveCommand(cli.Process{}).Flags())
 	require.NoError(t, err, text)
 	require.Equal(t, map[string]any{
-		"docroot": "/srv/data", "listen": ":33002", "api": ":9443", "datagram_size": "1472", "log_level": "debug", "vlinks": "links.yaml",
+		"docroot": "/srv/data", "listen": ":33002", "api": ":9443", "wss": ":9494", "datagram_size": "1472", "log_level": "debug", "vlinks": "links.yaml",
 	}, v)
 	list, err := parseLinks([]byte(links))
 	require.NoError(t, err, links)

@@ -17,6 +17,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/cluster/node/keystorage"
+	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/internal/cli/stores"
 )
@@ -42,8 +43,8 @@ the one that exists this secret.
 TWNODE_API_USER=NAME:PASSWORD makes a user who manages access keys over the REST API,
 or gives the one that exists this password, of 12 characters or more.
 
-TWNODE_SSH_USER=NAME:PASSWORD makes an account for SSH that reaches all of the docroot,
-or gives the one that exists this password. Its public keys are the lines of the file
+TWNODE_SSH_USER=NAME:PASSWORD makes an account, for SSH and WebSocket, that reaches all of
+the docroot, or gives the one that exists this password. Its public keys are the lines of the file
 authorized_keys/NAME in the state folder, in the form of OpenSSH.`
 
 const (
@@ -76,6 +77,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.Int("log-count", 9, "how many older ones are kept, at least 1")
 	f.String("api", "", "TCP `address` of the REST API over HTTPS, such as :9092; a port alone is on all addresses; without it there is none")
 	f.String("ssh", "", fmt.Sprintf("TCP `address` at which accounts log in by SSH, such as :%d; a port alone is on all addresses; without it there is none", node.DefaultPort))
+	f.String("wss", "", fmt.Sprintf("TCP `address` at which twcp --ws-connect gets tickets over WebSocket and TLS, for accounts and access keys, such as :%d; a port alone is on all addresses; without it there is none", wsd.DefaultPort))
 	f.String("debug", "", "TCP `address` for metrics (/metrics, for Prometheus), health (/healthz, /readyz), counters and profiles (/debug/vars, /debug/pprof/) over HTTP; a port alone is one of this machine only; without it there is none")
 	f.String("profile", "", cli.ProfileHelp)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -114,7 +116,7 @@ func serve(ctx context.Context, p cli.Process, s settings, again func() (setting
 	}{
 		{bootstrapVariable, "ID:SECRET", "always", "", &cfg.AccessKey},
 		{userVariable, "NAME:PASSWORD", cfg.API, "there is no REST API; give --api", &cfg.APIUser},
-		{accountVariable, "NAME:PASSWORD", cfg.SSH, "there is no SSH; give --ssh", &cfg.SSHUser},
+		{accountVariable, "NAME:PASSWORD", cfg.SSH + cfg.WSS, "there is no SSH; give --ssh, or --wss for WebSocket", &cfg.SSHUser},
 	} {
 		text, ok := p.Env.Lookup(u.variable)
 		if !ok {
@@ -183,7 +185,9 @@ func announce(w io.Writer, n *node.Node) error {
 		API            string   `json:"api,omitempty"`
 		SSH            string   `json:"ssh,omitempty"`
 		SSHFingerprint string   `json:"ssh_fingerprint,omitempty"`
-	}{addresses(n.Addr()), n.Fingerprint().String(), text(n.APIAddr()), text(n.SSHAddr()), n.SSHFingerprint()})
+		WSS            string   `json:"wss,omitempty"`
+		WSSFingerprint string   `json:"wss_fingerprint,omitempty"`
+	}{addresses(n.Addr()), n.Fingerprint().String(), text(n.APIAddr()), text(n.SSHAddr()), n.SSHFingerprint(), text(n.WSSAddr()), n.WSSFingerprint()})
 }
 
 // addresses returns what clients can dial: those of all interfaces where the node listens on all.

@@ -37,6 +37,7 @@ type settings struct {
 	LogCount     int           `mapstructure:"log_count"`
 	API          string        `mapstructure:"api"`
 	SSH          string        `mapstructure:"ssh"`
+	WSS          string        `mapstructure:"wss"`
 	Debug        string        `mapstructure:"debug"`
 	Profile      string        `mapstructure:"profile"`
 }
@@ -115,11 +116,11 @@ func (s settings) nodeConfig() (node.Config, error) {
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
 		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
-		NoCompression: !s.Compression, API: tcpAddress(s.API), SSH: tcpAddress(s.SSH), Version: cli.Version(),
+		NoCompression: !s.Compression, API: tcpAddress(s.API), SSH: tcpAddress(s.SSH), WSS: tcpAddress(s.WSS), Version: cli.Version(),
 	}, nil
 }
 
-// tcpAddress is where the API and SSH are to listen: a port alone is one on all addresses.
+// tcpAddress is where the API, SSH and WebSocket are to listen: a port alone is one on all addresses.
 func tcpAddress(text string) string {
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 		return ":" + text
