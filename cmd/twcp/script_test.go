@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the programs over loopback. Beside testscript's own commands there are:
 //
 //	node NAME [FLAGS]         starts twnode serve on NAME.root and NAME.state, waits until it is ready, sets PORT and FP
-//	                          (a second start of the same NAME takes the same port), and with --ssh SSHPORT and SSHFP
+//	                          (a second start of the same NAME takes the same port), with --ssh SSHPORT and SSHFP, with --wss WSSPORT and WSSFP
 //	sshkey NAME [PASSPHRASE]  makes a private key NAME and the public one NAME.pub, and sets KEY to the private one
 //	signal NAME SIGNAL        sends kill, term or int to a node or client started in the background
 //	ended NAME CODE           waits for its end and checks its exit code (killed: -1); its output becomes NAME.out and NAME.err
@@ -166,6 +166,8 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 		Fingerprint    string
 		SSH            string
 		SSHFingerprint string `json:"ssh_fingerprint"`
+		WSS            string
+		WSSFingerprint string `json:"wss_fingerprint"`
 	}
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	_, port, err := net.SplitHostPort(ready.Addresses[0])
@@ -173,13 +175,15 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 	w.ports[name] = port
 	ts.Setenv("PORT", port)
 	ts.Setenv("FP", ready.Fingerprint)
-	if ready.SSH == "" {
-		return
+	for _, s := range []struct{ name, addr, fingerprint string }{{"SSH", ready.SSH, ready.SSHFingerprint}, {"WSS", ready.WSS, ready.WSSFingerprint}} {
+		if s.addr == "" {
+			continue
+		}
+		_, port, err = net.SplitHostPort(s.addr)
+		ts.Check(err)
+		ts.Setenv(s.name+"PORT", port)
+		ts.Setenv(s.name+"FP", s.fingerprint)
 	}
-	_, port, err = net.SplitHostPort(ready.SSH)
-	ts.Check(err)
-	ts.Setenv("SSHPORT", port)
-	ts.Setenv("SSHFP", ready.SSHFingerprint)
 }
 
 // cmdSSHKey makes a key pair: sshkey NAME [PASSPHRASE].
@@ -337,7 +341,7 @@ func cmdResult(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdSpec writes a transfer specification for the node: spec FILE send|receive.
+// cmdSpec writes a transfer specification for the node: spec FILE send|receive [FIELD=JSON...].
 func cmdSpec(ts *testscript.TestScript, _ bool, args []string) {
 	port, err := strconv.Atoi(ts.Getenv("PORT"))
 	ts.Check(err)
@@ -347,6 +351,10 @@ func cmdSpec(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if args[1] == "receive" {
 		spec["paths"], spec["source_root"], spec["destination_root"] = []any{map[string]any{"source": "src"}}, "in", "back"
+	}
+	for _, f := range args[2:] {
+		name, value, _ := strings.Cut(f, "=")
+		spec[name] = json.RawMessage(value)
 	}
 	b, err := json.Marshal(spec)
 	ts.Check(err)

@@ -25,7 +25,10 @@ type SpecExtra struct {
 	Retries  int             // for who runs the transfer for somebody; -1 is not said
 	// Fingerprint is what the node's key must be, "sha256:" and 64 hexadecimal digits; "" is not said. It stands in the field sshfp, as a node's own API puts it there.
 	Fingerprint string
-	Notes       []SpecNote // by field
+	// WSS says that the node hands over tickets over WebSocket, at TCP port WSSPort; 0 is not said.
+	WSS     bool
+	WSSPort int
+	Notes   []SpecNote // by field
 }
 
 // maxSpec bounds the JSON of a specification, in bytes.
@@ -98,8 +101,6 @@ var specOthers = map[string]string{
 	"use_system_ssh":                 "",
 	"write_threads":                  "",
 	"wss_cert_auth_path":             "",
-	"wss_enabled":                    "",
-	"wss_port":                       "",
 }
 
 // specAliases are fields under other names, and those that are read here.
@@ -144,6 +145,18 @@ var specAliases = map[string]func(j map[string]json.RawMessage, v json.RawMessag
 		if !strings.HasPrefix(x.Fingerprint, "sha256:") && x.Fingerprint != "" {
 			x.Fingerprint = ""
 			x.Notes = append(x.Notes, SpecNote{"sshfp", "a node is known by the fingerprint of its own key, sha256:..., which its API puts here"})
+		}
+		return nil
+	},
+	"wss_enabled": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {
+		if json.Unmarshal(v, &x.WSS) != nil {
+			return errors.New("want true or false")
+		}
+		return nil
+	},
+	"wss_port": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {
+		if err := json.Unmarshal(v, &x.WSSPort); err != nil || x.WSSPort < 0 || x.WSSPort > 65535 {
+			return errors.New("want a port, 1 to 65535")
 		}
 		return nil
 	},

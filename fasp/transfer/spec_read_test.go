@@ -19,7 +19,7 @@ func TestReadSpec(t *testing.T) {
 		"rate_policy": "fair", "target_rate_kbps": 5000, "min_rate_kbps": 0, "resume_policy": "sparse_checksum", "overwrite": "diff+older", "symlink_policy": "skip",
 		"src_base64": "L2Jhc2U=", "read_block_size": 1048576, "multi_session": 2, "multi_session_threshold": 1000000, "tags64": "eyJhc3BlcmEiOnt9fQ==",
 		"cipher": "aes-128", "cookie": "c", "title": "t", "http_fallback": false, "precalculate_job_size": true, "delete_source": true, "file_checksum": "md5",
-		"preserve_acls": "none", "unheard_of": {"x": 1}, "filters": [{"exclude": "*.o"}], "xfer_max_retries": 2, "wss_enabled": true, "sshfp": null
+		"preserve_acls": "none", "unheard_of": {"x": 1}, "filters": [{"exclude": "*.o"}], "xfer_max_retries": 2, "wss_enabled": true, "wss_port": 9494, "sshfp": null
 	}`))
 	require.NoError(t, err)
 	require.Equal(t, Spec{
@@ -30,6 +30,8 @@ func TestReadSpec(t *testing.T) {
 	require.JSONEq(t, `{"aspera":{}}`, string(x.Tags))
 	require.Equal(t, 2, x.Sessions)
 	require.Equal(t, 2, x.Retries)
+	require.True(t, x.WSS)
+	require.Equal(t, 9494, x.WSSPort)
 	require.Equal(t, []SpecNote{
 		{"delete_source", "sources are not removed"},
 		{"precalculate_job_size", "sizes are found while the transfer goes on"},
@@ -65,6 +67,9 @@ func TestReadSpecErrors(t *testing.T) {
 		`{"tags64":"%"}`:             "tags64: want base64",
 		`{"multi_session":-1}`:       "multi_session",
 		`{"resume_policy":"maybe"}`:  "resume_policy",
+		`{"wss_enabled":"hunter2"}`:  "wss_enabled: want true or false",
+		`{"wss_port":65536}`:         "wss_port: want a port",
+		`{"wss_port":-1}`:            "wss_port: want a port",
 		`{"target_rate_kbps":-1}`:    "target_rate_kbps",
 		`{"filters":[{"x":"y"}]}`:    "filters",
 		`{"rate_policy":"reckless"}`: "rate_policy",

@@ -2,6 +2,7 @@ package twcp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -18,16 +19,18 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
+	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
-// account logs in by SSH and gets tickets for sessions (docs/protocol-auth.md section 46). It is used by one goroutine at a time, and never printed.
+// account logs in and gets tickets for sessions: by SSH (docs/protocol-auth.md section 46), or over WebSocket (section 47). It is used by one goroutine at a time, and never printed.
 type account struct {
 	user  string
 	auth  []ssh.AuthMethod
-	port  int // TCP
+	web   *web // nil is SSH
+	port  int  // TCP
 	trust trust
 	node  *fasp.Fingerprint // what the node must show, whatever its ticket says; nil if the ticket says it
 
@@ -53,6 +56,9 @@ const (
 // reach says how the host is reached and known.
 func (a *account) reach(o *options, env cli.Env, warn func(string, ...any)) (err error) {
 	a.port = o.tcpPort
+	if a.web != nil && !o.flags.Changed("tcp-port") {
+		a.port = cmp.Or(o.wssPort, wsd.DefaultPort)
+	}
 	if o.fingerprint != "" {
 		fp, err := fasp.ParseFingerprint(o.fingerprint)
 		if err != nil {
@@ -69,7 +75,7 @@ func (a *account) reach(o *options, env cli.Env, warn func(string, ...any)) (err
 		host.fingerprint = fp.String()
 	}
 	a.trust, err = newTrust(&host, env, warn)
-	a.trust.ssh = true
+	a.trust.ssh = a.web == nil
 	return err
 }
 
@@ -80,18 +86,18 @@ func parseHostKey(text string) (fp fasp.Fingerprint, err error) {
 		b, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(rest, "="))
 	}
 	if err != nil || len(b) != len(fp) {
-		return fp, usagef("--check-sshfp %s: want the SHA-256 of the host key, as SHA256: and base64, or as 64 hexadecimal digits; SHA-1 and MD5 are not taken", text)
+		return fp, usagef("--check-sshfp %s: want the SHA-256 of the key, as SHA256: and base64, or as 64 hexadecimal digits; SHA-1 and MD5 are not taken", text)
 	}
 	return fasp.Fingerprint(b), nil
 }
 
 // ticketFor returns a ticket for a session with the host.
-func (a *account) ticketFor(ctx context.Context, host, command string) (ticket, error) {
-	question := host + " " + command
+func (a *account) ticketFor(ctx context.Context, host string, q wsd.Question) (ticket, error) {
+	question := host + " " + command(q)
 	if a.last.question == question && time.Since(a.last.at) < ticketFresh {
 		return a.last, nil
 	}
-	t, err := a.ask(ctx, host, command)
+	t, err := a.ask(ctx, host, q)
 	if err != nil {
 		return t, err
 	}
@@ -121,8 +127,12 @@ func unreachable(what string, err error) error {
 	return &transfer.Error{Code: transfer.CodeTransferError, Err: fmt.Errorf("%s: %w", what, lost{err})}
 }
 
-// ask logs in and runs the command that hands over a ticket.
-func (a *account) ask(ctx context.Context, host, command string) (t ticket, err error) {
+// ask logs in and asks for a ticket.
+func (a *account) ask(ctx context.Context, host string, q wsd.Question) (t ticket, err error) {
+	over := "SSH"
+	if a.web != nil {
+		over = "WebSocket"
+	}
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	addr := net.JoinHostPort(host, strconv.Itoa(a.port))
@@ -131,15 +141,15 @@ func (a *account) ask(ctx context.Context, host, command string) (t ticket, err 
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 			return t, cause
 		}
-		return t, unreachable("Failed to open TCP connection for SSH", err)
+		return t, unreachable("Failed to open TCP connection for "+over, err)
 	}
 	defer nc.Close()
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() }) // which ends all that follows
 	defer stop()
-	client, err := a.login(nc, addr)
-	if err == nil {
-		defer client.Close()
-		t, err = request(client, command)
+	if a.web != nil {
+		t, err = a.askWeb(ctx, nc, host, q)
+	} else {
+		t, err = a.askSSH(nc, addr, q)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		if errors.Is(cause, context.DeadlineExceeded) {
@@ -148,6 +158,16 @@ func (a *account) ask(ctx context.Context, host, command string) (t ticket, err 
 		return t, cause
 	}
 	return t, err
+}
+
+// askSSH logs in by SSH over nc and runs the command that hands over a ticket.
+func (a *account) askSSH(nc net.Conn, addr string, q wsd.Question) (t ticket, err error) {
+	client, err := a.login(nc, addr)
+	if err != nil {
+		return t, err
+	}
+	defer client.Close()
+	return request(client, command(q))
 }
 
 // login does the handshake of SSH over nc.

@@ -41,7 +41,7 @@ func TestTicketCommand(t *testing.T) {
 		{transfer.Spec{Direction: transfer.Receive, Paths: append(many, transfer.Path{Source: "other"})}, `download "."`},
 		{transfer.Spec{Direction: transfer.Receive, Paths: []transfer.Path{{Source: strings.Repeat("x", 9000) + "/f"}}}, `download "."`},
 	} {
-		require.Equal(t, "tradewind-ticket "+c.want, ticketCommand(&c.spec))
+		require.Equal(t, "tradewind-ticket "+c.want, command(toTransfer(&c.spec)))
 	}
 }
 
@@ -94,26 +94,26 @@ func TestNoSSH(t *testing.T) {
 		}
 	}()
 	a := &account{user: "joe", port: l.Addr().(*net.TCPAddr).Port, trust: trust{known: cli.KnownHosts{Path: filepath.Join(t.TempDir(), "known")}}}
-	_, err = a.ticketFor(t.Context(), "127.0.0.1", manageCommand)
+	_, err = a.ticketFor(t.Context(), "127.0.0.1", toManage())
 	require.Equal(t, transfer.CodeTransferError, codeOf(err))
 	var timeout interface{ Timeout() bool }
 	require.True(t, errors.As(err, &timeout) && timeout.Timeout(), "it may go by")
 	require.NoError(t, l.Close())
 	<-answered
-	_, err = a.ticketFor(t.Context(), "127.0.0.1", manageCommand)
+	_, err = a.ticketFor(t.Context(), "127.0.0.1", toManage())
 	require.ErrorContains(t, err, "Failed to open TCP connection for SSH")
 	require.Equal(t, transfer.CodeTransferError, codeOf(err))
 }
 
 // TestTicketsAreShared: the sessions of a transfer log in once, and another question, or a later one, anew.
 func TestTicketsAreShared(t *testing.T) {
-	a := &account{last: ticket{question: "h " + manageCommand, at: time.Now(), port: 5}, port: 1}
-	got, err := a.ticketFor(t.Context(), "h", manageCommand)
+	a := &account{last: ticket{question: "h " + command(toManage()), at: time.Now(), port: 5}, port: 1}
+	got, err := a.ticketFor(t.Context(), "h", toManage())
 	require.NoError(t, err)
 	require.Equal(t, 5, got.port)
-	_, err = a.ticketFor(t.Context(), "127.0.0.1", manageCommand)
+	_, err = a.ticketFor(t.Context(), "127.0.0.1", toManage())
 	require.Error(t, err, "it asks there")
-	a.last = ticket{question: "127.0.0.1 " + manageCommand, at: time.Now().Add(-ticketFresh), port: 5}
-	_, err = a.ticketFor(t.Context(), "127.0.0.1", manageCommand)
+	a.last = ticket{question: "127.0.0.1 " + command(toManage()), at: time.Now().Add(-ticketFresh), port: 5}
+	_, err = a.ticketFor(t.Context(), "127.0.0.1", toManage())
 	require.Error(t, err, "it asks anew")
 }

@@ -3,6 +3,7 @@ package twcp
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,7 +22,7 @@ const (
 // credentials are how to authenticate: one of the two.
 type credentials struct {
 	opener  accesskey.Opener // an access key, or a token
-	account *account         // who logs in by SSH
+	account *account         // who logs in for a ticket
 }
 
 // name is whom they belong to, as far as is known.
@@ -44,17 +45,33 @@ func findCredentials(o *options, user, token string, env cli.Env) (credentials, 
 		if err != nil {
 			return credentials{}, &transfer.Error{Code: transfer.CodeAuth, Op: from, Err: err}
 		}
+		if o.wsConnect {
+			a, err := findWeb(o, c.KeyID(), strings.TrimSpace(token))
+			return credentials{account: a}, err
+		}
 		return credentials{opener: c}, nil
 	}
 	a, err := findAccount(o, user, env)
 	return credentials{account: a}, err
 }
 
-// findAccount finds out who logs in by SSH, and with what.
+// findAccount finds out who logs in, with what, and how: over WebSocket where that is asked for, or where a specification says that the node has it and SSH would take no more than the same password.
 func findAccount(o *options, user string, env cli.Env) (*account, error) {
-	a := &account{user: user}
-	password := env.Get(passwordVariable)
-	switch key := env.Get(keyVariable); {
+	a := &account{user: accountName(user, env)}
+	password, key := env.Get(passwordVariable), env.Get(keyVariable)
+	if o.wsConnect || o.wssPort != 0 && password != "" && key == "" && o.keyFile == "" {
+		switch {
+		case key != "":
+			// What is in the other variable may be the passphrase of this key, which is nobody else's.
+			return nil, usagef("a private key logs in by SSH only; unset %s, or leave out --ws-connect", keyVariable)
+		case password == "":
+			return nil, usagef("no credentials: set %s to the token of an access key, of an application or of a node, or %s to the password of an account of the node", tokenVariable, passwordVariable)
+		case a.user == "":
+			return nil, errNoName
+		}
+		return findWeb(o, a.user, accesskey.Credential{ID: a.user, Secret: password}.Token())
+	}
+	switch {
 	case key != "":
 		s, err := parseKey(keyVariable, []byte(key), password)
 		if err != nil {
@@ -78,15 +95,22 @@ func findAccount(o *options, user string, env cli.Env) (*account, error) {
 	if password != "" {
 		a.auth = append(a.auth, ssh.Password(password))
 	}
-	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
-		if a.user == "" {
-			a.user = env.Get(name)
-		}
-	}
 	if a.user == "" {
-		return nil, usagef("the name of the account is missing: write user@host, or give --user")
+		return nil, errNoName
 	}
 	return a, nil
+}
+
+var errNoName = usagef("the name of the account is missing: write user@host, or give --user")
+
+// accountName is the user, or who runs this program.
+func accountName(user string, env cli.Env) string {
+	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+		if user == "" {
+			user = env.Get(name)
+		}
+	}
+	return user
 }
 
 // parseKey reads a private key; the password is its passphrase, if it has one. Errors repeat nothing of the key.

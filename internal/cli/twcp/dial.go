@@ -54,11 +54,11 @@ func (d *dialer) dial(ctx context.Context, spec *transfer.Spec) (fasp.Session, e
 	}
 	port, opener, trusted := spec.Port, d.credential, d.trust
 	if d.account != nil {
-		command := manageCommand
+		q := toManage()
 		if !d.manage {
-			command = ticketCommand(spec)
+			q = toTransfer(spec)
 		}
-		t, err := d.account.ticketFor(ctx, spec.Host, command)
+		t, err := d.account.ticketFor(ctx, spec.Host, q)
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +162,7 @@ type trust struct {
 	ignore bool
 	known  cli.KnownHosts
 	ssh    bool // it is a host of SSH, whose fingerprint is written in other ways, too
+	quiet  bool // who is seen for the first time is known otherwise, so it is entered without a word
 	warn   func(format string, args ...any)
 
 	first bool // this server was not known
@@ -215,6 +216,9 @@ func (t *trust) accepted(addr string, fp fasp.Fingerprint) error {
 		return fmt.Errorf("%w: %w", fasp.ErrIdentity, err)
 	}
 	t.first = false
+	if t.quiet {
+		return nil
+	}
 	text := fp.String()
 	if t.ssh {
 		text = "SHA256:" + base64.RawStdEncoding.EncodeToString(fp[:]) + " (" + text + ")"

@@ -464,7 +464,10 @@ func cat(ctx context.Context, c *fileRun) error {
 		return err
 	}
 	full.udpPort, full.fingerprint, full.ignoreHostKey, full.knownHosts, full.idleTimeout = o.udpPort, o.fingerprint, o.ignoreHostKey, o.knownHosts, o.idleTimeout
-	full.tcpPort, full.keyFile, full.checkSSHFP, full.fixedPort = o.tcpPort, o.keyFile, o.checkSSHFP, o.flags.Changed("udp-port")
+	full.tcpPort, full.wsConnect, full.keyFile, full.checkSSHFP, full.fixedPort = o.tcpPort, o.wsConnect, o.keyFile, o.checkSSHFP, o.flags.Changed("udp-port")
+	if o.wsConnect && o.flags.Changed("tcp-port") {
+		full.wssPort = o.tcpPort
+	}
 	full.args, full.quiet = []string{c.args[0], stores.Stdio + "://"}, true
 	if !isPlace(c.args[0]) {
 		full.args[0] = "file://" + absolute(c.args[0])

@@ -25,7 +25,7 @@ import (
 // connectionFlags declares how a node is reached, as for transfers.
 func connectionFlags(f *pflag.FlagSet, o *options) {
 	all := flagSet(o)
-	for _, name := range []string{"udp-port", "tcp-port", "private-key", "fingerprint", "check-sshfp", "ignore-host-key", "known-hosts", "idle-timeout", "early-data", "quiet"} {
+	for _, name := range []string{"udp-port", "tcp-port", "ws-connect", "private-key", "fingerprint", "check-sshfp", "ignore-host-key", "known-hosts", "idle-timeout", "early-data", "quiet"} {
 		f.AddFlag(all.Lookup(name))
 	}
 }

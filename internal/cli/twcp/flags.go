@@ -29,6 +29,8 @@ file with the name of a command is written ./ls.
 Credentials come from the environment: ASPERA_SCP_TOKEN="Basic BASE64(ID:SECRET)" with an access key of the node,
 "Bearer TOKEN" of an application, or a transfer token that a node has made. Without it, an account of the node logs in by SSH:
 ASPERA_SCP_PASS has its password, or else ASPERA_SCP_KEY its private key or -i the file of it, whose passphrase is in ASPERA_SCP_PASS.
+With --ws-connect, a token or the password of an account is shown to the node over WebSocket and TLS instead, where a firewall lets nothing
+else pass. Its certificate must be signed by one whom this system, or the file of -i, trusts, or its key is kept when it is seen first.
 
 Rates are kbit/s, or carry K, M or G: -l 300M. They count IP packets, everything included.
 
@@ -45,7 +47,7 @@ const differences = `
 Where this differs from ascp:
   - Without -l there is no default rate: the rate is found, up to what the server grants.
   - -k is 2 where nothing is said, and 2 compares content where times differ, so that an unchanged file is not sent again.
-  - SSH serves to log in only, at -P 33001 where nothing else is said; with ASPERA_SCP_TOKEN there is none.
+  - SSH serves to log in only, at -P 33001 where nothing else is said; with ASPERA_SCP_TOKEN there is none. So does --ws-connect, at -P 9093.
   - The cipher is always GCM: -c aes128-cfb and the like mean the key size, and the content is authenticated even with -T.
   - The progress display is for terminals; --progress=always shows it elsewhere, and --json tells machines more.
 `
@@ -56,6 +58,8 @@ type options struct {
 
 	mode, host, user string
 	udpPort, tcpPort int
+	wsConnect        bool
+	wssPort          int // where a specification says that there is WebSocket; 0 is nowhere
 	dest64           bool
 
 	target, min string // rates
@@ -123,7 +127,8 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.host, "host", "", "the remote `host`, with --mode")
 	f.StringVar(&o.user, "user", "", "the remote `user`, with --mode")
 	f.IntVarP(&o.udpPort, "udp-port", "O", 33001, "UDP `port` of the node")
-	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port` of SSH, for accounts")
+	f.IntVarP(&o.tcpPort, "tcp-port", "P", 33001, "TCP `port` of SSH, for accounts, or of WebSocket")
+	f.BoolVar(&o.wsConnect, "ws-connect", false, "get a ticket over WebSocket and TLS, at -P 9093 where nothing else is said, with a token or the password of an account")
 	f.StringVarP(&o.target, "target-rate", "l", "", "target `rate`, above 0; without it the rate is found, up to the server's grant")
 	f.StringVarP(&o.min, "min-rate", "m", "", "minimum `rate` under congestion")
 	f.StringVar(&o.policy, "policy", "", "rate `policy` fixed, high, fair or low (default fair); fixed needs -l")
@@ -159,14 +164,14 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVarP(&o.logDir, "log-dir", "L", "", "`folder` for the log file twcp.log, made if needed; - logs on standard error; -v as well: every file and more")
 	f.StringVar(&o.profile, "profile", "", cli.ProfileHelp)
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the node's key must be this one, `sha256:HEX`")
-	f.StringVar(&o.checkSSHFP, "check-sshfp", "", "for accounts, the key of the SSH host must be this one, `SHA256:BASE64` or 64 hexadecimal digits")
+	f.StringVar(&o.checkSSHFP, "check-sshfp", "", "for accounts, the key of the SSH host must be this one, `SHA256:BASE64` or 64 hexadecimal digits; over WebSocket, that of the certificate")
 	f.BoolVar(&o.ignoreHostKey, "ignore-host-key", false, "accept any key: whoever answers can read and change what you send")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "`file` of keys accepted before (default known_hosts in the user's configuration folder)")
 	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves, or with a unit: 10m; 0 never tries again")
 	f.BoolVar(&o.earlyData, "early-data", true, "begin a round trip sooner at nodes that gave a ticket; --early-data=false never does")
 	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost, 1 to 86400, or with a unit")
 	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
-	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` of an account; not used with a token")
+	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` of an account; not used with a token. With --ws-connect, certificates of those who alone may sign the node's, in PEM")
 	f.StringVarP(&o.token, "token", "W", "", "refused: a `token` belongs into the variable ASPERA_SCP_TOKEN")
 	f.BoolVarP(&o.version, "version", "A", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
@@ -259,7 +264,7 @@ func later(name string) bool {
 		"--preserve-modification-time", "--preserve-source-access-time", "--preserve-xattrs", "--proxy", "--remote-preserve-acls",
 		"--remote-preserve-xattrs", "--remove-after-transfer", "--remove-empty-directories", "--remove-empty-source-directory", "--remove-skipped",
 		"--save-before-overwrite", "--skip-dir-traversal-dupes", "--skip-special-files", "--source-prefix", "--source-prefix64",
-		"--src-base64", "--ssh-arg", "--tags", "--tags64", "--ws-connect":
+		"--src-base64", "--ssh-arg", "--tags", "--tags64":
 		return true
 	}
 	return false

@@ -1,18 +1,20 @@
 package twcp
 
 import (
+	"cmp"
 	"io"
 	"os"
 
 	"github.com/spf13/pflag"
 
+	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // specWith are the options that go with --spec: those about this program, not about the transfer.
 var specWith = map[string]bool{
-	"spec": true, "quiet": true, "json": true, "progress": true, "verbose": true, "log-dir": true, "profile": true, "sessions": true, "fingerprint": true, "check-sshfp": true, "private-key": true, "tcp-port": true,
+	"spec": true, "quiet": true, "json": true, "progress": true, "verbose": true, "log-dir": true, "profile": true, "sessions": true, "fingerprint": true, "check-sshfp": true, "private-key": true, "tcp-port": true, "ws-connect": true,
 	"insecure-ignore-host-key": true, "ignore-host-key": true, "known-hosts": true, "retry-timeout": true, "idle-timeout": true, "early-data": true, "part-size": true, "part-memory": true,
 }
 
@@ -71,6 +73,9 @@ func specFile(o *options, stdin io.Reader) (transfer.Spec, error) {
 	}
 	if o.fingerprint == "" && !o.ignoreHostKey {
 		o.fingerprint = extra.Fingerprint
+	}
+	if extra.WSS {
+		o.wssPort = cmp.Or(extra.WSSPort, wsd.DefaultPort)
 	}
 	o.notes = extra.Notes
 	return s, nil

@@ -6,27 +6,33 @@ import (
 	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
+	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
-// manageCommand asks for a ticket to look at files and arrange them.
-const manageCommand = "tradewind-ticket manage"
+// toManage asks for a ticket to look at files and arrange them.
+func toManage() wsd.Question { return wsd.Question{For: "manage"} }
 
 // maxPaths bounds the paths that a ticket names, in bytes; a token holds about three times as much.
 const maxPaths = 8 << 10
 
-// ticketCommand asks for a ticket for a transfer.
-func ticketCommand(spec *transfer.Spec) string {
-	word, paths := "upload", []string{spec.Destination}
-	if spec.Direction == transfer.Receive {
-		word, paths = "download", make([]string, len(spec.Paths))
-		for i, p := range spec.Paths {
-			paths[i] = p.Source
-		}
+// toTransfer asks for a ticket for a transfer.
+func toTransfer(spec *transfer.Spec) wsd.Question {
+	if spec.Direction != transfer.Receive {
+		return wsd.Question{For: "upload", Paths: bounds([]string{spec.Destination})}
 	}
+	paths := make([]string, len(spec.Paths))
+	for i, p := range spec.Paths {
+		paths[i] = p.Source
+	}
+	return wsd.Question{For: "download", Paths: bounds(paths)}
+}
+
+// command is a question as it is asked over SSH.
+func command(q wsd.Question) string {
 	b := strings.Builder{}
-	b.WriteString("tradewind-ticket " + word)
-	for _, p := range bounds(paths) {
+	b.WriteString("tradewind-ticket " + q.For)
+	for _, p := range q.Paths {
 		b.WriteString(" " + sshd.Quote(p))
 	}
 	return b.String()
