@@ -17,6 +17,7 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/node/fileids"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
 	"github.com/tradewind-io/tradewind/cluster/node/keystore"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
@@ -34,6 +35,7 @@ type desk struct {
 	checker *accesskey.Checker
 	master  accesskey.Master
 	people  *accounts
+	logins  *logins.Gate // of all ways in which passwords are tried
 	jobs    *jobs.Manager
 	api     *nodeapi.Server // nil before serve
 	log     *audit.Log
@@ -72,6 +74,7 @@ func openDesk(ctx context.Context, cfg deskConfig) (_ *desk, err error) {
 		}
 	}
 	d.people = &accounts{state: d.state, dir: filepath.Join(cfg.dir, keysFolder), log: cfg.logger}
+	d.logins = logins.NewGate(d.people, nil)
 	d.checker = &accesskey.Checker{Keys: keys, Users: nodeUsers{d.state}, Accounts: d.people, Tokens: accesskey.NewKeyring(d.master), Node: cfg.node}
 	if d.jobs, err = jobs.New(jobs.Config{
 		State: d.state, Master: d.master, Keys: keys, Open: cfg.open, Dial: cfg.dial, StateDir: filepath.Join(cfg.dir, "transfers"), Log: cfg.logger,
@@ -113,7 +116,7 @@ func (d *desk) serve(info nodeapi.Info) (*admin.Server, error) {
 	keys := files.Keys()
 	if d.api, err = nodeapi.New(nodeapi.Config{
 		Auth: d.checker, Keys: keys, Places: files.Places(), TokenSecret: d.master.Derive("tw-iteration-1"), Info: info,
-		Extensions: []nodeapi.Extension{d.jobs, files, d.log}, Audit: d.log.Write, Unattended: d.cfg.stats == nil, Logger: d.cfg.logger,
+		Logins: d.logins, Extensions: []nodeapi.Extension{d.jobs, files, d.log}, Audit: d.log.Write, Unattended: d.cfg.stats == nil, Logger: d.cfg.logger,
 	}); err != nil {
 		return nil, err
 	}

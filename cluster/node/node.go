@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
@@ -39,7 +38,6 @@ type Node struct {
 	api    *apiService  // nil without Config.API
 	ssh    *sshService  // nil without Config.SSH
 	wss    net.Listener // nil without Config.WSS
-	logins *logins.Gate
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
@@ -169,7 +167,6 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 	if err := n.bootstrap(ctx); err != nil {
 		return nil, err
 	}
-	n.logins = logins.NewGate(n.desk.people, nil)
 	if n.cfg.SSH != "" {
 		end, err := n.startSSH(ctx)
 		if err != nil {

@@ -61,7 +61,7 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("folder for listings: %w", err)
 	}
 	server, err := sshd.New(sshd.Config{
-		Logins: n.logins, Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
+		Logins: n.desk.logins, Places: placesFunc(n.places.open), Tickets: tickets{n}, HostKey: key, Version: n.cfg.Version, TempDir: temp, Logger: n.cfg.Logger.With("service", "ssh"),
 	})
 	if err != nil {
 		return nil, err

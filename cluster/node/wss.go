@@ -39,7 +39,7 @@ func (n *Node) startWSS(ctx context.Context) (stop func(), err error) {
 	}
 	server, err := wsd.New(wsd.Config{
 		// Users of the node have no storage of their own, so there is no ticket for them.
-		Logins: n.logins, Keys: &accesskey.Checker{Keys: n.checker.Keys, Tokens: n.checker.Tokens, Accounts: n.checker.Accounts, Node: n.checker.Node},
+		Logins: n.desk.logins, Keys: &accesskey.Checker{Keys: n.checker.Keys, Tokens: n.checker.Tokens, Accounts: n.checker.Accounts, Node: n.checker.Node},
 		Tickets: tickets{n}, Certificate: current, Logger: n.cfg.Logger.With("service", "wss"),
 	})
 	if err != nil {

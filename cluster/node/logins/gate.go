@@ -44,6 +44,22 @@ func (g *Gate) Right(source, account string) {
 	g.limits.right(source, account, now)
 }
 
+// Spent says whether a source has no attempts left, and takes none. It is for servers whose clients show their credentials with each request, most of them right: they count what was Wrong, and ask this before
+// they do work for another guess.
+func (g *Gate) Spent(source string) bool {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.limits.try(source, "", now) {
+		return true
+	}
+	g.limits.right(source, "", now)
+	return false
+}
+
+// Wrong counts an attempt of a source that was wrong.
+func (g *Gate) Wrong(source string) { g.Try(source, "") }
+
 // Account looks up who wants to log in. known is false for names that nobody has or can have. Errors are those of Accounts.
 func (g *Gate) Account(ctx context.Context, name string) (a Account, known bool, err error) {
 	if accesskey.CheckAccount(name) != nil {

@@ -81,6 +81,22 @@ func TestGate(t *testing.T) {
 	require.True(t, d.Try("here", "joe"))
 }
 
+// TestGateWrong: who is wrong with requests has as many attempts as with logins, and who is right none less.
+func TestGateWrong(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	d := NewGate(accountMap{}, func() time.Time { return now })
+	for range SourceBurst {
+		require.False(t, d.Spent("here"))
+		d.Wrong("here")
+	}
+	require.True(t, d.Spent("here"))
+	require.False(t, d.Spent("there"))
+	require.False(t, d.Try("here", "joe"), "they are the same attempts")
+	now = now.Add(SourceRefill)
+	require.False(t, d.Spent("here"))
+	require.False(t, d.Spent("here"))
+}
+
 type closer struct{ closed bool }
 
 func (c *closer) Close() error { c.closed = true; return nil }

@@ -3,11 +3,13 @@ package nodeapi
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
 )
 
 // errUnauthorized is the same for every credential that is not right, so that it tells nothing of which ids exist.
@@ -67,11 +69,22 @@ func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
 	if accesskey.IsTransferToken(texts[0]) {
 		return accesskey.Grant{}, api.Errorf(http.StatusUnauthorized, "a transfer token is for transfers only")
 	}
-	g, err := s.cfg.Auth.Authorization(r.Context(), texts[0], r.Header.Get("X-Aspera-AccessKey"))
+	auth, spent := s.cfg.Auth, false
+	source := sourceOf(r)
+	if s.cfg.Logins != nil && s.cfg.Logins.Spent(source) {
+		// Who has a key goes on: others behind the same address may have used it up. Passwords are what can be guessed, and take work to check.
+		auth, spent = s.keysOnly, true
+	}
+	g, err := auth.Authorization(r.Context(), texts[0], r.Header.Get("X-Aspera-AccessKey"))
 	switch {
 	case err == nil:
 		return g, nil
+	case errors.Is(err, accesskey.ErrAuth) && spent:
+		return accesskey.Grant{}, api.Errorf(http.StatusTooManyRequests, "too many wrong credentials from this address; try again a little later")
 	case errors.Is(err, accesskey.ErrAuth):
+		if s.cfg.Logins != nil {
+			s.cfg.Logins.Wrong(source)
+		}
 		return accesskey.Grant{}, errUnauthorized
 	case errors.Is(err, accesskey.ErrExpired):
 		return accesskey.Grant{}, api.Errorf(http.StatusUnauthorized, "the bearer token has expired")
@@ -81,6 +94,15 @@ func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
 		return accesskey.Grant{}, api.Errorf(http.StatusForbidden, "this access key is disabled")
 	}
 	return accesskey.Grant{}, err
+}
+
+// sourceOf is who makes a request, as logins are counted.
+func sourceOf(r *http.Request) string {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return logins.SourceOf(net.TCPAddrFromAddrPort(at))
 }
 
 // isBearer says whether g comes from a bearer token.

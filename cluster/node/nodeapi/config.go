@@ -23,6 +23,8 @@ type Config struct {
 	TokenSecret []byte
 	// Info is what the node says of itself.
 	Info Info
+	// Logins bounds wrong credentials of one source, a host or a network of IPv6; nil bounds nothing.
+	Logins Logins
 	// Extensions serve further calls.
 	Extensions []Extension
 	// Audit writes down acts before they are done; with an error they are not. nil writes nothing down.
@@ -57,6 +59,14 @@ type Places interface {
 	// Open returns the place of g. release must be called when it is not used any more. A Storage of a type that there is no driver for is an
 	// error that wraps errors.ErrUnsupported.
 	Open(ctx context.Context, g accesskey.Grant) (m transfer.Manager, release func(), err error)
+}
+
+// Logins counts wrong credentials; *logins.Gate is one. Methods may be called by several goroutines at once.
+type Logins interface {
+	// Spent says whether a source has been wrong so often that no more guesses of it are looked at for now.
+	Spent(source string) bool
+	// Wrong counts a guess.
+	Wrong(source string)
 }
 
 // Extension serves calls that this package does not: those of transfers, events and usage, and those of files by id and permissions.

@@ -18,6 +18,7 @@ import (
 // Server is the API as an http.Handler. Several goroutines may use it at once.
 type Server struct {
 	cfg      Config
+	keysOnly *accesskey.Checker // cfg.Auth without passwords
 	mux      *http.ServeMux
 	turn     chan struct{} // whoever changes keys holds the one token: a change reads a key and writes it
 	probes   *probes
@@ -40,6 +41,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("nodeapi: derive the key of iteration tokens: %w", err)
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turn: make(chan struct{}, 1), tokens: pageTokens{key}, listings: NewListings()}
+	a := cfg.Auth
+	s.keysOnly = &accesskey.Checker{Keys: a.Keys, Tokens: a.Tokens, Accounts: a.Accounts, Node: a.Node, Now: a.Now}
 	s.probes = newProbes(s.probe)
 	routes := s.routes()
 	missing, err := extend(routes, cfg.Extensions)
