@@ -33,7 +33,7 @@ func storage(t *testing.T, text string) accesskey.Storage {
 func TestStorageInMinIO(t *testing.T) {
 	s := servers.MinIO(t)
 	s.MakeBucket(t, "films")
-	open := Opener(Config{UserAgent: "test", Roles: &s3.Static{AccessKey: s.AccessKey, SecretKey: s.SecretKey}})
+	open := Opener(Config{UserAgent: "test/1", Roles: &s3.Static{AccessKey: s.AccessKey, SecretKey: s.SecretKey}})
 	for name, credentials := range map[string]string{
 		"key":         fmt.Sprintf(`{"type":"key","access_key_id":%q,"secret_access_key":%q}`, s.AccessKey, s.SecretKey),
 		"assume-role": `{"type":"assume-role","assume_role_arn":"arn:aws:iam::1:role/films","assume_role_external_id":"x"}`,
