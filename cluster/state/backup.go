@@ -47,7 +47,7 @@ const backupName = "state backup"
 // layouts returns all tables, each behind those that it refers to.
 func layouts() []layout {
 	return []layout{
-		counters.layout(), metas.layout(), tenants.layout(), keys.layout(), users.layout(), jobs.layout(), sessions.layout(), files.layout(),
+		counters.layout(), metas.layout(), tenants.layout(), keys.layout(), users.layout(), jobs.layout(), jobSpecs.layout(), sessions.layout(), files.layout(),
 		events.layout(), audits.layout(), chains.layout(), usages.layout(), places.layout(), fileIDs.layout(), permissions.layout(),
 	}
 }

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -214,4 +216,28 @@ func TestOpenTimes(t *testing.T) {
 	a := must(s.CreateTenant(t.Context(), Tenant{ID: "a"}))(t)
 	require.False(t, a.Created.Before(before))
 	require.Equal(t, time.UTC, a.Created.Location())
+}
+
+// TestUpgrade: rows of the first tables are what they were in those of today.
+func TestUpgrade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	files, err := fs.Sub(migrations, sqliteDialect.folder)
+	require.NoError(t, err)
+	p, err := goose.NewProvider(sqliteDialect.goose, db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	require.NoError(t, err)
+	_, err = p.UpTo(t.Context(), 1)
+	require.NoError(t, err)
+	hour := clock.Truncate(time.Hour)
+	_, err = db.Exec("INSERT INTO usage_hours VALUES (?, 't', 'k', 1, 2, 3, 4, 5), (?, 't', 'l', 6, 7, 8, 9, 10)", hour.UnixMicro(), hour.UnixMicro())
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	s := openAt(t, path)
+	got, _, err := s.Usage(t.Context(), UsageFilter{}, Page{})
+	require.NoError(t, err)
+	require.Equal(t, []Usage{
+		{Hour: hour, Tenant: "t", Key: "k", BytesIn: 1, BytesOut: 2, FilesIn: 3, FilesOut: 4, Sessions: 5},
+		{Hour: hour, Tenant: "t", Key: "l", BytesIn: 6, BytesOut: 7, FilesIn: 8, FilesOut: 9, Sessions: 10},
+	}, got)
 }

@@ -247,6 +247,7 @@ func fill(t testing.TB, s *Store) {
 	must(s.CreateUser(ctx, User{Kind: "node", Name: "admin"}))(t)
 	must(s.CreateUser(ctx, User{Kind: "node", Name: "other", Tenant: "t"}))(t)
 	must(s.CreateJob(ctx, Job{ID: "j", Tenant: "t", Key: "k", NextTry: clock, Report: doc(`[1]`)}))(t)
+	require.NoError(t, s.SetJobSpec(ctx, "j", []byte{9, 0, 8}))
 	must(s.CreateSession(ctx, Session{ID: "s", Job: "j", Started: clock, Bytes: 1 << 62}))(t)
 	fs := make([]File, 3*restoreRows+1)
 	for i := range fs {
@@ -257,7 +258,7 @@ func fill(t testing.TB, s *Store) {
 	for range 3 {
 		must(s.AppendAudit(ctx, Audit{Actor: "a", Action: "x", Doc: doc(`{ "a" : "<" }`)}))(t)
 	}
-	require.NoError(t, s.AddUsage(ctx, []Usage{{Key: "k", Tenant: "t", Hour: clock, BytesIn: 5}}))
+	require.NoError(t, s.AddUsage(ctx, []Usage{{Key: "k", Tenant: "t", Hour: clock, BytesIn: 5}, {Key: "k", Tenant: "t", ID: "i", Hour: clock, BytesIn: 6}}))
 	f := must(s.EnsureFileID(ctx, "place", RootFile, "\xfe\x00"))(t)
 	must(s.CreatePermission(ctx, Permission{Place: "place", File: f.ID, Key: "k"}))(t)
 	require.NoError(t, s.SetMeta(ctx, "name", "value"))
@@ -293,9 +294,10 @@ func testBackup(t *testing.T, s, into, other *Store) {
 		err := into.Restore(ctx, strings.NewReader(bad))
 		require.ErrorIs(t, err, ErrBackup, name)
 	}
-	err := into.Restore(ctx, strings.NewReader(strings.Replace(b.String(), `"schema":1`, `"schema":2`, 1)))
+	schema := fmt.Sprintf(`"schema":%d`, s.schema)
+	err := into.Restore(ctx, strings.NewReader(strings.Replace(b.String(), schema, fmt.Sprintf(`"schema":%d`, s.schema+1), 1)))
 	require.ErrorIs(t, err, ErrNewer)
-	err = into.Restore(ctx, strings.NewReader(strings.Replace(b.String(), `"schema":1`, `"schema":0`, 1)))
+	err = into.Restore(ctx, strings.NewReader(strings.Replace(b.String(), schema, fmt.Sprintf(`"schema":%d`, s.schema-1), 1)))
 	require.ErrorIs(t, err, ErrBackup)
 	_, err = into.Tenant(ctx, "t")
 	require.ErrorIs(t, err, ErrNotFound, "nothing of what failed is there")

@@ -106,6 +106,32 @@ func testUsers(t *testing.T, s *Store) {
 	require.NoError(t, s.DeleteTenant(ctx, "t", 0))
 }
 
+func testJobSpecs(t *testing.T, s *Store) {
+	ctx := t.Context()
+	_, err := s.JobSpec(ctx, "j")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorIs(t, s.SetJobSpec(ctx, "j", []byte("x")), ErrReference)
+	j := must(s.CreateJob(ctx, Job{ID: "j", Key: "k"}))(t)
+	require.NoError(t, s.SetJobSpec(ctx, "j", []byte("x")))
+	require.NoError(t, s.SetJobSpec(ctx, "j", []byte("y\xff")))
+	j = must(s.UpdateJob(ctx, j))(t)
+	require.Equal(t, []byte("y\xff"), must(s.JobSpec(ctx, "j"))(t), "it stays when the job changes")
+	require.ErrorIs(t, s.SetJobSpec(ctx, "j", make([]byte, maxBlob+1)), ErrInvalid)
+	require.NoError(t, s.SetJobSpec(ctx, "j", nil))
+	_, err = s.JobSpec(ctx, "j")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.NoError(t, s.SetJobSpec(ctx, "j", nil), "what is not there is removed")
+	require.NoError(t, s.SetJobSpec(ctx, "j", []byte("z")))
+	require.NoError(t, s.DeleteJob(ctx, "j", j.Rev))
+	_, err = s.JobSpec(ctx, "j")
+	require.ErrorIs(t, err, ErrNotFound, "it goes with the job")
+	must(s.CreateJob(ctx, Job{ID: "j", Key: "k"}))(t)
+	require.NoError(t, s.SetJobSpec(ctx, "j", []byte("z")))
+	must(s.Forget(ctx, "k"))(t)
+	_, err = s.JobSpec(ctx, "j")
+	require.ErrorIs(t, err, ErrNotFound, "and with the key")
+}
+
 func testJobs(t *testing.T, s *Store) {
 	ctx := t.Context()
 	require.Zero(t, must(s.Iter(ctx))(t))
@@ -257,6 +283,11 @@ func testUsage(t *testing.T, s *Store) {
 		{Key: "k", Tenant: "t", Hour: clock.Add(time.Hour), BytesOut: 7},
 		{Key: "l", Tenant: "t", Hour: clock, BytesOut: 100},
 	}))
+	require.NoError(t, s.AddUsage(ctx, []Usage{
+		{Key: "l", Tenant: "u", ID: "i", Hour: clock, BytesOut: 20},
+		{Key: "l", Tenant: "u", ID: "i", Hour: clock.Add(time.Hour), BytesOut: 3},
+		{Key: "k2", Tenant: "u", ID: "i", Hour: clock, BytesOut: 400},
+	}))
 	require.NoError(t, s.AddUsage(ctx, []Usage{{Key: "k", Tenant: "t", Hour: clock, Sessions: -1}}))
 	got, _, err := s.Usage(ctx, UsageFilter{Key: "k"}, Page{})
 	require.NoError(t, err)
@@ -269,6 +300,10 @@ func testUsage(t *testing.T, s *Store) {
 	sum = must(s.UsageTotal(ctx, UsageFilter{Tenant: "t", From: hour, To: hour.Add(time.Hour)}))(t)
 	require.Equal(t, int64(102), sum.BytesOut)
 	require.Zero(t, must(s.UsageTotal(ctx, UsageFilter{Key: "none"}))(t).BytesOut)
+	require.EqualValues(t, 23, must(s.UsageTotal(ctx, UsageFilter{Key: "l", ID: "i"}))(t).BytesOut)
+	require.EqualValues(t, 423, must(s.UsageTotal(ctx, UsageFilter{ID: "i"}))(t).BytesOut)
+	require.EqualValues(t, 123, must(s.UsageTotal(ctx, UsageFilter{Key: "l"}))(t).BytesOut, "a key's sum is that of all ids")
+	require.Zero(t, must(s.UsageTotal(ctx, UsageFilter{Key: "k", ID: "i"}))(t).BytesOut)
 	require.ErrorIs(t, s.AddUsage(ctx, []Usage{{Key: "k"}}), ErrInvalid)
 }
 

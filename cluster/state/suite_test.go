@@ -23,6 +23,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"keys", testKeys},
 		{"users", testUsers},
 		{"jobs", testJobs},
+		{"job specifications", testJobSpecs},
 		{"sessions", testSessions},
 		{"files", testFiles},
 		{"events", testEvents},
