@@ -252,7 +252,7 @@ func TestTransferToken(t *testing.T) {
 	require.NoError(t, store.Put(ctx, k))
 	m := NewMaster()
 	c := &Checker{Keys: store, Tokens: NewKeyring(m), Node: "n1", Now: func() time.Time { return now }}
-	tok := TransferToken{Key: "alice", Direction: Upload, Paths: []string{"/in/x/", "."}, Node: "n1", Expires: now.Add(time.Minute)}
+	tok := TransferToken{Key: "alice", Direction: Upload, Paths: []string{"/in/x/", "."}, UsageID: "film", Node: "n1", Expires: now.Add(time.Minute)}
 	text, err := c.Tokens.Seal(tok)
 	require.NoError(t, err)
 	require.True(t, IsTransferToken(text))
@@ -260,7 +260,7 @@ func TestTransferToken(t *testing.T) {
 	require.NoError(t, err)
 	msg, err := o.Opening(nil)
 	require.NoError(t, err)
-	want := Grant{KeyID: "alice", Rights: Rights{Write: true, Delete: true}, Root: "a", Direction: Upload, Within: []string{"in/x", ""}, Expires: tok.Expires}
+	want := Grant{KeyID: "alice", Rights: Rights{Write: true, Delete: true}, Root: "a", Direction: Upload, Within: []string{"in/x", ""}, Expires: tok.Expires, UsageID: "film"}
 	for _, check := range []func() (Grant, error){
 		func() (Grant, error) { return c.Session(ctx, &tlsEnd{}, msg) },
 		func() (Grant, error) { return c.Authorization(ctx, text, "") },
@@ -295,6 +295,7 @@ func TestTransferToken(t *testing.T) {
 		{Key: "alice", Direction: Upload, Paths: []string{"a"}},
 		{Key: "alice", Direction: Upload, Expires: now},
 		{Key: "alice", Paths: []string{"a"}, Expires: now},
+		{Key: "alice", Direction: Upload, Paths: []string{"a"}, Expires: now, UsageID: strings.Repeat("x", 256)},
 		{Key: "alice", Direction: Upload, Paths: []string{"a/../.."}, Expires: now},
 		{Key: "alice", Direction: Upload, Paths: []string{".."}, Expires: now},
 		{Key: "alice", Direction: Download, Paths: []string{strings.Repeat("x", MaxToken)}, Expires: now},

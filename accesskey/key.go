@@ -179,6 +179,8 @@ type Grant struct {
 	Within    []string
 	// Expires is when a token ends; the zero time is never.
 	Expires time.Time
+	// UsageID is what an application wants the transfers of a token to be counted under, "" if nothing.
+	UsageID string
 }
 
 // State says whether a key's storage can be used.

@@ -32,6 +32,8 @@ type TransferToken struct {
 	// Paths bound the transfer, as slash paths below the root of the key or account: of an upload, its destination must be one of them or lie below one; of a
 	// download, each source. "" is the root itself. For Manage there are none.
 	Paths []string
+	// UsageID is what the transfer is counted under beside the key; see Grant. It has at most 255 bytes.
+	UsageID string
 	// Node is where alone it may be redeemed, in whatever form the nodes name themselves; "" is anywhere.
 	Node    string
 	Expires time.Time // to the second; required
@@ -48,6 +50,8 @@ func NewKeyring(m Master) *Keyring { return &Keyring{m.aead("tw-token-1")} }
 // tokenPrefix marks our tokens; clients treat what follows as opaque.
 const tokenPrefix = "ATM_TW1_"
 
+const maxUsageID = 255
+
 // MaxToken is the longest token, in bytes.
 const MaxToken = 32 << 10
 
@@ -58,6 +62,7 @@ type tokenJSON struct {
 	Dir     uint8    `json:"d"`
 	Paths   []string `json:"p,omitempty"`
 	Node    string   `json:"n,omitempty"`
+	UsageID string   `json:"u,omitempty"`
 	Expires int64    `json:"e"` // seconds since 1970
 }
 
@@ -73,7 +78,7 @@ func (r *Keyring) Seal(t TransferToken) (string, error) {
 			return "", fmt.Errorf("path %q leads out of the key's root", p)
 		}
 	}
-	b, err := json.Marshal(tokenJSON{t.Key, t.Account, uint8(t.Direction), paths, t.Node, t.Expires.Unix()})
+	b, err := json.Marshal(tokenJSON{t.Key, t.Account, uint8(t.Direction), paths, t.Node, t.UsageID, t.Expires.Unix()})
 	if err != nil {
 		return "", err
 	}
@@ -100,6 +105,8 @@ func (t TransferToken) check() error {
 		return err
 	case t.Direction != Upload && t.Direction != Download && t.Direction != Manage:
 		return errors.New("a transfer token is for uploads, for downloads or to look and arrange")
+	case len(t.UsageID) > maxUsageID:
+		return fmt.Errorf("an id of usage has at most %d bytes", maxUsageID)
 	case (len(t.Paths) == 0) != (t.Direction == Manage) || t.Expires.IsZero():
 		return errors.New("a transfer token has paths and an end")
 	}
@@ -127,7 +134,7 @@ func (r *Keyring) Open(text string, node string, now time.Time) (TransferToken, 
 	if json.Unmarshal(b, &j) != nil {
 		return TransferToken{}, ErrAuth
 	}
-	t := TransferToken{Key: j.Key, Account: j.Account, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, Expires: time.Unix(j.Expires, 0)}
+	t := TransferToken{Key: j.Key, Account: j.Account, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, UsageID: j.UsageID, Expires: time.Unix(j.Expires, 0)}
 	switch {
 	case t.check() != nil:
 		return TransferToken{}, ErrAuth
@@ -151,7 +158,7 @@ func cleanBelow(p string) (clean string, ok bool) {
 
 // bound narrows the grant of a key or account to what the token allows.
 func (t TransferToken) bound(g Grant) Grant {
-	g.Direction, g.Within, g.Expires = t.Direction, t.Paths, t.Expires
+	g.Direction, g.Within, g.Expires, g.UsageID = t.Direction, t.Paths, t.Expires, t.UsageID
 	// What a token is for is all that it is for.
 	switch t.Direction {
 	case Upload:

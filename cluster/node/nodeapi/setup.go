@@ -83,6 +83,10 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	if t := bytes.TrimSpace(in.Tags); len(t) > 0 && t[0] != '{' && !bytes.Equal(t, []byte("null")) {
 		return nil, api.Errorf(http.StatusBadRequest, "tags: want an object")
 	}
+	usage, err := api.UsageID(in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	bounds, err := bounds(out, in, d)
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return nil, err
 	}
-	t := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: bounds, Expires: expires}
+	t := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: bounds, UsageID: usage, Expires: expires}
 	if out.Token, err = s.cfg.Auth.Tokens.Seal(t); err != nil { // the paths are too many
 		return nil, api.Errorf(http.StatusBadRequest, "%v", err)
 	}
