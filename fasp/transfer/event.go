@@ -52,6 +52,11 @@ type SessionRecord struct {
 	Attempt   int // 1 for the first session of a Run
 	Started   time.Time
 
+	// What the client asked for, at the server only. Of a download Paths are the sources, below the store; of an upload Dest is where it goes, below the store, and Paths are
+	// the top-level names below it, none where the client did not say. The first MaxRecordPaths of them; they must not be changed.
+	Paths []string
+	Dest  string
+
 	FilesTotal   int64 // found so far; final when Scanned
 	BytesTotal   int64
 	Scanned      bool  // the source was walked to its end
@@ -69,6 +74,9 @@ type SessionRecord struct {
 	Code      Code       // EventSessionEnded and EventRetry
 	Error     string
 }
+
+// MaxRecordPaths is how many paths a SessionRecord has at most.
+const MaxRecordPaths = 20
 
 // Role says which end a record comes from.
 type Role uint8

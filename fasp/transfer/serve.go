@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -296,6 +297,7 @@ func (v *server) receive(ctx context.Context, j job, ans *answer) error {
 	r.minFree = v.cfg.Limits.MinFree
 	r.mayRead, r.mayReplace = v.cfg.Limits.Read, v.cfg.Limits.Delete
 	r.inside = sameStore(v.cfg.Sources, j.store)
+	v.asked(req.Dest, req.Roots)
 	v.start()
 	return r.run(ctx, nil)
 }
@@ -307,6 +309,13 @@ func (v *server) answer(ctx context.Context, out *outbox, ans *answer) error {
 		return err
 	}
 	return v.sess.Confirmed(ctx)
+}
+
+// asked notes what the client wants.
+func (v *server) asked(dest string, paths []string) {
+	v.rep.update(func(s *SessionRecord) {
+		s.Dest, s.Paths = dest, slices.Clone(paths[:min(len(paths), MaxRecordPaths)])
+	})
 }
 
 func (v *server) start() {
@@ -345,6 +354,10 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 			return protocolError(errors.New("the list of sources is too long"))
 		}
 	}
+	var names []string
+	for _, s := range sources[:min(len(sources), MaxRecordPaths)] {
+		names = append(names, s.Source)
+	}
 	if len(sources) == 0 {
 		return failf(CodeNothing, "", "nothing to transfer: no source was named")
 	}
@@ -373,6 +386,7 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 	}
 	s := newSender(j, sources, req.SrcBase, mode, orDefault(v.cfg.Workers, defaultWorkers))
 	s.rule = &req.Parts
+	v.asked("", names)
 	s.squeezer.agreed(req.Compression)
 	s.noList = !v.cfg.Limits.List // the walk looks again: what was no folder a moment ago may be one now
 	j.out.put(recAnswer, ans.encode())
