@@ -100,3 +100,24 @@ func (c *Client) Events(ctx context.Context, after string) (list []Event, next s
 func (c *Client) Moved(ctx context.Context) (Moved, error) {
 	return ask[Moved](ctx, c, http.MethodGet, "/usage", nil)
 }
+
+// MovedFor returns what transfers moved that had this id of usage; see UsageID.
+func (c *Client) MovedFor(ctx context.Context, id string) (Moved, error) {
+	return ask[Moved](ctx, c, http.MethodGet, "/usage/"+url.PathEscape(id), nil)
+}
+
+// Bandwidth returns how fast transfers were: in the last seconds, at most an hour, 0 for ten minutes; or in so many from start on, in seconds since 1970.
+func (c *Client) Bandwidth(ctx context.Context, start, seconds int64) (Bandwidth, error) {
+	q := url.Values{}
+	if start != 0 {
+		q.Set("start_time", strconv.FormatInt(start, 10))
+	}
+	if seconds != 0 {
+		q.Set("duration", strconv.FormatInt(seconds, 10))
+	}
+	path := "/ops/transfers/bandwidth"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return ask[Bandwidth](ctx, c, http.MethodGet, path, nil)
+}

@@ -149,7 +149,7 @@ type Event struct {
 
 // Moved is what was moved, in bytes of content: in to the node's places, and out of them.
 type Moved struct {
-	ID         string `json:"id"` // access key; empty for all
+	ID         string `json:"id"` // access key, empty for all; of GET /usage/{id} that id
 	BytesIn    int64  `json:"bytes_in"`
 	BytesOut   int64  `json:"bytes_out"`
 	BytesTotal int64  `json:"bytes_total"`

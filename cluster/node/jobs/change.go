@@ -19,21 +19,33 @@ func errUnknown() *api.Error {
 	return api.Errorf(http.StatusNotFound, "there is no transfer of this id")
 }
 
-// mayTouch says whether a transfer is the grant's to see. One that is older than the key is that of another key, which had the same id.
-func mayTouch(g accesskey.Grant, j *state.Job) bool {
-	return g.Master || j.Key == g.KeyID && !j.Created.Before(g.Created)
+// mayTouch says whether a transfer is the grant's to see. That of another key, which had the same id, is not.
+func mayTouch(g accesskey.Grant, s *stored) bool {
+	return g.Master || s.row.Key == g.KeyID && s.ofKey(g.Created)
+}
+
+// ofKey says whether a job is of the key of its id that was made then. When jobs and keys were made is not compared if it can be helped, since clocks are set.
+func (s *stored) ofKey(made time.Time) bool {
+	if s.doc.KeyMade == 0 || made.IsZero() {
+		return !s.row.Created.Before(made)
+	}
+	return s.doc.KeyMade == usec(made)
 }
 
 // get reads a transfer that the grant may see.
 func (m *Manager) get(ctx context.Context, g accesskey.Grant, id string) (stored, error) {
 	j, err := m.cfg.State.Job(ctx, id)
-	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalid) || err == nil && !mayTouch(g, &j) {
+	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalid) {
 		return stored{}, errUnknown()
 	}
 	if err != nil {
 		return stored{}, err
 	}
-	return decodeJob(j)
+	s, err := decodeJob(j)
+	if err == nil && !mayTouch(g, &s) {
+		err = errUnknown()
+	}
+	return s, err
 }
 
 // Get returns a transfer with its sessions, the newest 100 of them, and up to files files of the newest session. Errors: *api.Error with 404 for transfers that do not exist and those of other keys.
@@ -45,7 +57,7 @@ func (m *Manager) Get(ctx context.Context, g accesskey.Grant, id string, files i
 	if now, ok := m.snapshots()[id]; ok {
 		s = now
 	}
-	t := s.view(usec(m.cfg.Now()))
+	t := m.view(&s)
 	list, _, err := m.cfg.State.Sessions(ctx, state.SessionFilter{Job: id, Newest: true}, state.Page{Limit: 100})
 	if err != nil {
 		return t, err
@@ -108,12 +120,12 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 				return list, point, nil
 			}
 			point = max(point, j.Iter)
-			if !mayTouch(g, &j) {
-				continue
-			}
 			s, err := decodeJob(j)
 			if err != nil {
 				return nil, 0, err
+			}
+			if !mayTouch(g, &s) {
+				continue
 			}
 			if now, ok := running[j.ID]; ok {
 				s = now
@@ -121,7 +133,7 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 			if f.Active && api.TransferStatus(s.row.Status).Over() {
 				continue
 			}
-			list = append(list, s.view(usec(m.cfg.Now())))
+			list = append(list, m.view(&s))
 		}
 		if next == "" {
 			break
@@ -226,10 +238,9 @@ func (m *Manager) Change(ctx context.Context, g accesskey.Grant, id string, c ap
 		case s.doc.Initiator != initiatorNode:
 			return api.Errorf(http.StatusConflict, "a client runs this transfer; only it can change it")
 		}
-		if err := m.checkRates(&s, &c); err != nil {
-			return err
+		if err = m.checkRates(ctx, &s, &c); err == nil {
+			err = m.changeTo(ctx, s, &c, w)
 		}
-		err = m.changeTo(ctx, s, &c, w)
 		if errors.Is(err, state.ErrConflict) {
 			continue
 		}
@@ -238,16 +249,15 @@ func (m *Manager) Change(ctx context.Context, g accesskey.Grant, id string, c ap
 }
 
 // checkRates refuses rates that do not fit together.
-func (m *Manager) checkRates(s *stored, c *api.ChangeTransfer) error {
+func (m *Manager) checkRates(ctx context.Context, s *stored, c *api.ChangeTransfer) error {
 	next := merged(s.doc.Rates, c)
 	if next == s.doc.Rates {
 		return nil
 	}
-	raw, err := m.cfg.Master.Open(sealLabel(s.row.ID), s.doc.Sealed)
-	if err != nil {
-		return err
+	spec, _, err := m.spec(ctx, s.row.ID)
+	if errors.Is(err, state.ErrNotFound) {
+		return state.ErrConflict // it has ended meanwhile
 	}
-	spec, _, err := readSpec(raw)
 	if err != nil {
 		return err
 	}
@@ -272,11 +282,11 @@ func (m *Manager) changeTo(ctx context.Context, s stored, c *api.ChangeTransfer,
 	s.doc.Rates = merged(s.doc.Rates, c)
 	switch w {
 	case wishCancel:
-		s.row.Status, s.row.NextTry, s.report.End, s.doc.Sealed = string(api.Canceled), time.Time{}, usec(m.cfg.Now()), nil
+		s.row.Status, s.row.NextTry, s.report.End = string(api.Canceled), time.Time{}, usec(m.cfg.Now())
 	case wishPause:
 		s.row.Status, s.row.NextTry = string(api.Paused), time.Time{}
 	case wishRun:
-		s.row.Status, s.row.NextTry = string(api.Waiting), m.cfg.Now()
+		s.row.Status, s.row.NextTry = string(api.Waiting), m.now()
 	}
 	row, err := s.encode()
 	if err != nil {
@@ -284,6 +294,9 @@ func (m *Manager) changeTo(ctx context.Context, s stored, c *api.ChangeTransfer,
 	}
 	err = m.cfg.State.Update(ctx, func(tx *state.Tx) error {
 		if _, err := tx.UpdateJob(ctx, row); err != nil || w != wishCancel {
+			return err
+		}
+		if err := tx.SetJobSpec(ctx, row.ID, nil); err != nil {
 			return err
 		}
 		return tell(ctx, tx, &s, "transfer.ended")

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Forget ends the jobs of a key and removes its history: transfers, sessions, files, events and usage. It is for keys that are gone: a key of the same id that is made later is another one, and must
+// Forget ends the jobs of a key and removes its history: transfers, sessions, files, events, usage and how fast they were. It is for keys that are gone: a key of the same id that is made later is another one, and must
 // not see what this one did.
 func (m *Manager) Forget(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, forgetTimeout) // whoever changes keys waits for it
@@ -14,6 +14,7 @@ func (m *Manager) Forget(ctx context.Context, key string) error {
 		return err
 	}
 	_, err := m.cfg.State.Forget(ctx, key)
+	m.paces.forget(key)
 	return err
 }
 

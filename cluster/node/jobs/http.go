@@ -25,15 +25,17 @@ const maxRequest = 512 << 10
 // Routes returns the calls about transfers, events and usage, by pattern, for package nodeapi (docs/api.md). Errors that are not *api.Error are the node's own fault.
 func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error {
 	routes := map[string]func(http.ResponseWriter, *http.Request, accesskey.Grant) error{
-		"GET /ops/transfers":         m.serveList,
-		"POST /ops/transfers":        m.serveCreate,
-		"GET /ops/transfers/{id}":    m.serveGet,
-		"PUT /ops/transfers/{id}":    m.serveChange,
-		"DELETE /ops/transfers/{id}": m.serveCancel,
-		"CANCEL /ops/transfers/{id}": m.serveCancel,
-		"GET /events":                m.serveEvents,
-		"GET /events/{id}":           m.serveEvent,
-		"GET /usage":                 m.serveUsage,
+		"GET /ops/transfers":           m.serveList,
+		"POST /ops/transfers":          m.serveCreate,
+		"GET /ops/transfers/bandwidth": m.serveBandwidth,
+		"GET /ops/transfers/{id}":      m.serveGet,
+		"PUT /ops/transfers/{id}":      m.serveChange,
+		"DELETE /ops/transfers/{id}":   m.serveCancel,
+		"CANCEL /ops/transfers/{id}":   m.serveCancel,
+		"GET /events":                  m.serveEvents,
+		"GET /events/{id}":             m.serveEvent,
+		"GET /usage":                   m.serveUsage,
+		"GET /usage/{id}":              m.serveUsageID,
 	}
 	for pattern, h := range routes {
 		routes[pattern] = func(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
@@ -41,7 +43,12 @@ func (m *Manager) Routes() map[string]func(http.ResponseWriter, *http.Request, a
 			if g.User != "" && !g.Master && !g.Owner {
 				return api.Errorf(http.StatusForbidden, "transfers, events and usage are those of the whole access key: a bearer token needs the scope admin:all")
 			}
-			return h(w, r, g)
+			err := h(w, r, g)
+			if errors.Is(err, state.ErrFull) {
+				m.bad.failed(badState, err)
+				return api.Errorf(http.StatusInsufficientStorage, "the node has no room to write this down; nothing was done")
+			}
+			return err
 		}
 	}
 	return routes
@@ -241,6 +248,48 @@ func (m *Manager) serveCancel(w http.ResponseWriter, r *http.Request, g accesske
 	return nil
 }
 
+// maxBandwidth is how much is told of at once, in seconds.
+const maxBandwidth = int64(paceKept / time.Second)
+
+func (m *Manager) serveBandwidth(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	q := r.URL.Query()
+	seconds, err := number(q, "duration", 600, maxBandwidth)
+	if err != nil {
+		return err
+	}
+	if seconds == 0 {
+		return api.Errorf(http.StatusBadRequest, "duration: want a number from 1 to %d", maxBandwidth)
+	}
+	start, err := startTime(q)
+	if err != nil {
+		return err
+	}
+	chosen, all := q.Get("access_key"), g.Master && !q.Has("access_key")
+	return writeJSON(w, m.paces.show(start, time.Duration(seconds)*time.Second, func(key string, made int64) bool {
+		if g.Master {
+			return all || key == chosen
+		}
+		return key == g.KeyID && (chosen == "" || chosen == key) && (made == 0 || g.Created.IsZero() || made == usec(g.Created))
+	}))
+}
+
+// startTime reads start_time: seconds since 1970, or a time such as those of after_time. The zero time if there is none.
+func startTime(q url.Values) (time.Time, error) {
+	text := q.Get("start_time")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil && t.Unix() > 0 && t.Year() <= 9999 {
+		return t, nil
+	}
+	const last = 253402300799 // of the year 9999
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 || n > last {
+		return time.Time{}, api.Errorf(http.StatusBadRequest, "start_time: want seconds since 1970, or a time such as 2026-01-31T12:00:00Z")
+	}
+	return time.Unix(n, 0), nil
+}
+
 // eventFilter is what of the events a grant may see.
 func eventFilter(g accesskey.Grant, q url.Values) (f state.EventFilter, ok bool) {
 	if g.Master {
@@ -315,15 +364,33 @@ func (m *Manager) serveUsage(w http.ResponseWriter, r *http.Request, g accesskey
 	if g.Master {
 		key = r.URL.Query().Get("access_key")
 	}
-	u, err := m.usage(r.Context(), key)
+	u, err := m.usage(r.Context(), key, "")
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, u)
 }
 
-// usage sums what a key moved; of all keys, if it is empty.
-func (m *Manager) usage(ctx context.Context, key string) (api.Moved, error) {
-	t, err := m.cfg.State.UsageTotal(ctx, state.UsageFilter{Key: key})
+// serveUsageID answers what was moved under an id of an application. One that nothing was moved under is as one that does not exist, and has moved nothing.
+func (m *Manager) serveUsageID(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
+	id := r.PathValue("id")
+	if len(id) > api.MaxUsageID {
+		return api.Errorf(http.StatusBadRequest, "the id has more than %d bytes", api.MaxUsageID)
+	}
+	key := g.KeyID
+	if g.Master {
+		key = r.URL.Query().Get("access_key")
+	}
+	u, err := m.usage(r.Context(), key, id)
+	if err != nil {
+		return err
+	}
+	u.ID = id
+	return writeJSON(w, u)
+}
+
+// usage sums what a key moved, under an id; of all keys, and with all ids, where these are empty.
+func (m *Manager) usage(ctx context.Context, key, id string) (api.Moved, error) {
+	t, err := m.cfg.State.UsageTotal(ctx, state.UsageFilter{Key: key, ID: id})
 	return api.Moved{ID: key, BytesIn: t.BytesIn, BytesOut: t.BytesOut, BytesTotal: t.BytesIn + t.BytesOut}, err
 }

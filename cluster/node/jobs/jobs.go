@@ -17,7 +17,7 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
-// Config sets up a Manager. All but the bounds, Log and Now is required.
+// Config sets up a Manager. All but the bounds, Log and the clocks is required.
 type Config struct {
 	State  *state.Store
 	Master accesskey.Master // seals specifications, which hold tokens
@@ -36,8 +36,9 @@ type Config struct {
 	MaxFiles     int           // files remembered of one session, 0 means 10,000
 	MaxWaiting   int           // jobs that wait or run, of one key; 0 means 10,000
 
-	Log *slog.Logger     // nil is silent
-	Now func() time.Time // nil is the system's clock
+	Log     *slog.Logger         // nil is silent
+	Now     func() time.Time     // nil is the system's clock; it may be set while jobs run
+	Running func() time.Duration // since any moment; nil is the system's running time
 }
 
 // Remote is the other node of a job.
@@ -51,9 +52,12 @@ type Remote struct {
 
 // Manager runs jobs; see the package. Methods may be called by several goroutines at once.
 type Manager struct {
-	cfg Config
-	log *slog.Logger
-	rec *recorder
+	cfg   Config
+	log   *slog.Logger
+	rec   *recorder
+	clock clock
+	bad   *complaints
+	paces *paces
 
 	wake     chan struct{} // holds a token when there may be something to start
 	stopping chan struct{} // closed when Run ends its jobs
@@ -107,13 +111,22 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Running == nil {
+		began := time.Now()
+		cfg.Running = func() time.Duration { return time.Since(began) }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), stopping: make(chan struct{}), running: make(map[string]*run)}
-	m.rec = newRecorder(cfg.State, cfg.Now, cfg.Log)
+	m.bad = &complaints{log: cfg.Log, running: cfg.Running}
+	m.paces = &paces{now: m.now, b: newBandwidth()}
+	m.rec = newRecorder(cfg.State, m.bad, m.paces)
 	return m, nil
 }
+
+// now is the time that waiting goes by. What is told to people is the time of Config.Now.
+func (m *Manager) now() time.Time { return m.clock.now(m.cfg.Now(), m.cfg.Running()) }
 
 // lookEvery is how often jobs are looked for that wait for a time.
 const lookEvery = time.Second
@@ -134,8 +147,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {
-		if err := m.start(ctx); err != nil && ctx.Err() == nil {
-			m.log.Error("jobs cannot be read", "err", err)
+		switch err := m.start(ctx); {
+		case err == nil:
+			m.bad.fine(badStart)
+		case ctx.Err() == nil:
+			m.bad.failed(badStart, err)
 		}
 		select {
 		case <-m.wake:
@@ -153,6 +169,15 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
+// What goes wrong while there is no room for the state, as the log says it.
+const (
+	badStart  = "jobs cannot be begun"
+	badSave   = "the progress of a job was not written down"
+	badEnd    = "the end of a job was not written down"
+	badRecord = "sessions were not written down"
+	badState  = "requests were refused, since the state cannot be written"
+)
+
 // look makes Run look for jobs at once.
 func (m *Manager) look() {
 	select {
@@ -166,6 +191,9 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err := m.orphans(ctx); err != nil {
 		return err
 	}
+	if err := m.due(ctx); err != nil {
+		return err
+	}
 	for {
 		list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Status: string(api.Running)}, state.Page{Limit: 100})
 		if err != nil || len(list) == 0 {
@@ -176,15 +204,24 @@ func (m *Manager) recover(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			over := false
 			if t.doc.Initiator == initiatorNode && t.report.Tries < max(t.doc.MaxTries, 1) {
-				t.row.Status, t.row.NextTry = string(api.Waiting), m.cfg.Now()
+				t.row.Status, t.row.NextTry = string(api.Waiting), m.now()
 			} else {
-				t.row.Status = string(api.Failed)
+				t.row.Status, over = string(api.Failed), true
 				t.report.ErrorCode, t.report.ErrorDesc, t.report.End = int(transfer.CodeConnectionLost), "the node stopped", usec(m.cfg.Now())
 			}
 			row, err := t.encode()
 			if err == nil {
-				_, err = m.cfg.State.UpdateJob(ctx, row)
+				err = m.cfg.State.Update(ctx, func(tx *state.Tx) error {
+					if _, err := tx.UpdateJob(ctx, row); err != nil || !over {
+						return err
+					}
+					if err := tx.SetJobSpec(ctx, row.ID, nil); err != nil {
+						return err
+					}
+					return tell(ctx, tx, &t, "transfer.ended")
+				})
 			}
 			if err != nil {
 				return err
@@ -193,7 +230,39 @@ func (m *Manager) recover(ctx context.Context) error {
 	}
 }
 
-// orphans ends the sessions that a node which was killed left running.
+// due lets no job wait longer than it would have to from now on: the clock may have been set back since it was told to.
+func (m *Manager) due(ctx context.Context) error {
+	now, after := m.now(), ""
+	for {
+		list, next, err := m.cfg.State.Jobs(ctx, state.JobFilter{Status: string(api.Waiting)}, state.Page{After: after, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, j := range list {
+			s, err := decodeJob(j)
+			if err != nil {
+				return err
+			}
+			longest := time.Duration(0)
+			if s.report.Tries > 0 {
+				longest = m.backoff(s.report.Tries)
+			}
+			if !j.NextTry.After(now.Add(longest)) {
+				continue
+			}
+			j.NextTry = now.Add(longest)
+			if _, err := m.cfg.State.UpdateJob(ctx, j); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		after = next
+	}
+}
+
+// orphans ends the sessions that a node which was killed left running. What they moved counts as far as it was written down.
 func (m *Manager) orphans(ctx context.Context) error {
 	for {
 		list, _, err := m.cfg.State.Sessions(ctx, state.SessionFilter{Status: "running"}, state.Page{Limit: 100})
@@ -209,12 +278,34 @@ func (m *Manager) orphans(ctx context.Context) error {
 			if row.Doc, err = json.Marshal(x); err != nil {
 				return err
 			}
-			row.Status, row.Ended = x.Status, m.cfg.Now()
-			if _, err := m.cfg.State.UpdateSession(ctx, row); err != nil {
+			row.Status, row.Ended = x.Status, time.UnixMicro(x.End)
+			if err := m.endOrphan(ctx, row, x); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// endOrphan writes the end of a session, and counts what it moved.
+func (m *Manager) endOrphan(ctx context.Context, row state.Session, x api.TransferSession) error {
+	return m.cfg.State.Update(ctx, func(tx *state.Tx) error {
+		if _, err := tx.UpdateSession(ctx, row); err != nil {
+			return err
+		}
+		j, err := tx.Job(ctx, row.Job)
+		if errors.Is(err, state.ErrNotFound) {
+			return nil // its history is forgotten
+		}
+		if err != nil {
+			return err
+		}
+		s, err := decodeJob(j)
+		if err != nil {
+			return err
+		}
+		x.End = x.Start + x.Elapsed // as far as it is known to have come
+		return tx.AddUsage(ctx, []state.Usage{usageOf(row.Key, row.Tenant, s.doc.UsageID, s.doc.out(), x)})
+	})
 }
 
 // start begins jobs that are due while there are slots.
@@ -225,7 +316,7 @@ func (m *Manager) start(ctx context.Context) error {
 	if free <= 0 {
 		return nil
 	}
-	due, err := m.cfg.State.DueJobs(ctx, m.cfg.Now(), free, m.busy()...)
+	due, err := m.cfg.State.DueJobs(ctx, m.now(), free, m.busy()...)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +30,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // bench is a manager with keys whose places are folders below local, and another node that serves the folder remote.
 type bench struct {
-	t             *testing.T
+	t             testing.TB
 	dir           string
 	local, remote string
 	keys          *accesskey.MemStore
@@ -44,7 +48,7 @@ type bench struct {
 
 var anna = accesskey.Grant{KeyID: "anna", Tenant: "acme", Rights: accesskey.AllRights(), Root: "anna"}
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, local: filepath.Join(dir, "local"), remote: filepath.Join(dir, "remote"), keys: &accesskey.MemStore{}}
 	for _, d := range []string{"local/anna", "local/bert", "remote", "state"} {
@@ -234,6 +238,7 @@ func TestRefused(t *testing.T) {
 		"policy fixed needs":              {"rate_policy": "fixed"},
 		"direction":                       {"direction": "up"},
 		`leads out of the access key's p`: {"direction": "receive", "destination_root": "../x"},
+		"more than 65536 bytes together":  {"tags": map[string]any{"a": strings.Repeat("x", 65_000)}, "cookie": strings.Repeat("x", 1000)},
 	} {
 		_, err := b.m.Create(t.Context(), anna, spec(fields))
 		var e *api.Error
@@ -406,6 +411,49 @@ func TestStopAndGoOn(t *testing.T) {
 	require.FileExists(t, filepath.Join(b.remote, "in/f"))
 }
 
+// TestKilledSessionsCount: what a session moved that a kill cut off counts as far as it was written down, once.
+func TestKilledSessionsCount(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	ctx := t.Context()
+	row := func(id, key string, doc jobDoc, bytes int64) {
+		d, err := json.Marshal(doc)
+		require.NoError(t, err)
+		_, err = b.cfg.State.CreateJob(ctx, state.Job{ID: id, Key: key, Status: string(api.Running), Doc: d})
+		require.NoError(t, err)
+		x, err := json.Marshal(api.TransferSession{ID: id, Status: "running", BytesTransferred: bytes, FilesCompleted: 2, Start: 1_800_000_000_000_000, Elapsed: 5_000_000})
+		require.NoError(t, err)
+		_, err = b.cfg.State.CreateSession(ctx, state.Session{ID: "s" + id, Job: id, Key: key, Status: "running", Bytes: bytes, Doc: x})
+		require.NoError(t, err)
+	}
+	row("a", "anna", jobDoc{Initiator: initiatorNode, Spec: api.StartSpec{Direction: "send"}, UsageID: "film"}, 1)
+	row("b", "anna", jobDoc{Initiator: initiatorNode, Spec: api.StartSpec{Direction: "receive"}}, 20)
+	row("c", "anna", jobDoc{Initiator: initiatorClient, Spec: api.StartSpec{Direction: "send"}}, 300)
+	row("d", "anna", jobDoc{Initiator: initiatorClient, Spec: api.StartSpec{Direction: "receive"}}, 4000)
+	_, err := b.cfg.State.CreateSession(ctx, state.Session{ID: "forgotten", Job: "none", Key: "anna", Status: "running", Doc: []byte(`{"bytes_transferred":50000}`)})
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, b.m.recover(ctx))
+		u, err := b.m.usage(ctx, "anna", "")
+		require.NoError(t, err)
+		require.Equal(t, api.Moved{ID: "anna", BytesIn: 320, BytesOut: 4001, BytesTotal: 4321}, u)
+		u, err = b.m.usage(ctx, "anna", "film")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, u.BytesTotal)
+	}
+	hours, _, err := b.cfg.State.Usage(ctx, state.UsageFilter{}, state.Page{})
+	require.NoError(t, err)
+	for _, h := range hours {
+		require.True(t, h.Hour.Equal(time.Unix(1_800_000_000, 0).Truncate(time.Hour)), "when it was moved")
+	}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		got, err := b.m.Get(ctx, anna, id, 0)
+		require.NoError(t, err)
+		require.Equal(t, "failed", got.Sessions[0].Status)
+		require.Equal(t, "the node stopped", got.Sessions[0].ErrorDesc)
+	}
+}
+
 // TestServed: sessions of clients are transfers, too.
 func TestServed(t *testing.T) {
 	b := newBench(t)
@@ -429,6 +477,8 @@ func TestServed(t *testing.T) {
 	require.Len(t, list, 1)
 	require.Equal(t, api.Completed, list[0].Status)
 	require.Equal(t, "client", list[0].Spec.Initiator)
+	require.Equal(t, []string{"f"}, list[0].Spec.SourcePaths)
+	require.Empty(t, list[0].Spec.DestinationPath)
 	got, err := b.m.Get(t.Context(), anna, list[0].ID, 10)
 	require.NoError(t, err)
 	require.Equal(t, "192.0.2.1:5", got.Sessions[0].ClientAddress)
@@ -440,6 +490,155 @@ func TestServed(t *testing.T) {
 	require.Equal(t, point, next)
 	cancel := "canceled"
 	require.Error(t, b.m.Change(t.Context(), anna, got.ID, api.ChangeTransfer{Status: &cancel}))
+}
+
+// session serves one session of a client that transfers spec with what g allows, and returns the transfer that came of it.
+func (b *bench) session(g accesskey.Grant, spec transfer.Spec) api.Transfer {
+	b.t.Helper()
+	c, s := fasp.Pipe()
+	d, err := transfer.OpenDir(filepath.Join(b.local, g.Root))
+	require.NoError(b.t, err)
+	defer d.Close()
+	served := b.m.Serve(g, "192.0.2.1:5")
+	var wg sync.WaitGroup
+	var id string
+	wg.Go(func() {
+		_ = transfer.Serve(context.Background(), s, transfer.ServeConfig{Store: d, Limits: transfer.Limits{Read: true, Write: true, List: true, Delete: true}, Owner: g.KeyID, Events: func(e transfer.Event) {
+			id = e.Session.ID
+			served.Event(e)
+		}})
+	})
+	_, err = transfer.Run(b.t.Context(), transfer.Config{Dial: func(context.Context, *transfer.Spec) (fasp.Session, error) { return c, nil }}, spec)
+	require.NoError(b.t, err)
+	wg.Wait()
+	require.NoError(b.t, b.m.rec.flush(b.t.Context()))
+	got, err := b.m.Get(b.t.Context(), g, id, 10)
+	require.NoError(b.t, err)
+	return got
+}
+
+// TestServedPaths: what a client asked for is shown, up to a bound.
+func TestServedPaths(t *testing.T) {
+	b := newBench(t)
+	var up, down []transfer.Path
+	for i := range 2 * transfer.MaxRecordPaths {
+		name := strings.Repeat("x", 200) + strconv.Itoa(i)
+		b.write("source/"+name, 10)
+		up, down = append(up, transfer.Path{Source: filepath.Join(b.dir, "source", name)}), append(down, transfer.Path{Source: "in/deep/" + name})
+	}
+	got := b.session(anna, transfer.Spec{Paths: up, Destination: "in/deep", CreateDir: true})
+	require.EqualValues(t, len(up), got.FilesCompleted)
+	require.Equal(t, "in/deep", got.Spec.DestinationPath)
+	require.Len(t, got.Spec.SourcePaths, transfer.MaxRecordPaths)
+	require.Equal(t, filepath.Base(up[0].Source), got.Spec.SourcePaths[0])
+	got = b.session(anna, transfer.Spec{Direction: transfer.Receive, Paths: down, Destination: t.TempDir()})
+	require.Len(t, got.Spec.SourcePaths, transfer.MaxRecordPaths)
+	require.Equal(t, down[0].Source, got.Spec.SourcePaths[0])
+}
+
+// TestMissingSource: a source that is not there is named, though it is found missing before the other node has answered.
+func TestMissingSource(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 1000)
+	for _, others := range [][]any{{}, {map[string]any{"source": "f"}}} {
+		got := b.until(b.create(map[string]any{"paths": append(others, map[string]any{"source": "gone/missing"})}).ID, is(api.PartiallyCompleted))
+		require.EqualValues(t, 1, got.FilesFailed)
+		require.EqualValues(t, transfer.CodeSomeFileErrors, got.ErrorCode)
+		i := slices.IndexFunc(got.Files, func(f api.TransferFile) bool { return f.Status == "failed" })
+		require.GreaterOrEqual(t, i, 0, "%+v", got.Files)
+		f := got.Files[i]
+		require.Equal(t, "missing", f.Path)
+		require.EqualValues(t, transfer.CodeNoSuchFile, f.ErrorCode)
+		require.NotEmpty(t, f.ErrorDesc)
+		require.NotContains(t, f.ErrorDesc, b.dir, "paths of the host are nobody's business")
+		require.Equal(t, got.Sessions[0].ID, f.Session)
+		require.Len(t, got.Files, len(others)+1)
+	}
+}
+
+// TestUsageIDs: what an application wants to be counted together is, of jobs and of the sessions of clients that have its token, for the key that it belongs to.
+func TestUsageIDs(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 3000)
+	b.write("local/bert/f", 500)
+	tags := func(id any) map[string]any {
+		return map[string]any{"tags": map[string]any{"aspera": map[string]any{"usage_id": id}}}
+	}
+	b.until(b.create(tags("film")).ID, is(api.Completed))
+	numbered := tags(17)
+	numbered["destination_root"] = "/in17/" // elsewhere, or there would be nothing to transfer
+	b.until(b.create(numbered).ID, is(api.Completed))
+	b.until(b.create(map[string]any{"destination_root": "/other/"}).ID, is(api.Completed))
+	for _, bad := range []any{true, []any{"x"}, strings.Repeat("x", 256), "a\x00"} {
+		_, err := b.m.Create(t.Context(), anna, spec(tags(bad)))
+		require.ErrorContains(t, err, "tags.aspera.usage_id")
+	}
+	get := transfer.Spec{Direction: transfer.Receive, Paths: []transfer.Path{{Source: "f"}}, Destination: t.TempDir()}
+	with := anna
+	with.UsageID = "film"
+	b.session(with, get)
+	bert := accesskey.Grant{KeyID: "bert", Tenant: "other", Rights: accesskey.AllRights(), Root: "bert", UsageID: "film"}
+	b.session(bert, get)
+	ask := func(g accesskey.Grant, id, query string) api.Moved {
+		t.Helper()
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/usage/x"+query, nil)
+		r.SetPathValue("id", id)
+		require.NoError(t, b.m.Routes()["GET /usage/{id}"](w, r, g))
+		var m api.Moved
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &m))
+		require.Equal(t, id, m.ID)
+		require.Equal(t, m.BytesTotal, m.BytesIn+m.BytesOut)
+		return m
+	}
+	master := accesskey.Grant{Master: true}
+	require.EqualValues(t, 6000, ask(anna, "film", "").BytesOut)
+	require.EqualValues(t, 3000, ask(anna, "17", "").BytesOut)
+	require.EqualValues(t, 500, ask(bert, "film", "").BytesOut)
+	require.EqualValues(t, 500, ask(bert, "film", "?access_key=anna").BytesOut, "a key does not choose")
+	require.Zero(t, ask(bert, "17", "").BytesTotal)
+	require.Zero(t, ask(anna, "other", "").BytesTotal)
+	require.EqualValues(t, 6500, ask(master, "film", "").BytesOut)
+	require.EqualValues(t, 500, ask(master, "film", "?access_key=bert").BytesOut)
+	all, err := b.m.usage(t.Context(), "anna", "")
+	require.NoError(t, err)
+	require.EqualValues(t, 12_000, all.BytesOut, "with those without an id")
+	require.NoError(t, b.m.Forget(t.Context(), "anna"))
+	require.Zero(t, ask(anna, "film", "").BytesTotal)
+	require.EqualValues(t, 500, ask(master, "film", "").BytesOut)
+}
+
+// TestSessionsCountOnce: when a link is lost within one try, what the session before it moved is not counted again.
+func TestSessionsCountOnce(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	b.cfg.RetryTimeout = 30 * time.Second
+	b.start()
+	b.write("local/anna/f", 4<<20)
+	var first fasp.Session
+	dial := b.cfg.Dial
+	b.stop()
+	b.cfg.Dial = func(ctx context.Context, g accesskey.Grant, to Remote) (fasp.Session, error) {
+		s, err := dial(ctx, g, to)
+		if first == nil {
+			first = s
+		}
+		return s, err
+	}
+	b.start()
+	tr := b.create(map[string]any{"target_rate_kbps": 40_000})
+	b.until(tr.ID, func(t api.Transfer) bool { return t.BytesTransferred > 1<<20 })
+	_ = first.Close(fasp.CodeShutdown, "gone") // as a peer that goes
+	got := b.until(tr.ID, is(api.Completed))
+	require.Equal(t, 1, got.Attempts)
+	require.Len(t, got.Sessions, 2)
+	sum := int64(0)
+	for _, s := range got.Sessions {
+		sum += s.BytesTransferred
+	}
+	require.Equal(t, got.BytesTransferred, sum)
+	u, err := b.m.usage(t.Context(), "anna", "")
+	require.NoError(t, err)
+	require.Equal(t, sum, u.BytesOut)
 }
 
 // TestManyFiles: of a session with many files some are kept, and all are counted.
@@ -478,7 +677,7 @@ func TestForget(t *testing.T) {
 		_, err := b.m.Get(t.Context(), anna, id, 0)
 		require.Equal(t, errUnknown(), err)
 	}
-	u, err := b.m.usage(t.Context(), "anna")
+	u, err := b.m.usage(t.Context(), "anna", "")
 	require.NoError(t, err)
 	require.Zero(t, u.BytesTotal)
 	require.Empty(t, b.m.snapshots())

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 // A writer goroutine takes both, as often as it can.
 type recorder struct {
 	store *state.Store
-	now   func() time.Time
-	log   *slog.Logger
+	bad   *complaints
+	paces *paces
 	wake  chan struct{} // holds a token when there is something to write
 
 	mu    sync.Mutex // guards what follows
@@ -27,8 +26,8 @@ type recorder struct {
 	turn  chan struct{} // closed and replaced when the writer has done a round
 }
 
-func newRecorder(s *state.Store, now func() time.Time, log *slog.Logger) *recorder {
-	return &recorder{store: s, now: now, log: log, wake: make(chan struct{}, 1), dirty: make(map[*track]struct{}), turn: make(chan struct{})}
+func newRecorder(s *state.Store, bad *complaints, p *paces) *recorder {
+	return &recorder{store: s, bad: bad, paces: p, wake: make(chan struct{}, 1), dirty: make(map[*track]struct{}), turn: make(chan struct{})}
 }
 
 // track is one session of a transfer.
@@ -38,15 +37,19 @@ type track struct {
 	row      string // id of the session's row, which is our own: the one that the other side gave the session may be anybody's
 	tenant   string
 	key      string
-	out      bool // the node sends
+	keyMade  int64  // see jobDoc.KeyMade
+	usageID  string // see jobDoc
+	out      bool   // the node sends
 	maxFiles int
-	served   *jobDoc // of a session that a client has begun, which is a transfer of its own
+	served   *jobDoc                // of a session that a client has begun, which is a transfer of its own
+	before   transfer.SessionRecord // what sessions of the same try came to before this one, which its own record has in it
 
 	mu      sync.Mutex // guards what follows
 	session api.TransferSession
 	record  transfer.SessionRecord
 	files   []state.File // to be added
 	count   int          // of files that were taken
+	paced   int64        // bytes that were noted of how fast it is
 	seen    time.Time    // when progress was last handed on
 	made    bool         // the row is there
 	counted bool         // its end is in the sums of usage
@@ -69,8 +72,8 @@ func (t *track) event(e transfer.Event) {
 	}
 	x.Status = "running"
 	x.Start, x.Elapsed = usec(s.Started), now.Sub(s.Started).Microseconds()
-	x.BytesTransferred, x.BytesWritten = s.BytesSent, s.BytesDone
-	x.FilesCompleted, x.Directories = s.FilesDone, s.Folders
+	x.BytesTransferred, x.BytesWritten = s.BytesSent-t.before.BytesSent, s.BytesDone-t.before.BytesDone
+	x.FilesCompleted, x.Directories = s.FilesDone-t.before.FilesDone, s.Folders-t.before.Folders
 	if x.Elapsed > 0 {
 		x.AvgRateKbps = x.BytesTransferred * 8000 / x.Elapsed
 	}
@@ -78,6 +81,10 @@ func (t *track) event(e transfer.Event) {
 		st := e.Session.Transport
 		x.NetworkDelay = st.RTT.Microseconds()
 		x.BytesLost = int64(st.Lost) * int64(st.Datagram)
+		if t.maxFiles > 0 { // see write
+			t.rec.paces.note(paceID{t.job, t.out}, t.key, t.keyMade, x.BytesTransferred-t.paced, e.Kind == transfer.EventSessionEnded)
+			t.paced = x.BytesTransferred
+		}
 	}
 	write := false
 	switch e.Kind {
@@ -108,7 +115,7 @@ const fileBatch = 500
 
 // file takes a file in and says whether it is time to write. t.mu is held.
 func (t *track) file(k transfer.EventKind, f transfer.FileRecord) bool {
-	if t.count >= t.maxFiles || t.session.ID == "" {
+	if t.count >= t.maxFiles {
 		return false
 	}
 	t.count++
@@ -140,11 +147,9 @@ type fileDoc struct {
 	Error    string `json:"error,omitempty"`
 }
 
-// put marks a session to be written.
+// put marks a session to be written, soon.
 func (r *recorder) put(t *track) {
-	r.mu.Lock()
-	r.dirty[t] = struct{}{}
-	r.mu.Unlock()
+	r.mark(t)
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -155,12 +160,17 @@ func (r *recorder) put(t *track) {
 func (r *recorder) run(ctx context.Context) {
 	again := time.NewTicker(5 * time.Second) // for what could not be written
 	defer again.Stop()
+	ok := true
 	for {
+		wake := r.wake
+		if !ok {
+			wake = nil // whatever happens in sessions: nothing is gained by trying more often
+		}
 		select {
-		case <-r.wake:
-			r.round(context.WithoutCancel(ctx))
+		case <-wake:
+			ok = r.round(context.WithoutCancel(ctx))
 		case <-again.C:
-			r.round(context.WithoutCancel(ctx))
+			ok = r.round(context.WithoutCancel(ctx))
 		case <-ctx.Done():
 			r.round(context.WithoutCancel(ctx))
 			return
@@ -168,8 +178,8 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
-// round writes all sessions that are marked. What cannot be written is marked again and tried with the next one that is.
-func (r *recorder) round(ctx context.Context) {
+// round writes all sessions that are marked. What cannot be written is marked again and tried with the next round; ok says whether there is none of that.
+func (r *recorder) round(ctx context.Context) (ok bool) {
 	r.mu.Lock()
 	list := r.dirty
 	r.dirty = make(map[*track]struct{})
@@ -177,14 +187,28 @@ func (r *recorder) round(ctx context.Context) {
 	r.turn = make(chan struct{})
 	r.mu.Unlock()
 	defer close(done)
+	var failed error
 	for t := range list {
-		if err := t.write(ctx, r.store); err != nil {
-			r.log.Error("a session was not written down", "session", t.session.ID, "err", err)
-			r.mu.Lock()
-			r.dirty[t] = struct{}{}
-			r.mu.Unlock()
+		if errors.Is(failed, state.ErrFull) { // which others will find, too
+			r.mark(t)
+		} else if err := t.write(ctx, r.store); err != nil {
+			failed = err
+			r.mark(t)
 		}
 	}
+	if failed != nil {
+		r.bad.failed(badRecord, failed)
+	} else if len(list) > 0 {
+		r.bad.fine(badRecord)
+	}
+	return failed == nil
+}
+
+// mark makes a round write a session.
+func (r *recorder) mark(t *track) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dirty[t] = struct{}{}
 }
 
 // flush returns when all that was put before has been written, or could not be.
@@ -211,8 +235,10 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 	t.mu.Lock()
 	x, record, made, rev := t.session, t.record, t.made, t.rev
 	count := x.End != 0 && !t.counted
-	files := t.files
-	t.files = nil
+	var files []state.File
+	if x.ID != "" { // a file may have failed before the session was agreed
+		files, t.files = t.files, nil
+	}
 	t.mu.Unlock()
 	if x.ID == "" {
 		return nil
@@ -258,7 +284,7 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 			err = tx.AddFiles(ctx, files)
 		}
 		if err == nil && count {
-			err = tx.AddUsage(ctx, []state.Usage{t.usage(x)})
+			err = tx.AddUsage(ctx, []state.Usage{usageOf(t.key, t.tenant, t.usageID, t.out, x)})
 		}
 		return err
 	})
@@ -266,6 +292,7 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 	defer t.mu.Unlock()
 	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
 		t.maxFiles = 0
+		t.rec.paces.drop(t.job)
 		return nil // its history was forgotten while it went on; what comes of it belongs to nobody
 	}
 	if err != nil {
@@ -276,10 +303,10 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 	return nil
 }
 
-// usage is what a session that has ended moved.
-func (t *track) usage(x api.TransferSession) state.Usage {
-	u := state.Usage{Key: t.key, Tenant: t.tenant, Hour: time.UnixMicro(x.End), Sessions: 1}
-	if t.out {
+// usageOf is what a session that has ended moved.
+func usageOf(key, tenant, id string, out bool, x api.TransferSession) state.Usage {
+	u := state.Usage{Key: key, Tenant: tenant, ID: id, Hour: time.UnixMicro(x.End), Sessions: 1}
+	if out {
 		u.BytesOut, u.FilesOut = x.BytesTransferred, x.FilesCompleted
 	} else {
 		u.BytesIn, u.FilesIn = x.BytesTransferred, x.FilesCompleted

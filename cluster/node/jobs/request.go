@@ -20,8 +20,9 @@ import (
 
 const (
 	defaultPort = 33001
-	maxWaiting  = 200 // jobs of one key that wait or are paused
-	maxPath     = 512 // bytes that are shown of a path
+	maxWaiting  = 200      // jobs of one key that wait or are paused
+	maxPath     = 512      // bytes that are shown of a path
+	maxShown    = 64 << 10 // bytes of all that a transfer is shown with, of which a list has up to a thousand
 )
 
 // newID returns a random id in the usual form.
@@ -50,8 +51,9 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 		return api.Transfer{}, api.Errorf(http.StatusTooManyRequests, "%d transfers of this access key wait already; ask again when some have begun", n)
 	}
 	id := newID()
-	doc := jobDoc{
-		Initiator: initiatorNode, Spec: startSpec(&spec, g, extra.Tags), Sealed: m.cfg.Master.Seal(sealLabel(id), raw), MaxTries: m.cfg.MaxTries,
+	doc := jobDoc{Initiator: initiatorNode, Spec: startSpec(&spec, g, extra.Tags), KeyMade: usec(g.Created), MaxTries: m.cfg.MaxTries}
+	if doc.UsageID, err = api.UsageID(extra.Tags); err != nil {
+		return api.Transfer{}, err
 	}
 	if extra.Retries >= 0 {
 		doc.MaxTries = min(doc.MaxTries, 1+extra.Retries)
@@ -63,14 +65,38 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 	if err != nil {
 		return api.Transfer{}, err
 	}
-	j, err := m.cfg.State.CreateJob(ctx, state.Job{ID: id, Tenant: g.Tenant, Key: g.KeyID, Status: string(api.Waiting), NextTry: m.cfg.Now(), Doc: b})
+	if len(b) > maxShown {
+		return api.Transfer{}, api.Errorf(http.StatusBadRequest, "tags, cookie, title and the other texts that a transfer is shown with have more than %d bytes together", maxShown)
+	}
+	j := state.Job{ID: id, Tenant: g.Tenant, Key: g.KeyID, Status: string(api.Waiting), NextTry: m.now(), Doc: b}
+	sealed := m.cfg.Master.Seal(sealLabel(id), raw)
+	err = m.cfg.State.Update(ctx, func(tx *state.Tx) error {
+		var err error
+		if j, err = tx.CreateJob(ctx, j); err != nil {
+			return err
+		}
+		return tx.SetJobSpec(ctx, id, sealed)
+	})
 	if err != nil {
 		return api.Transfer{}, err
 	}
 	m.log.Info("job taken", "job", id, "key", g.KeyID, "direction", spec.Direction.String(), "host", spec.Host)
 	m.look()
 	s := stored{row: j, doc: doc}
-	return s.view(usec(m.cfg.Now())), nil
+	return m.view(&s), nil
+}
+
+// spec is the specification of a job. Errors: state.ErrNotFound if the job is over.
+func (m *Manager) spec(ctx context.Context, id string) (transfer.Spec, transfer.SpecExtra, error) {
+	sealed, err := m.cfg.State.JobSpec(ctx, id)
+	if err != nil {
+		return transfer.Spec{}, transfer.SpecExtra{}, err
+	}
+	raw, err := m.cfg.Master.Open(sealLabel(id), sealed)
+	if err != nil {
+		return transfer.Spec{}, transfer.SpecExtra{}, fmt.Errorf("the specification of job %s: %w", id, err)
+	}
+	return readSpec(raw)
 }
 
 // waiting counts jobs of a key that wait, up to maxWaiting.
@@ -168,10 +194,13 @@ func startSpec(s *transfer.Spec, g accesskey.Grant, tags json.RawMessage) api.St
 	}
 	const most = 20 // a list may have thousands
 	for _, p := range s.Paths[:min(len(s.Paths), most)] {
-		v.SourcePaths = append(v.SourcePaths, strings.ToValidUTF8(p.Source[:min(len(p.Source), maxPath)], ""))
+		v.SourcePaths = append(v.SourcePaths, shownPath(p.Source))
 	}
 	return v
 }
+
+// shownPath is what is shown of a path.
+func shownPath(p string) string { return strings.ToValidUTF8(p[:min(len(p), maxPath)], "") }
 
 func tokenType(token string) string {
 	switch scheme, _, _ := strings.Cut(strings.TrimSpace(token), " "); {

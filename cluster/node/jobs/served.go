@@ -36,14 +36,21 @@ func (v *Served) Event(e transfer.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.track == nil {
-		if e.Session.ID == "" {
+		if e.Session.ID == "" || e.Kind == transfer.EventProgress { // it has not begun
 			return
 		}
+		doc := &jobDoc{Initiator: initiatorClient, KeyMade: usec(v.g.Created), UsageID: v.g.UsageID, Spec: api.StartSpec{
+			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
+		}}
+		for _, p := range e.Session.Paths {
+			doc.Spec.SourcePaths = append(doc.Spec.SourcePaths, shownPath(p))
+		}
+		if d == transfer.Send {
+			doc.Spec.DestinationPath = shownPath(e.Session.Dest)
+		}
 		v.track = &track{
-			rec: v.m.rec, job: e.Session.ID, row: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, maxFiles: v.m.cfg.MaxFiles, out: d == transfer.Receive,
-			served: &jobDoc{Initiator: initiatorClient, Spec: api.StartSpec{
-				Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
-			}},
+			rec: v.m.rec, job: e.Session.ID, row: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, keyMade: doc.KeyMade, usageID: doc.UsageID, maxFiles: v.m.cfg.MaxFiles,
+			out: doc.out(), served: doc,
 		}
 		v.track.session.ClientAddress = v.peer
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -46,6 +45,7 @@ func (m *Manager) try(ctx context.Context, r *run) {
 			if failure != nil {
 				text = failure.Error()
 			}
+			m.bad.fine(badEnd)
 			log.Info("job tried", "status", string(status), "error", text)
 			return
 		}
@@ -53,7 +53,7 @@ func (m *Manager) try(ctx context.Context, r *run) {
 			log.Info("a job ended whose history is forgotten")
 			return
 		}
-		log.Error("the end of a job was not written down", "err", err)
+		m.bad.failed(badEnd, err, "job", r.id)
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -78,11 +78,11 @@ func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.Tran
 	case errors.Is(cause, errPaused):
 		return api.Paused, next
 	case errors.Is(cause, errStopped):
-		return api.Waiting, m.cfg.Now()
+		return api.Waiting, m.now()
 	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors:
 		return api.PartiallyCompleted, next
 	case errors.As(err, &te) && te.Code.Retryable() && s.report.Tries < max(s.doc.MaxTries, 1):
-		return api.Waiting, m.cfg.Now().Add(m.backoff(s.report.Tries))
+		return api.Waiting, m.now().Add(m.backoff(s.report.Tries))
 	}
 	return api.Failed, next
 }
@@ -93,15 +93,11 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	l.mu.Lock()
 	s := l.s
 	l.mu.Unlock()
-	raw, err := m.cfg.Master.Open(sealLabel(id), s.doc.Sealed)
-	if err != nil {
-		return fmt.Errorf("the specification of job %s: %w", id, err)
-	}
-	spec, extra, err := readSpec(raw)
+	spec, extra, err := m.spec(ctx, id)
 	if err != nil {
 		return err
 	}
-	g, err := m.grant(ctx, s.row.Key, s.row.Created)
+	g, err := m.grant(ctx, &s)
 	if err == nil {
 		err = allowed(g, &spec)
 	}
@@ -133,6 +129,7 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	defer stop()
 
 	var current *track
+	var before, last transfer.SessionRecord // what all sessions of this try came to, and those before the current one
 	attempt := 0
 	cfg := transfer.Config{
 		Dial: func(ctx context.Context, s *transfer.Spec) (fasp.Session, error) {
@@ -155,9 +152,13 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 		KeepOpen: true, Logger: m.log, StateDir: m.cfg.StateDir, Origin: "job " + id, RetryTimeout: m.cfg.RetryTimeout, Sessions: extra.Sessions,
 		Events: func(e transfer.Event) {
 			if e.Session.Attempt != attempt {
-				attempt = e.Session.Attempt
-				current = &track{rec: m.rec, job: id, tenant: g.Tenant, key: g.KeyID, maxFiles: m.cfg.MaxFiles, out: spec.Direction == transfer.Send, row: newID()}
+				attempt, before = e.Session.Attempt, last
+				current = &track{
+					rec: m.rec, job: id, tenant: s.row.Tenant, key: s.row.Key, keyMade: s.doc.KeyMade, usageID: s.doc.UsageID, maxFiles: m.cfg.MaxFiles,
+					out: spec.Direction == transfer.Send, row: newID(), before: before,
+				}
 			}
+			last = e.Session
 			if e.Kind != transfer.EventRetry {
 				current.event(e)
 			}
@@ -169,17 +170,17 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 }
 
 // grant is what the job's key allows now.
-func (m *Manager) grant(ctx context.Context, key string, made time.Time) (accesskey.Grant, error) {
-	if key == "" {
+func (m *Manager) grant(ctx context.Context, s *stored) (accesskey.Grant, error) {
+	if s.row.Key == "" {
 		return accesskey.Grant{Master: true, Rights: accesskey.AllRights()}, nil
 	}
-	k, err := m.cfg.Keys.Key(ctx, key)
+	k, err := m.cfg.Keys.Key(ctx, s.row.Key)
 	switch {
 	case errors.Is(err, accesskey.ErrNotFound):
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errors.New("it does not exist any more")}
 	case err != nil:
 		return accesskey.Grant{}, err
-	case made.Before(k.Created): // another key, which has the id of the one that the job was made with
+	case !s.ofKey(k.Created): // another key, which has the id of the one that the job was made with
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: errors.New("the one of the job does not exist any more")}
 	case k.Disabled:
 		return accesskey.Grant{}, &transfer.Error{Code: transfer.CodeAuth, Op: "access key", Err: accesskey.ErrDisabled}
@@ -201,8 +202,11 @@ func (l *live) saveRegularly(ctx context.Context) {
 	for {
 		select {
 		case <-t.C:
-			if err := l.change(ctx, func(*stored) {}); err != nil && ctx.Err() == nil {
-				l.m.log.Warn("the progress of a job was not written down", "job", l.s.row.ID, "err", err)
+			switch err := l.change(ctx, func(*stored) {}); {
+			case err == nil:
+				l.m.bad.fine(badSave)
+			case ctx.Err() == nil:
+				l.m.bad.failed(badSave, err)
 			}
 		case <-ctx.Done():
 			return
@@ -248,7 +252,7 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 		}
 	}
 	if status.Over() {
-		s.report.End, s.doc.Sealed = usec(l.m.cfg.Now()), nil // nobody needs the specification any more
+		s.report.End = usec(l.m.cfg.Now())
 	}
 	s.row.Status, s.row.NextTry = string(status), next
 	row, err := s.encode()
@@ -261,6 +265,9 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 		}
 		if !status.Over() {
 			return nil
+		}
+		if err := tx.SetJobSpec(ctx, row.ID, nil); err != nil { // nobody needs it any more
+			return err
 		}
 		return tell(ctx, tx, &s, "transfer.ended")
 	})

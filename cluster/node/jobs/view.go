@@ -15,14 +15,20 @@ const (
 	initiatorClient = "client"
 )
 
-// jobDoc is what state.Job.Doc holds: what does not change.
+// jobDoc is what state.Job.Doc holds: what hardly changes. The specification as it was given is kept apart, sealed; see state.Store.JobSpec.
 type jobDoc struct {
 	Initiator string              `json:"initiator"`
 	Spec      api.StartSpec       `json:"spec"`
 	Notes     []api.Note          `json:"notes,omitempty"`
-	Sealed    []byte              `json:"sealed,omitempty"` // the specification as it was given
-	Rates     *api.ChangeTransfer `json:"rates,omitempty"`  // that were changed since
+	KeyMade   int64               `json:"key_made,omitempty"` // when the access key was made, in microseconds: one of the same id that was made at another time is another one; 0 if unknown
+	UsageID   string              `json:"usage_id,omitempty"`
+	Rates     *api.ChangeTransfer `json:"rates,omitempty"` // that were changed since
 	MaxTries  int                 `json:"max_tries,omitempty"`
+}
+
+// out says whether the node is the one that sends.
+func (d *jobDoc) out() bool {
+	return (d.Spec.Direction == transfer.Send.String()) == (d.Initiator == initiatorNode)
 }
 
 // report is what state.Job.Report holds.
@@ -74,7 +80,8 @@ func decodeJob(j state.Job) (stored, error) {
 }
 
 // view is the transfer as the API tells of it, without sessions and files.
-func (s *stored) view(now int64) api.Transfer {
+func (m *Manager) view(s *stored) api.Transfer {
+	now := usec(m.cfg.Now())
 	r := &s.report
 	t := api.Transfer{
 		ID: s.row.ID, Status: api.TransferStatus(s.row.Status), Spec: s.doc.Spec, Notes: s.doc.Notes,
@@ -97,12 +104,12 @@ func (s *stored) view(now int64) api.Transfer {
 		}
 	}
 	if t.Status == api.Waiting && r.Tries > 0 {
-		t.NextTry = usec(s.row.NextTry)
+		t.NextTry = now + max(s.row.NextTry.Sub(m.now()).Microseconds(), 0)
 	}
 	switch {
 	case t.Start == 0:
 	case t.End != 0:
-		t.Elapsed = t.End - t.Start
+		t.Elapsed = max(t.End-t.Start, 0) // the clock may have been set
 	default:
 		t.Elapsed = max(now-t.Start, 0)
 	}
