@@ -116,7 +116,8 @@ func (d *desk) serve(info nodeapi.Info) (*admin.Server, error) {
 	keys := files.Keys()
 	if d.api, err = nodeapi.New(nodeapi.Config{
 		Auth: d.checker, Keys: keys, Places: files.Places(), TokenSecret: d.master.Derive("tw-iteration-1"), Info: info,
-		Logins: d.logins, Extensions: []nodeapi.Extension{d.jobs, files, d.log}, Audit: d.log.Write, Unattended: d.cfg.stats == nil, Logger: d.cfg.logger,
+		Logins: d.logins, Extensions: []nodeapi.Extension{d.jobs, files, d.log, &nodeapi.PublicKeys{Accounts: d.people, Audit: d.log.Write}}, Audit: d.log.Write,
+		Unattended: d.cfg.stats == nil, Logger: d.cfg.logger,
 	}); err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 // Act is something that somebody is about to do to the node itself.
 type Act struct {
 	Actor   string // "user NAME" or "key ID"
-	Action  string // access_key.create, access_key.change, access_key.delete
-	Object  string // the key's id
+	Action  string // access_key.create, access_key.change, access_key.delete, account.add_public_key
+	Object  string // the key's id, or the account's name
 	Tenant  string // whose key it is
 	Changed []string
 }

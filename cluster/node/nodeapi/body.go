@@ -168,13 +168,19 @@ func printable(name string) string {
 
 // reply writes v as JSON.
 func (s *Server) reply(w http.ResponseWriter, status int, v any) {
+	if err := reply(w, status, v); err != nil {
+		s.cfg.Logger.Debug("the client went away", "error", err)
+	}
+}
+
+// reply writes v as JSON. An error says that the client went away.
+func reply(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic("BUG: nodeapi: answer: " + err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if _, err := w.Write(b); err != nil {
-		s.cfg.Logger.Debug("the client went away", "error", err)
-	}
+	_, err = w.Write(b)
+	return err
 }
