@@ -48,11 +48,17 @@ type bench struct {
 
 var anna = accesskey.Grant{KeyID: "anna", Tenant: "acme", Rights: accesskey.AllRights(), Root: "anna"}
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { return newBenchWith(t, nil) }
+
+// newBenchWith prepares the folder of the state before it is used.
+func newBenchWith(t testing.TB, prepare func(dir string)) *bench {
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, local: filepath.Join(dir, "local"), remote: filepath.Join(dir, "remote"), keys: &accesskey.MemStore{}}
 	for _, d := range []string{"local/anna", "local/bert", "remote", "state"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	if prepare != nil {
+		prepare(filepath.Join(dir, "state"))
 	}
 	for _, id := range []string{"anna", "bert"} {
 		k, _, err := accesskey.NewKey(accesskey.Credential{ID: id, Secret: id + "-0123456789abcdef0123456789"})
