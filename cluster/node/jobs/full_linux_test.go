@@ -56,7 +56,7 @@ func (l *locked) lines() []string {
 // down, the log stays short, and all goes on when there is room.
 func TestDiskFullUnderJobs(t *testing.T) {
 	const files = 1500
-	b := newBenchWith(t, func(dir string) { mountTmpfs(t, dir, "size=8m") })
+	b := newBenchWith(t, func(dir string) { mountTmpfs(t, dir, "size=8m") }, nil)
 	b.stop()
 	dir := filepath.Join(b.dir, "state")
 	var log locked

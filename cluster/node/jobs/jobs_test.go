@@ -48,10 +48,10 @@ type bench struct {
 
 var anna = accesskey.Grant{KeyID: "anna", Tenant: "acme", Rights: accesskey.AllRights(), Root: "anna"}
 
-func newBench(t testing.TB) *bench { return newBenchWith(t, nil) }
+func newBench(t testing.TB) *bench { return newBenchWith(t, nil, nil) }
 
-// newBenchWith prepares the folder of the state before it is used.
-func newBenchWith(t testing.TB, prepare func(dir string)) *bench {
+// newBenchWith prepares the folder of the state before it is used, and has a clock on the wall; both may be nil.
+func newBenchWith(t testing.TB, prepare func(dir string), wall func() time.Time) *bench {
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, local: filepath.Join(dir, "local"), remote: filepath.Join(dir, "remote"), keys: &accesskey.MemStore{}}
 	for _, d := range []string{"local/anna", "local/bert", "remote", "state"} {
@@ -66,10 +66,10 @@ func newBenchWith(t testing.TB, prepare func(dir string)) *bench {
 		k.Root, k.Tenant = id, map[string]string{"anna": "acme", "bert": "other"}[id]
 		require.NoError(t, b.keys.Put(t.Context(), k))
 	}
-	s, err := state.Open(t.Context(), state.Config{Path: filepath.Join(dir, "state", "state.db")})
+	s, err := state.Open(t.Context(), state.Config{Path: filepath.Join(dir, "state", "state.db"), Now: wall})
 	require.NoError(t, err)
 	b.cfg = Config{
-		State: s, Master: accesskey.NewMaster(), Keys: b.keys, StateDir: filepath.Join(dir, "state"), RetryWait: time.Millisecond, RetryTimeout: -1,
+		State: s, Master: accesskey.NewMaster(), Keys: b.keys, StateDir: filepath.Join(dir, "state"), RetryWait: time.Millisecond, RetryTimeout: -1, Now: wall,
 		Open: func(_ context.Context, g accesskey.Grant) (transfer.Manager, func(), error) {
 			d, err := transfer.OpenDir(filepath.Join(b.local, g.Root))
 			return d, func() { _ = d.Close() }, err
