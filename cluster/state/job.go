@@ -67,14 +67,29 @@ func (o ops) DeleteJob(ctx context.Context, id string, rev int64) error {
 // Jobs returns a page of jobs by their last change, and the cursor of the next page. What changes while pages are read moves to the end of the
 // newest; deleted jobs are not told of.
 func (o ops) Jobs(ctx context.Context, f JobFilter, p Page) ([]Job, string, error) {
-	var w where
+	return list(ctx, o, &jobs, f.where(), newest(f.Newest, "iter"), p)
+}
+
+func (f JobFilter) where() (w where) {
 	w.is("tenant", f.Tenant)
 	w.is("access_key", f.Key)
 	w.is("status", f.Status)
 	if f.Since > 0 {
 		w.add("iter > ?", f.Since)
 	}
-	return list(ctx, o, &jobs, w, newest(f.Newest, "iter"), p)
+	return w
+}
+
+// CountJobs returns how many jobs match, without reading them; it stops counting at most.
+func (o ops) CountJobs(ctx context.Context, f JobFilter, most int) (n int, err error) {
+	w := f.where()
+	err = o.read(ctx, func(q queries) error {
+		return q.one(ctx, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM jobs"+w.String()+" LIMIT ?) AS some", append(w.args, most)...)
+	})
+	if err != nil {
+		return 0, &Error{Op: "count", Kind: "job", Err: err}
+	}
+	return n, nil
 }
 
 // DueJobs returns jobs that wanted to be looked at by now, those that waited longest first, 1 to 1000 of them, and none of the keys except.

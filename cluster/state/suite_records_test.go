@@ -162,6 +162,12 @@ func testJobs(t *testing.T, s *Store) {
 		return js
 	}
 	require.Equal(t, []Job{other, j}, list(JobFilter{}))
+	for _, c := range []struct {
+		f       JobFilter
+		most, n int
+	}{{JobFilter{}, 10, 2}, {JobFilter{}, 1, 1}, {JobFilter{Key: "k"}, 10, 1}, {JobFilter{Key: "k", Status: "waiting"}, 10, 0}, {JobFilter{Since: j.Iter}, 10, 0}} {
+		require.Equal(t, c.n, must(s.CountJobs(ctx, c.f, c.most))(t), c)
+	}
 	require.Equal(t, []Job{j, other}, list(JobFilter{Newest: true}))
 	require.Equal(t, []Job{j}, list(JobFilter{Tenant: "t", Since: was}))
 	require.Empty(t, list(JobFilter{Tenant: "u", Since: other.Iter}))

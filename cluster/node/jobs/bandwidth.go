@@ -44,7 +44,7 @@ func newBandwidth() *bandwidth {
 }
 
 // step is the step that a time is in.
-func step(t time.Time) int64 { return t.UnixNano() / int64(paceStep) }
+func step(t time.Time) int64 { return t.Unix() / int64(paceStep/time.Second) }
 
 func (p *pace) last() int64 { return p.first + int64(len(p.bytes)) - 1 }
 

@@ -175,6 +175,7 @@ const (
 	badSave   = "the progress of a job was not written down"
 	badEnd    = "the end of a job was not written down"
 	badRecord = "sessions were not written down"
+	badLost   = "sessions will not be written down"
 	badState  = "requests were refused, since the state cannot be written"
 )
 

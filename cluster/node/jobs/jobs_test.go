@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -745,4 +746,74 @@ func TestKeyMadeAnew(t *testing.T) {
 	require.EqualValues(t, transfer.CodeAuth, got.ErrorCode)
 	require.Contains(t, got.ErrorDesc, "does not exist any more")
 	require.NoFileExists(t, filepath.Join(b.remote, "in/f"))
+}
+
+// TestRecordsThatWait: while sessions cannot be written down, a bounded number of them and of their files waits in memory, and those that still run are not forgotten.
+func TestRecordsThatWait(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	s, err := state.Open(t.Context(), state.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+	require.NoError(t, err)
+	require.NoError(t, s.Close()) // so that nothing can be written
+	r := newRecorder(s, b.m.bad, b.m.paces)
+	r.mostSessions, r.mostFiles = 30, 1000
+	const sessions, files = 60, 21
+	event := func(tr *track, k transfer.EventKind) {
+		tr.event(transfer.Event{Kind: k, Time: time.Now(), Session: transfer.SessionRecord{ID: tr.row, Started: paceBegin}, File: transfer.FileRecord{Name: "f"}})
+	}
+	var running []*track
+	for i := range sessions {
+		tr := &track{rec: r, row: strconv.Itoa(i), job: "j", maxFiles: 100}
+		event(tr, transfer.EventSessionStarted)
+		for range files {
+			event(tr, transfer.EventFileDone)
+		}
+		if i%6 == 0 {
+			running = append(running, tr)
+		} else {
+			event(tr, transfer.EventSessionEnded)
+		}
+	}
+	require.EqualValues(t, r.mostFiles, r.files.Load())
+	require.Len(t, r.dirty, sessions)
+	require.False(t, r.round(t.Context()))
+	require.Len(t, r.dirty, r.mostSessions)
+	for _, tr := range running {
+		require.Contains(t, r.dirty, tr)
+	}
+	left := 0
+	for tr := range r.dirty {
+		left += len(tr.files)
+	}
+	require.EqualValues(t, left, r.files.Load())
+
+	// What is written does not wait any more.
+	r.store = b.cfg.State
+	require.True(t, r.round(t.Context()))
+	require.Zero(t, r.files.Load())
+	require.Empty(t, r.dirty)
+	n := 0
+	for _, tr := range running {
+		fs, _, err := b.cfg.State.Files(t.Context(), state.FileFilter{Session: tr.row}, state.Page{})
+		require.NoError(t, err)
+		n += len(fs)
+	}
+	require.EqualValues(t, 8*files, n, "those of the first 1,000 files")
+}
+
+// FuzzStartTime: what is taken is a time that the answer can have.
+func FuzzStartTime(f *testing.F) {
+	for _, s := range []string{"", "1", "1800000000", "-1", "99999999999999", "2026-01-31T12:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		at, err := startTime(url.Values{"start_time": {text}})
+		if err != nil || text == "" {
+			return
+		}
+		b := newBandwidth()
+		got := b.show(paceBegin, at, time.Hour, everyone)
+		require.LessOrEqual(t, got.StartTime, got.EndTime)
+		require.GreaterOrEqual(t, got.StartTime, int64(0))
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -21,13 +22,19 @@ type recorder struct {
 	paces *paces
 	wake  chan struct{} // holds a token when there is something to write
 
+	files atomic.Int64 // that wait in all sessions
+
+	// What waits in memory to be written down at most, while there is no room for it: beyond that files are only counted, and sessions that are over are forgotten.
+	mostFiles    int64
+	mostSessions int
+
 	mu    sync.Mutex // guards what follows
 	dirty map[*track]struct{}
 	turn  chan struct{} // closed and replaced when the writer has done a round
 }
 
 func newRecorder(s *state.Store, bad *complaints, p *paces) *recorder {
-	return &recorder{store: s, bad: bad, paces: p, wake: make(chan struct{}, 1), dirty: make(map[*track]struct{}), turn: make(chan struct{})}
+	return &recorder{store: s, bad: bad, paces: p, mostFiles: 200_000, mostSessions: 10_000, wake: make(chan struct{}, 1), dirty: make(map[*track]struct{}), turn: make(chan struct{})}
 }
 
 // track is one session of a transfer.
@@ -115,9 +122,10 @@ const fileBatch = 500
 
 // file takes a file in and says whether it is time to write. t.mu is held.
 func (t *track) file(k transfer.EventKind, f transfer.FileRecord) bool {
-	if t.count >= t.maxFiles {
+	if t.count >= t.maxFiles || t.rec.files.Load() >= t.rec.mostFiles {
 		return false
 	}
+	t.rec.files.Add(1)
 	t.count++
 	d := fileDoc{Kind: "file", Start: f.Offset + f.BytesResumed, Error: f.Error}
 	switch {
@@ -198,10 +206,50 @@ func (r *recorder) round(ctx context.Context) (ok bool) {
 	}
 	if failed != nil {
 		r.bad.failed(badRecord, failed)
+		r.shed()
 	} else if len(list) > 0 {
 		r.bad.fine(badRecord)
 	}
 	return failed == nil
+}
+
+// shed forgets sessions that are over, if too many wait.
+func (r *recorder) shed() {
+	r.mu.Lock()
+	over := len(r.dirty) - r.mostSessions
+	var gone []*track
+	for t := range r.dirty {
+		if len(gone) >= over {
+			break
+		}
+		if t.over() {
+			gone = append(gone, t)
+			delete(r.dirty, t)
+		}
+	}
+	r.mu.Unlock()
+	for _, t := range gone {
+		t.giveUp()
+	}
+	if len(gone) > 0 {
+		r.bad.failed(badLost, errors.New("more sessions than can wait in memory"), "lost", len(gone))
+	}
+}
+
+// over says whether a session has ended.
+func (t *track) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.session.End != 0
+}
+
+// giveUp forgets what is to be written of a session.
+func (t *track) giveUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.maxFiles = 0
+	t.rec.files.Add(int64(-len(t.files)))
+	t.files = nil
 }
 
 // mark makes a round write a session.
@@ -288,17 +336,19 @@ func (t *track) write(ctx context.Context, store *state.Store) error {
 		}
 		return err
 	})
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
-		t.maxFiles = 0
+		t.rec.files.Add(int64(-len(files)))
+		t.giveUp()
 		t.rec.paces.drop(t.job)
 		return nil // its history was forgotten while it went on; what comes of it belongs to nobody
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if err != nil {
 		t.files = append(files, t.files...)
 		return err
 	}
+	t.rec.files.Add(int64(-len(files)))
 	t.made, t.rev, t.jobRev, t.counted = true, row.Rev, job.Rev, t.counted || count
 	return nil
 }

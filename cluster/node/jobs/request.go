@@ -103,11 +103,11 @@ func (m *Manager) spec(ctx context.Context, id string) (transfer.Spec, transfer.
 func (m *Manager) waiting(ctx context.Context, key string) (int, error) {
 	n := 0
 	for _, status := range []api.TransferStatus{api.Waiting, api.Paused} {
-		list, _, err := m.cfg.State.Jobs(ctx, state.JobFilter{Key: key, Status: string(status)}, state.Page{Limit: maxWaiting})
+		some, err := m.cfg.State.CountJobs(ctx, state.JobFilter{Key: key, Status: string(status)}, maxWaiting)
 		if err != nil {
 			return n, err
 		}
-		n += len(list)
+		n += some
 	}
 	return n, nil
 }
