@@ -13,6 +13,7 @@ type Event struct {
 	Tenant, Key string
 	Type        string // such as "transfer.ended"
 	Doc         json.RawMessage
+	KeyMade     time.Time // when its key was made, which tells it from others that have had the same id; zero if unknown
 }
 
 // EventFilter chooses events; empty fields choose all.
@@ -21,14 +22,15 @@ type EventFilter struct {
 	Types       []string  // any of these, at most 100
 	Since       int64     // only those with a greater Seq
 	From, To    time.Time // From inclusive, To exclusive, by the clock of when they were added
+	KeyMade     time.Time // only those of a key that was made then, and those that do not say and are not older
 	Newest      bool      // the last comes first
 }
 
 var events = kind[Event]{
 	name: "event", table: "events", keys: 1,
-	cols: []string{"seq", "time", "tenant", "access_key", "type", "doc"},
+	cols: []string{"seq", "time", "tenant", "access_key", "type", "doc", "key_made"},
 	fields: func(e *Event) []field {
-		return []field{number{&e.Seq}, instant{&e.Time}, text{p: &e.Tenant}, text{p: &e.Key}, text{p: &e.Type, must: true}, document{&e.Doc}}
+		return []field{number{&e.Seq}, instant{&e.Time}, text{p: &e.Tenant}, text{p: &e.Key}, text{p: &e.Type, must: true}, document{&e.Doc}, instant{&e.KeyMade}}
 	},
 }
 
@@ -75,6 +77,9 @@ func (o ops) Events(ctx context.Context, f EventFilter, p Page) ([]Event, string
 	w.is("access_key", f.Key)
 	in(&w, "type", f.Types)
 	w.between("time", f.From, f.To)
+	if !f.KeyMade.IsZero() {
+		w.add("(key_made = ? OR key_made = 0 AND time >= ?)", micros(f.KeyMade), micros(f.KeyMade))
+	}
 	if f.Since > 0 {
 		w.add("seq > ?", f.Since)
 	}

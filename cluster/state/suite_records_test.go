@@ -280,6 +280,31 @@ func testEvents(t *testing.T, s *Store) {
 	require.ErrorIs(t, err, ErrInvalid)
 }
 
+// testEventKeys: the events of one key and of another one that had the same id, whatever the clock said.
+func testEventKeys(t *testing.T, s *Store) {
+	ctx := t.Context()
+	first, second := clock, clock.Add(time.Hour)
+	must(s.AddEvents(ctx, []Event{
+		{Type: "a", Key: "k", KeyMade: first},
+		{Type: "b", Key: "k", KeyMade: second, Time: clock.Add(-time.Hour)},
+		{Type: "c", Key: "k", Time: clock.Add(time.Minute)},
+		{Type: "d", Key: "k", Time: clock.Add(2 * time.Hour)},
+		{Type: "e", Key: "l", KeyMade: second},
+	}))(t)
+	types := func(f EventFilter) (list []string) {
+		es, _, err := s.Events(ctx, f, Page{})
+		require.NoError(t, err)
+		for _, e := range es {
+			list = append(list, e.Type)
+		}
+		return list
+	}
+	require.Equal(t, []string{"a", "c", "d"}, types(EventFilter{Key: "k", KeyMade: first}))
+	require.Equal(t, []string{"b", "d"}, types(EventFilter{Key: "k", KeyMade: second}))
+	require.Equal(t, []string{"a", "b", "c", "d"}, types(EventFilter{Key: "k"}))
+	require.Equal(t, []string{"d"}, types(EventFilter{Key: "k", KeyMade: second, From: clock}))
+}
+
 func testUsage(t *testing.T, s *Store) {
 	ctx := t.Context()
 	hour := clock.Truncate(time.Hour)

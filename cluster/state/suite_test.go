@@ -27,6 +27,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"sessions", testSessions},
 		{"files", testFiles},
 		{"events", testEvents},
+		{"events of keys of one id", testEventKeys},
 		{"usage", testUsage},
 		{"file ids", testFileIDs},
 		{"permissions", testPermissions},

@@ -186,6 +186,6 @@ func tell(ctx context.Context, tx *state.Tx, g accesskey.Grant, by, what string,
 	if err != nil {
 		return err
 	}
-	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: g.Tenant, Key: g.KeyID, Type: what, Doc: b}})
+	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: g.Tenant, Key: g.KeyID, KeyMade: g.Created, Type: what, Doc: b}})
 	return err
 }

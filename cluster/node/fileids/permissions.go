@@ -292,6 +292,6 @@ func (q *request) tellPermission(ctx context.Context, tx *state.Tx, what string,
 	if err != nil {
 		return err
 	}
-	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: q.g.Tenant, Key: q.g.KeyID, Type: what, Doc: b}})
+	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: q.g.Tenant, Key: q.g.KeyID, KeyMade: q.g.Created, Type: what, Doc: b}})
 	return err
 }

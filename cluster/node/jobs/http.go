@@ -296,7 +296,7 @@ func eventFilter(g accesskey.Grant, q url.Values) (f state.EventFilter, ok bool)
 		f.Key = q.Get("access_key")
 		return f, true
 	}
-	f.Key, f.From = g.KeyID, g.Created // what is older is another key's, which had the same id
+	f.Key, f.KeyMade = g.KeyID, g.Created // another key may have had the same id
 	return f, q.Get("access_key") == "" || q.Get("access_key") == g.KeyID
 }
 
@@ -320,12 +320,8 @@ func (m *Manager) serveEvents(w http.ResponseWriter, r *http.Request, g accesske
 		return err
 	}
 	if text := q.Get("after_time"); text != "" {
-		from, err := time.Parse(time.RFC3339, text)
-		if err != nil {
+		if f.From, err = time.Parse(time.RFC3339, text); err != nil {
 			return api.Errorf(http.StatusBadRequest, "after_time: want a time such as 2026-01-31T12:00:00Z")
-		}
-		if from.After(f.From) {
-			f.From = from
 		}
 	}
 	f.Since, f.Types = since, q["type"]

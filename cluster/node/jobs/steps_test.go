@@ -2,8 +2,11 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -234,5 +237,10 @@ func TestClockStepsUnderJobs(t *testing.T) {
 			}
 		}
 		require.Positive(t, backwards, "the test shows nothing")
+		w := httptest.NewRecorder()
+		require.NoError(t, s.m.Routes()["GET /events"](w, httptest.NewRequest(http.MethodGet, "/events?count=1000", nil), s.key))
+		var told []api.Event
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &told))
+		require.Len(t, told, len(events), "the key sees all that is its own")
 	})
 }

@@ -292,7 +292,11 @@ func tell(ctx context.Context, tx *state.Tx, s *stored, kind string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.AddEvents(ctx, []state.Event{{Tenant: s.row.Tenant, Key: s.row.Key, Type: kind, Doc: doc}})
+	e := state.Event{Tenant: s.row.Tenant, Key: s.row.Key, Type: kind, Doc: doc}
+	if s.doc.KeyMade != 0 {
+		e.KeyMade = time.UnixMicro(s.doc.KeyMade)
+	}
+	_, err = tx.AddEvents(ctx, []state.Event{e})
 	return err
 }
 
