@@ -212,7 +212,7 @@ func TestUploadSetup(t *testing.T) {
 	a := startReal(t, "a", nil)
 	anna := a.key("anna")
 	c := a.client(anna)
-	spec, err := c.UploadSetup(t.Context(), api.TransferRequest{DestinationRoot: "/in"})
+	spec, err := c.UploadSetup(t.Context(), api.TransferRequest{DestinationRoot: "/in", Tags: json.RawMessage(`{"aspera":{"usage_id":"film"}}`)})
 	require.NoError(t, err)
 	require.Equal(t, a.port(), spec.FaspPort)
 	o, err := accesskey.ParseOpener(spec.Token)
@@ -229,6 +229,28 @@ func TestUploadSetup(t *testing.T) {
 		require.Equal(t, ok, err == nil, "%s: %v", dest, err)
 	}
 	require.FileExists(t, filepath.Join(a.docroot, "anna/in/f"))
+
+	// What the token carried was counted under the id of its tags, and the transfer shows where it went.
+	u, err := c.MovedFor(t.Context(), "film")
+	for err == nil && u.BytesIn == 0 { // it is written down a moment later
+		time.Sleep(5 * time.Millisecond)
+		u, err = c.MovedFor(t.Context(), "film")
+	}
+	require.NoError(t, err)
+	require.Equal(t, api.Moved{ID: "film", BytesIn: 4, BytesTotal: 4}, u)
+	list, _, err := c.Transfers(t.Context(), api.TransferQuery{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, "/in/f", list[0].Spec.DestinationPath, "as the client wrote it")
+	require.Equal(t, []string{"f"}, list[0].Spec.SourcePaths)
+	now := time.Now().Unix()
+	rates, err := c.Bandwidth(t.Context(), now-100, 60)
+	require.NoError(t, err)
+	require.LessOrEqual(t, rates.StartTime, now-100)
+	require.Greater(t, rates.StartTime, now-106)
+	require.GreaterOrEqual(t, rates.EndTime-rates.StartTime, int64(60))
+	_, err = c.Bandwidth(t.Context(), 0, 0)
+	require.NoError(t, err)
 }
 
 // TestNodeRestart: a node that stops with jobs under way loses none, and what is over stays as it was.

@@ -264,10 +264,10 @@ func (m *Manager) serveBandwidth(w http.ResponseWriter, r *http.Request, g acces
 	if err != nil {
 		return err
 	}
-	chosen, all := q.Get("access_key"), g.Master && !q.Has("access_key")
+	chosen := q.Get("access_key")
 	return writeJSON(w, m.paces.show(start, time.Duration(seconds)*time.Second, func(key string, made int64) bool {
 		if g.Master {
-			return all || key == chosen
+			return chosen == "" || key == chosen
 		}
 		return key == g.KeyID && (chosen == "" || chosen == key) && (made == 0 || g.Created.IsZero() || made == usec(g.Created))
 	}))
