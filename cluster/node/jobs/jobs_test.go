@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -561,6 +562,25 @@ func TestMissingSource(t *testing.T) {
 		require.Equal(t, got.Sessions[0].ID, f.Session)
 		require.Len(t, got.Files, len(others)+1)
 	}
+}
+
+// TestManyMissingSources: more of them than are written at a time are found missing before the other node has answered.
+func TestManyMissingSources(t *testing.T) {
+	b := newBench(t)
+	const missing = fileBatch + 100
+	paths := []any{}
+	for i := range missing {
+		paths = append(paths, map[string]any{"source": fmt.Sprint("gone", i)})
+	}
+	tr := &track{rec: newRecorder(b.cfg.State, b.m.bad, b.m.paces), row: "s", job: "j", maxFiles: 1000}
+	for range missing {
+		tr.event(transfer.Event{Kind: transfer.EventFileFailed, Time: time.Now(), File: transfer.FileRecord{Name: "f"}})
+	}
+	require.True(t, tr.rec.round(t.Context()), "nothing to write yet")
+	require.Len(t, tr.files, missing)
+	got := b.until(b.create(map[string]any{"paths": paths}).ID, is(api.PartiallyCompleted))
+	require.EqualValues(t, missing, got.FilesFailed)
+	require.Len(t, got.Files, missing)
 }
 
 // TestUsageIDs: what an application wants to be counted together is, of jobs and of the sessions of clients that have its token, for the key that it belongs to.
