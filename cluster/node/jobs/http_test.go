@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -136,4 +137,29 @@ func TestCalls(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.Status)
 		require.Contains(t, a.Body, `"id":"anna"`, fmt.Sprint(query))
 	}
+}
+
+// TestCallsOfWhatMoved: rates and usage by id over HTTP, as the document has them.
+func TestCallsOfWhatMoved(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 1000)
+	b.until(b.create(map[string]any{"tags": map[string]any{"aspera": map[string]any{"usage_id": "a/b"}}}).ID, is(api.Completed))
+	b.m.paces.now = func() time.Time { return time.Now().Add(2 * paceStep) } // the step of the job has ended
+	web := b.serve()
+	for path, want := range map[string]string{
+		"/ops/transfers/bandwidth": `"last_time"`, "/ops/transfers/bandwidth?duration=5": `"max_left"`, "/ops/transfers/bandwidth?start_time=2026-01-31T12:00:00Z&duration=3600": `"min_right"`,
+		"/usage/a%2Fb": `"bytes_out":1000`, "/usage/other": `"bytes_total":0`,
+	} {
+		a := web.Do(web.Alpha, "GET", path, "")
+		require.Equal(t, 200, a.Status, "%s %s", path, a.Body)
+		require.Contains(t, a.Body, want, path)
+		a = web.Do(web.Beta, "GET", path, "")
+		require.Equal(t, 200, a.Status, a.Body)
+		require.NotContains(t, a.Body, "1000")
+		require.NotContains(t, a.Body, "last_time")
+	}
+	for _, path := range []string{"/ops/transfers/bandwidth?duration=0", "/ops/transfers/bandwidth?start_time=x", "/usage/" + strings.Repeat("x", 256)} {
+		require.Equal(t, 400, web.Do(web.Alpha, "GET", path, "").Status, path)
+	}
+	require.Equal(t, 405, web.Do(web.Alpha, "POST", "/usage/x", "{}").Status)
 }
