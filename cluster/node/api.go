@@ -57,6 +57,9 @@ func (n *Node) startDesk(ctx context.Context) (stop func(), err error) {
 	if err := n.desk.api.Resume(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	n.mu.Lock()
+	n.served = n.desk
+	n.mu.Unlock()
 	end := serveAdmin(l, h, n.cfg.Logger)
 	life, halt := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -89,6 +92,7 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	}
 	a := &apiService{listener: l, server: &http.Server{
 		Handler: n.desk.api, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+		ConnState: newConns(min(maxAPIConns, openFiles()/2)).state,
 		TLSConfig: &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
 	}}

@@ -150,7 +150,7 @@ func (c *cli) spec(r reply, direction string) api.TransferSpec {
 	require.Equal(c.t, "127.0.0.1", s.RemoteHost)
 	require.Equal(c.t, c.port(), s.FaspPort)
 	require.Equal(c.t, c.node.Fingerprint().String(), s.HostFingerprint)
-	require.NotZero(c.t, s.SSHPort)
+	require.Equal(c.t, portOf(c.node.SSHAddr()), s.SSHPort)
 	require.True(c.t, strings.HasPrefix(s.Token, "ATM"))
 	return *s
 }
@@ -444,7 +444,7 @@ func TestCommandLineClient(t *testing.T) {
 	for _, r := range compatTable(t, "command") {
 		listed[strings.ReplaceAll(r[0], "`", "")] = callsOf(r[1])
 	}
-	a, other := startReal(t, "a", nil), startReal(t, "other", nil)
+	a, other := startReal(t, "a", func(cfg *Config) { cfg.SSH = "127.0.0.1:0" }), startReal(t, "other", nil)
 	bert := other.key("bert")
 	for i, name := range slices.Sorted(maps.Keys(commands)) {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func (t tickets) Ticket(ctx context.Context, account string, d accesskey.Directi
 
 // TicketFor implements wsd.Tickets.
 func (t tickets) TicketFor(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
-	x := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: paths, Node: t.n.checker.Node, Expires: time.Now().Add(ticketLife)}
+	x := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: paths, Node: t.n.checker.Node, UsageID: g.UsageID, Expires: time.Now().Add(ticketLife)}
 	if name, ok := strings.CutPrefix(g.KeyID, accesskey.AccountID("")); ok {
 		x.Key, x.Account = "", name
 	}

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/jobs"
+	"github.com/tradewind-io/tradewind/cluster/node/logins"
+	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/fasp/vlink"
@@ -33,17 +36,18 @@ type Node struct {
 	places *places
 	live   transfer.Sessions
 	totals totals
-	paths  fasp.Paths   // to other nodes
-	desk   *desk        // nil where Config.Keys are enough
-	api    *apiService  // nil without Config.API
-	ssh    *sshService  // nil without Config.SSH
-	wss    net.Listener // nil without Config.WSS
+	paths  fasp.Paths  // to other nodes
+	desk   *desk       // nil where Config.Keys are enough
+	api    *apiService // nil without Config.API
+	ssh    *sshService // nil without Config.SSH
+	wss    *wssService // nil without Config.WSS
 	links  *vlink.Links
 	idle   chan struct{} // closed when the node drains and serves nobody
 
 	mu       sync.Mutex // guards what follows
 	ran      bool
 	endpoint *fasp.Endpoint // nil until it listens
+	served   *desk          // nil until its API is there
 	draining bool
 	waiting  []*waiter // sessions whose proof has not been checked, oldest first
 	serving  int
@@ -101,6 +105,9 @@ type Stats struct {
 	MaxSessions     int
 	Draining        bool
 	Totals          Totals
+	API             nodeapi.Stats // of requests over the network and by the socket
+	SSH, WSS        logins.Stats
+	Logins          logins.Counts      // of all ways together
 	Endpoint        fasp.EndpointStats // zero before Ready
 }
 
@@ -112,7 +119,27 @@ func (n *Node) Stats() Stats {
 	if n.endpoint != nil {
 		s.Endpoint = n.endpoint.Stats()
 	}
+	if n.ssh != nil {
+		s.SSH = n.ssh.server.Stats()
+	}
+	if n.wss != nil {
+		s.WSS = n.wss.server.Stats()
+	}
+	if n.served != nil {
+		s.API, s.Logins = n.served.api.Stats(), n.served.logins.Counts()
+	}
 	return s
+}
+
+// Jobs counts the jobs that are not over; none before Ready, and where Config.Keys leave nothing to keep them in. Errors are those of the state store.
+func (n *Node) Jobs(ctx context.Context) (jobs.Counts, error) {
+	n.mu.Lock()
+	d := n.served
+	n.mu.Unlock()
+	if d == nil {
+		return jobs.Counts{}, nil
+	}
+	return d.jobs.Counts(ctx)
 }
 
 // Stranded returns the ids of access keys that name a virtual link that is not there, and are refused for that. Before Ready they are known only if Config.Keys has them. Errors are those of the store.

@@ -23,6 +23,7 @@ const hostKeyName = "ssh_host_ed25519_key"
 // sshService is SSH while the node runs.
 type sshService struct {
 	listener net.Listener
+	server   *sshd.Server
 	key      ssh.PublicKey
 }
 
@@ -78,7 +79,7 @@ func (n *Node) startSSH(ctx context.Context) (stop func(), err error) {
 		}
 	})
 	n.mu.Lock()
-	n.ssh = &sshService{listener: l, key: key.PublicKey()}
+	n.ssh = &sshService{listener: l, server: server, key: key.PublicKey()}
 	n.mu.Unlock()
 	n.cfg.Logger.Info("SSH ready", "addr", l.Addr().String(), "fingerprint", ssh.FingerprintSHA256(key.PublicKey()))
 	return func() { end(); running.Wait() }, nil

@@ -12,6 +12,12 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/node/wsd"
 )
 
+// wssService hands over tickets over WebSocket while the node runs.
+type wssService struct {
+	listener net.Listener
+	server   *wsd.Server
+}
+
 // WSSAddr returns the address of tickets over WebSocket, nil before Ready and without them.
 func (n *Node) WSSAddr() net.Addr {
 	n.mu.Lock()
@@ -19,7 +25,7 @@ func (n *Node) WSSAddr() net.Addr {
 	if n.wss == nil {
 		return nil
 	}
-	return n.wss.Addr()
+	return n.wss.listener.Addr()
 }
 
 // WSSFingerprint returns the fingerprint of the key in the certificate there, SHA-256 of its SubjectPublicKeyInfo written as that of SSH is, "" before Ready and without WebSocket.
@@ -57,7 +63,7 @@ func (n *Node) startWSS(ctx context.Context) (stop func(), err error) {
 		}
 	})
 	n.mu.Lock()
-	n.wss = l
+	n.wss = &wssService{l, server}
 	n.mu.Unlock()
 	n.cfg.Logger.Info("WebSocket ready", "addr", l.Addr().String(), "fingerprint", n.WSSFingerprint())
 	return func() { end(); running.Wait() }, nil

@@ -33,7 +33,7 @@ type Config struct {
 	MaxTries     int           // how often a job is tried at most, 0 means 4; a specification may ask for less
 	RetryTimeout time.Duration // how long one try goes on while nothing moves; 0 means a minute
 	RetryWait    time.Duration // before the second try, and twice as long before each further one; 0 means 10 s
-	MaxFiles     int           // files remembered of one session, 0 means 10,000
+	MaxFiles     int           // files remembered of one session, 0 means 1,000, as many as are shown at once
 	MaxWaiting   int           // jobs that wait or run, of one key; 0 means 10,000
 
 	Log     *slog.Logger         // nil is silent
@@ -100,7 +100,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	def(&cfg.MaxRunning, 20)
 	def(&cfg.MaxTries, 4)
-	def(&cfg.MaxFiles, 10_000)
+	def(&cfg.MaxFiles, 1000)
 	def(&cfg.MaxWaiting, 10_000)
 	if cfg.RetryTimeout == 0 {
 		cfg.RetryTimeout = time.Minute

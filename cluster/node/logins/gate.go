@@ -15,8 +15,22 @@ type Gate struct {
 	now      func() time.Time
 	check    func(ctx context.Context, hash, password string) (bool, error) // of accesskey.Passwords
 
-	mu     sync.Mutex // guards limits
+	mu     sync.Mutex // guards the rest
 	limits *limits
+	counts Counts
+}
+
+// Counts is what a gate has seen since it was made.
+type Counts struct {
+	Right, Wrong uint64 // passwords, and of wrong credentials all
+	Limited      uint64 // attempts that were not looked at
+}
+
+// Counts returns the counters.
+func (g *Gate) Counts() Counts {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.counts
 }
 
 // NewGate returns a gate for accounts, which is required. now is the clock that attempts are limited by; nil is that of the system.
@@ -33,7 +47,11 @@ func (g *Gate) Try(source, account string) bool {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.limits.try(source, account, now)
+	ok := g.limits.try(source, account, now)
+	if !ok {
+		g.counts.Limited++
+	}
+	return ok
 }
 
 // Right gives back what an attempt took that was right.
@@ -51,6 +69,7 @@ func (g *Gate) Spent(source string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.limits.try(source, "", now) {
+		g.counts.Limited++
 		return true
 	}
 	g.limits.right(source, "", now)
@@ -58,7 +77,13 @@ func (g *Gate) Spent(source string) bool {
 }
 
 // Wrong counts an attempt of a source that was wrong.
-func (g *Gate) Wrong(source string) { g.Try(source, "") }
+func (g *Gate) Wrong(source string) {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits.try(source, "", now) // there may be none left: others were faster
+	g.counts.Wrong++
+}
 
 // Account looks up who wants to log in. known is false for names that nobody has or can have. Errors are those of Accounts.
 func (g *Gate) Account(ctx context.Context, name string) (a Account, known bool, err error) {
@@ -80,8 +105,16 @@ func (g *Gate) Password(ctx context.Context, name, password string) (a Account, 
 		return Account{}, false, err
 	}
 	right, err = g.check(ctx, a.PasswordHash, password)
-	if err != nil || !right || !known || a.Disabled {
+	if err != nil {
 		return Account{}, false, err
 	}
+	right = right && known && !a.Disabled
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !right {
+		g.counts.Wrong++
+		return Account{}, false, nil
+	}
+	g.counts.Right++
 	return a, true, nil
 }

@@ -51,6 +51,7 @@ func TestPassword(t *testing.T) {
 		require.Zero(t, a, c)
 		require.Equal(t, 1, hashes, c)
 	}
+	require.Equal(t, Counts{Right: 1, Wrong: 8}, d.Counts())
 	for _, name := range []string{"broken", "damaged"} {
 		_, right, err := d.Password(t.Context(), name, password)
 		require.Error(t, err, name)
@@ -92,6 +93,7 @@ func TestGateWrong(t *testing.T) {
 	require.True(t, d.Spent("here"))
 	require.False(t, d.Spent("there"))
 	require.False(t, d.Try("here", "joe"), "they are the same attempts")
+	require.Equal(t, Counts{Wrong: SourceBurst, Limited: 2}, d.Counts())
 	now = now.Add(SourceRefill)
 	require.False(t, d.Spent("here"))
 	require.False(t, d.Spent("here"))

@@ -2,8 +2,10 @@
 package metrics
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -62,6 +64,20 @@ func Collector(n *node.Node) prometheus.Collector {
 		counter("packets_overflow_total", "Packets dropped because a session did not keep up.", func(s node.Stats) float64 { return float64(s.Endpoint.Overflow) }),
 		counter("handshake_retries_total", "Stateless retries sent.", func(s node.Stats) float64 { return float64(s.Endpoint.Retries) }),
 	}
+	list = append(list,
+		gauge("api_requests", "Requests of the REST API under way.", func(s node.Stats) float64 { return float64(s.API.Active) }),
+		gauge("ssh_connections", "Connections of accounts that have logged in by SSH.", func(s node.Stats) float64 { return float64(s.SSH.Conns) }),
+		gauge("wss_connections", "Connections for tickets over WebSocket.", func(s node.Stats) float64 { return float64(s.WSS.Conns) }),
+		counter("logins_right_total", "Right passwords of accounts.", func(s node.Stats) float64 { return float64(s.Logins.Right) }),
+		counter("logins_wrong_total", "Wrong passwords of accounts, and wrong credentials of the REST API.", func(s node.Stats) float64 { return float64(s.Logins.Wrong) }),
+		counter("logins_limited_total", "Attempts that were not looked at, because there were too many.", func(s node.Stats) float64 { return float64(s.Logins.Limited) }),
+	)
+	for i, class := range []string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} {
+		if i >= 2 {
+			list = append(list, newMetric(prometheus.CounterValue, "api_answers_total", "Answers of the REST API by the class of their status.", []string{"status"}, []string{class},
+				func(s node.Stats) float64 { return float64(s.API.Answers[i]) }))
+		}
+	}
 	list = append(list, both("content_bytes_total", "Content moved by sessions of clients.",
 		func(s node.Stats) float64 { return float64(s.Totals.BytesIn) }, func(s node.Stats) float64 { return float64(s.Totals.BytesOut) })...)
 	list = append(list, both("files_total", "Files confirmed.",
@@ -78,7 +94,10 @@ func (c *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.list {
 		ch <- m.desc
 	}
+	ch <- jobsDesc
 }
+
+var jobsDesc = prometheus.NewDesc("tradewind_jobs", "Jobs that are not over.", []string{"status"}, nil)
 
 // Collect implements prometheus.Collector.
 func (c *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
@@ -86,7 +105,20 @@ func (c *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.list {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s), m.label...)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	j, err := c.node.Jobs(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(jobsDesc, err) // the scrape says so
+		return
+	}
+	for status, n := range map[string]int{"running": j.Running, "waiting": j.Waiting, "paused": j.Paused} {
+		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(n), status)
+	}
 }
+
+// collectTimeout bounds what a scrape waits for the state store.
+const collectTimeout = 5 * time.Second
 
 // Handler serves what Prometheus reads: the node, the Go runtime and the process.
 func Handler(n *node.Node) http.Handler {

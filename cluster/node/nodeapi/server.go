@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -24,7 +25,9 @@ type Server struct {
 	probes   *probes
 	tokens   pageTokens
 	listings *Listings
-	patterns []string // sorted
+	patterns []string         // sorted
+	answers  [6]atomic.Uint64 // by the first digit of their status
+	active   atomic.Int64     // requests under way
 }
 
 // handler serves a request of somebody who is known. It returns an error only if it has written nothing.
@@ -147,8 +150,53 @@ func (s *Server) register(public map[string]http.HandlerFunc, routes map[string]
 	slices.Sort(s.patterns)
 }
 
+// Stats is what a Server does now and has done.
+type Stats struct {
+	Active  int       // requests under way
+	Answers [6]uint64 // by the first digit of their status
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	x := Stats{Active: int(s.active.Load())}
+	for i := range s.answers {
+		x.Answers[i] = s.answers[i].Load()
+	}
+	return x
+}
+
+// answer is a ResponseWriter that remembers the status.
+type answer struct {
+	http.ResponseWriter
+	status int // 0 before there is one
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := &answer{ResponseWriter: w}
+	s.active.Add(1)
+	defer func() {
+		s.active.Add(-1)
+		if a.status == 0 { // without a word it is 200
+			a.status = http.StatusOK
+		}
+		s.answers[min(a.status/100, len(s.answers)-1)].Add(1)
+	}()
+	s.serve(a, r)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
