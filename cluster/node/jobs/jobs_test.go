@@ -548,8 +548,9 @@ func TestServedPaths(t *testing.T) {
 func TestMissingSource(t *testing.T) {
 	b := newBench(t)
 	b.write("local/anna/f", 1000)
-	for _, others := range [][]any{{}, {map[string]any{"source": "f"}}} {
-		got := b.until(b.create(map[string]any{"paths": append(others, map[string]any{"source": "gone/missing"})}).ID, is(api.PartiallyCompleted))
+	for i, others := range [][]any{{}, {map[string]any{"source": "f"}}} {
+		want := []api.TransferStatus{api.Failed, api.PartiallyCompleted}[i] // whether anything came through
+		got := b.until(b.create(map[string]any{"paths": append(others, map[string]any{"source": "gone/missing"})}).ID, is(want))
 		require.EqualValues(t, 1, got.FilesFailed)
 		require.EqualValues(t, transfer.CodeSomeFileErrors, got.ErrorCode)
 		i := slices.IndexFunc(got.Files, func(f api.TransferFile) bool { return f.Status == "failed" })
@@ -578,7 +579,7 @@ func TestManyMissingSources(t *testing.T) {
 	}
 	require.True(t, tr.rec.round(t.Context()), "nothing to write yet")
 	require.Len(t, tr.files, missing)
-	got := b.until(b.create(map[string]any{"paths": paths}).ID, is(api.PartiallyCompleted))
+	got := b.until(b.create(map[string]any{"paths": paths}).ID, is(api.Failed)) // for nothing came through
 	require.EqualValues(t, missing, got.FilesFailed)
 	require.Len(t, got.Files, missing)
 }

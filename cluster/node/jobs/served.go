@@ -71,8 +71,10 @@ func (t *track) transferRow(x api.TransferSession, s transfer.SessionRecord) (st
 	case x.End == 0:
 	case x.ErrorCode != 0 || x.ErrorDesc != "":
 		status, r.ErrorCode, r.ErrorDesc = api.Failed, x.ErrorCode, x.ErrorDesc
-	case s.FilesFailed > 0:
+	case s.FilesFailed > 0 && r.some():
 		status = api.PartiallyCompleted
+	case s.FilesFailed > 0:
+		status = api.Failed
 	default:
 		status = api.Completed
 	}

@@ -79,7 +79,7 @@ func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.Tran
 		return api.Paused, next
 	case errors.Is(cause, errStopped):
 		return api.Waiting, m.now()
-	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors:
+	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors && s.report.some():
 		return api.PartiallyCompleted, next
 	case errors.As(err, &te) && te.Code.Retryable() && s.report.Tries < max(s.doc.MaxTries, 1):
 		return api.Waiting, m.now().Add(m.backoff(s.report.Tries))

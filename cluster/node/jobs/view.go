@@ -59,6 +59,9 @@ func (r *report) take(base report, s transfer.SessionRecord) {
 	r.Expected, r.ExpectFiles, r.Scanned = s.BytesTotal, s.FilesTotal, s.Scanned
 }
 
+// some says whether anything came through, or was there already.
+func (r *report) some() bool { return r.Files+r.Skipped+r.Folders > 0 }
+
 // stored is a job as it is kept.
 type stored struct {
 	row    state.Job

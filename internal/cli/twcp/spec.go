@@ -69,6 +69,9 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	if s.Split, err = parseThreshold(o.split); err != nil {
 		return s, err
 	}
+	if s.Split > 0 && s.Part.Count == 0 {
+		return s, usagef("--multi-session-threshold divides files among commands, and needs -C I:N to say which of them this one is")
+	}
 	if s.ReadSize, err = parseIOSize("-g", o.readSize); err != nil {
 		return s, err
 	}

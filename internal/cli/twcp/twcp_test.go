@@ -149,6 +149,7 @@ func TestUsageErrors(t *testing.T) {
 		"-C 2 a h:b":                           "want I:N",
 		"-C 0:2 a h:b":                         "want I:N",
 		"--multi-session-threshold=x a h:b":    "--multi-session-threshold \"x\": want bytes",
+		"--multi-session-threshold=1M a h:b":   "needs -C I:N",
 		"-g 8K a h:b":                          "-g \"8K\": want 16K to 4M",
 		"-g 64KB a h:b":                        "want 16K to 4M",
 		"-G 5M a h:b":                          "-G \"5M\": want 16K to 4M",

@@ -120,6 +120,18 @@ var asperaSettings = map[string]struct {
 	"server/wss_port":     {"wss_port", portSetting},
 	"server/wss_enabled":  {"wss_enabled", boolSetting},
 	"server/listen":       {"listen_address", func(s string) (string, error) { return s, nil }},
+	"logging/log_size": {"log_size", func(s string) (string, error) {
+		if n, err := strconv.ParseUint(s, 10, 20); err != nil || n == 0 {
+			return "", errors.New("want megabytes")
+		}
+		return s + "M", nil
+	}},
+	"logging/log_count": {"log_count", func(s string) (string, error) {
+		if n, err := strconv.ParseUint(s, 10, 20); err != nil || n == 0 {
+			return "", errors.New("want a number")
+		}
+		return s, nil
+	}},
 	"logging/level": {"log_level", func(s string) (string, error) {
 		if s == "log" || s == "" {
 			return "info", nil
@@ -129,6 +141,33 @@ var asperaSettings = map[string]struct {
 		}
 		return "", errors.New("want log, dbg1 or dbg2")
 	}},
+}
+
+// asperaElsewhere are elements whose counterpart is no setting, by how their path ends.
+var asperaElsewhere = []struct{ end, where string }{
+	{"/trunk_id", "a vlink is given to keys and accounts: twnode keys set --vlink, twnode accounts set --vlink"},
+	{"/target_rate/cap", "a cap is given to keys and accounts: twnode keys set --rate-cap; --max-rate is that of the node"},
+	{"/target_rate/default", "clients choose, and keys have transfer.target_rate_kbps in their configuration"},
+	{"/token/encryption_key", "the node makes and keeps the key of its tokens"},
+	{"/read_allowed", "rights are given to keys and accounts: twnode keys set --rights"},
+	{"/write_allowed", "rights are given to keys and accounts: twnode keys set --rights"},
+	{"/dir_allowed", "rights are given to keys and accounts: twnode keys set --rights"},
+	{"/delete_allowed", "rights are given to keys and accounts: twnode keys set --rights"},
+	{"logging/directory", "--log-file is a file; without it the log is on standard error"},
+	{"server/ssh_port", "SSH is served where --ssh says"},
+}
+
+// elsewhere says what has no setting.
+func elsewhere(path string) string {
+	for _, e := range asperaElsewhere {
+		if strings.HasSuffix(path, e.end) {
+			return e.where
+		}
+	}
+	if strings.HasPrefix(path, "aaa/") {
+		return "users are accounts here: twnode accounts create"
+	}
+	return "there is nothing like it here"
 }
 
 func portSetting(s string) (string, error) {
@@ -181,7 +220,7 @@ func (c *asperaConf) convert(links string) (text, vlinks string, notes []string)
 		}
 		s, ok := asperaSettings[e.path]
 		if !ok {
-			note(e, "there is nothing like it here")
+			note(e, elsewhere(e.path))
 			continue
 		}
 		v, err := s.convert(e.value)

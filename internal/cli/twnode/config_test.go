@@ -86,7 +86,7 @@ func TestImport(t *testing.T) {
 	require.Equal(t, []string{
 		"line 5: server/workers has no effect: there is nothing like it here",
 		"line 9: trunks/trunk[2]/ignore_direction has no effect: a vlink caps each direction by itself",
-		"line 17: default/file_system/access/paths/path/read_allowed has no effect: there is nothing like it here",
+		"line 17: default/file_system/access/paths/path/read_allowed has no effect: rights are given to keys and accounts: twnode keys set --rights",
 	}, notes)
 	v, err := parseConfig([]byte(text), serveCommand(cli.Process{}).Flags())
 	require.NoError(t, err, text)
