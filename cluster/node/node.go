@@ -194,27 +194,19 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 	if err := n.bootstrap(ctx); err != nil {
 		return nil, err
 	}
-	if n.cfg.SSH != "" {
-		end, err := n.startSSH(ctx)
-		if err != nil {
-			return nil, err
+	for _, service := range []struct {
+		wanted bool
+		start  func(context.Context) (func(), error)
+	}{
+		{n.cfg.SSH != "", n.startSSH},
+		{n.cfg.WSS != "", n.startWSS},
+		{true, n.startDesk}, // whose API says where those are
+		{n.cfg.API != "", n.startAPI},
+	} {
+		if !service.wanted {
+			continue
 		}
-		undo = append(undo, end)
-	}
-	if n.cfg.WSS != "" {
-		end, err := n.startWSS(ctx)
-		if err != nil {
-			return nil, err
-		}
-		undo = append(undo, end)
-	}
-	end, err := n.startDesk(ctx)
-	if err != nil {
-		return nil, err
-	}
-	undo = append(undo, end)
-	if n.cfg.API != "" {
-		end, err := n.startAPI(ctx)
+		end, err := service.start(ctx)
 		if err != nil {
 			return nil, err
 		}

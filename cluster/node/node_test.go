@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/simnet"
@@ -34,26 +35,9 @@ type world struct {
 	node    *Node
 	docroot string
 	keys    *accesskey.MemStore
-	log     *lockedBuffer
+	log     *testlog.Buffer
 	stop    context.CancelFunc
 	ended   chan error
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 const oneWay = 50 * time.Millisecond
@@ -63,7 +47,7 @@ func inWorld(t *testing.T, cfg Config, fn func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, net: simnet.NewNet(1), at: netip.MustParseAddrPort("10.0.0.1:33001"), docroot: filepath.Join(dir, "root"),
-			keys: &accesskey.MemStore{}, log: &lockedBuffer{}, ended: make(chan error, 1),
+			keys: &accesskey.MemStore{}, log: &testlog.Buffer{}, ended: make(chan error, 1),
 		}
 		path := simnet.Impair{Rate: 100e6, Delay: oneWay}
 		w.net.SetPath(netip.MustParseAddr("10.0.0.2"), w.at.Addr(), path, path)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
@@ -255,7 +256,7 @@ func TestAccountFiles(t *testing.T) {
 	s, err := state.Open(t.Context(), state.Config{Path: filepath.Join(dir, "state.db")})
 	require.NoError(t, err)
 	defer s.Close()
-	var log lockedBuffer
+	var log testlog.Buffer
 	a := &accounts{state: s, dir: filepath.Join(dir, keysFolder), log: slog.New(slog.NewTextHandler(&log, nil))}
 	const one = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJnYXqUNnTLMsY9cB2QpHL0gQmMNKFRtiSTWR7kzQK0m"
 	for _, x := range []state.User{

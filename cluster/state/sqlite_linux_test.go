@@ -10,21 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// mountTmpfs puts a file system of its own at dir until the test ends. That needs root: without, the test is skipped, but where
-// TRADEWIND_REQUIRE has the word root, as in CI, it fails.
-func mountTmpfs(t *testing.T, dir, options string) {
-	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		why := fmt.Sprintf("mounting a tmpfs needs root: %v", err)
-		if strings.Contains(","+os.Getenv("TRADEWIND_REQUIRE")+",", ",root,") {
-			t.Fatal("TRADEWIND_REQUIRE wants root: " + why)
-		}
-		t.Skip("SKIPPED, " + why)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-}
+	"github.com/tradewind-io/tradewind/internal/testservers"
+)
 
 // TestModes: the files are for their owner only, whatever the umask says, and whatever modes they had.
 func TestModes(t *testing.T) {
@@ -56,7 +44,7 @@ func TestDiskFull(t *testing.T) {
 	for _, what := range []string{"single", "batch"} {
 		t.Run(what, func(t *testing.T) {
 			dir := t.TempDir()
-			mountTmpfs(t, dir, "size=3m")
+			testservers.Tmpfs(t, dir, "size=3m")
 			ctx := t.Context()
 			path := filepath.Join(dir, "state.db")
 			s := openAt(t, path)
@@ -132,7 +120,7 @@ func checkFilled(t *testing.T, s *Store, what string, written int) {
 // after that is not committed alone.
 func TestFullInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
-	mountTmpfs(t, dir, "size=8m")
+	testservers.Tmpfs(t, dir, "size=8m")
 	ctx := t.Context()
 	s := openAt(t, filepath.Join(dir, "state.db"))
 	large := doc("%q", strings.Repeat("x", 500_000))
@@ -161,7 +149,7 @@ func TestFullInTheMiddle(t *testing.T) {
 // TestOpenFull: a disk that is full from the start.
 func TestOpenFull(t *testing.T) {
 	dir := t.TempDir()
-	mountTmpfs(t, dir, "size=16k")
+	testservers.Tmpfs(t, dir, "size=16k")
 	_, err := Open(t.Context(), Config{Path: filepath.Join(dir, "state.db")})
 	require.ErrorIs(t, err, ErrFull)
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=8m"))
@@ -172,7 +160,7 @@ func TestOpenFull(t *testing.T) {
 // TestNotWritable: a file system that only reads.
 func TestNotWritable(t *testing.T) {
 	dir := t.TempDir()
-	mountTmpfs(t, dir, "size=8m")
+	testservers.Tmpfs(t, dir, "size=8m")
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	_, err := Open(t.Context(), Config{Path: filepath.Join(dir, "state.db")})
 	require.True(t, errors.Is(err, syscall.EROFS), "%v", err)

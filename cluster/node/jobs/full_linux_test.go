@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,47 +17,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
+	"github.com/tradewind-io/tradewind/internal/testservers"
 )
-
-// mountTmpfs puts a file system of its own at dir until the test ends. That needs root: without, the test is skipped, but where TRADEWIND_REQUIRE has the word root, as in CI, it fails.
-func mountTmpfs(t testing.TB, dir, options string) {
-	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		why := fmt.Sprintf("mounting a tmpfs needs root: %v", err)
-		if strings.Contains(","+os.Getenv("TRADEWIND_REQUIRE")+",", ",root,") {
-			t.Fatal("TRADEWIND_REQUIRE wants root: " + why)
-		}
-		t.Skip("SKIPPED, " + why)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-}
-
-// locked is a buffer for several goroutines.
-type locked struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *locked) lines() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Split(strings.TrimSpace(l.b.String()), "\n")
-}
 
 // TestDiskFullUnderJobs: the disk of the state is full while a job runs and others wait. What was taken is kept, what cannot be is refused, nothing is said to have ended that could not be written
 // down, the log stays short, and all goes on when there is room.
 func TestDiskFullUnderJobs(t *testing.T) {
 	const files = 1500
-	b := newBenchWith(t, func(dir string) { mountTmpfs(t, dir, "size=8m") }, nil)
+	b := newBenchWith(t, func(dir string) { testservers.Tmpfs(t, dir, "size=8m") }, nil)
 	b.stop()
 	dir := filepath.Join(b.dir, "state")
-	var log locked
+	var log testlog.Buffer
 	b.cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.start()
 	for i := range files {
@@ -133,7 +102,7 @@ func TestDiskFullUnderJobs(t *testing.T) {
 		require.True(t, time.Now().Before(deadline), "%d files", count())
 		time.Sleep(5 * time.Millisecond)
 	}
-	said := func(what string) bool { return strings.Contains(strings.Join(log.lines(), "\n"), what) }
+	said := func(what string) bool { return strings.Contains(log.String(), what) }
 	for !said(badEnd) || !said(badRecord) {
 		require.True(t, time.Now().Before(deadline), "nothing goes wrong")
 		time.Sleep(5 * time.Millisecond)
@@ -152,8 +121,8 @@ func TestDiskFullUnderJobs(t *testing.T) {
 		require.ErrorAs(t, ask("CANCEL /ops/transfers/{id}", "", last), &refused)
 		require.Equal(t, http.StatusInsufficientStorage, refused.Code)
 	}
-	t.Logf("%d jobs wait, %d complaints", len(ids)-1, len(log.lines()))
-	require.LessOrEqual(t, len(log.lines()), 10, "%s", strings.Join(log.lines(), "\n"))
+	t.Logf("%d jobs wait, %d complaints", len(ids)-1, len(log.Lines()))
+	require.LessOrEqual(t, len(log.Lines()), 10, "%s", log.String())
 
 	require.NoError(t, os.Remove(filepath.Join(dir, "filler")))
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m"))
@@ -174,5 +143,5 @@ func TestDiskFullUnderJobs(t *testing.T) {
 	u, err := b.m.usage(t.Context(), "anna", "")
 	require.NoError(t, err)
 	require.Equal(t, sum, u.BytesOut)
-	require.LessOrEqual(t, len(log.lines()), 12, "%s", strings.Join(log.lines(), "\n"))
+	require.LessOrEqual(t, len(log.Lines()), 12, "%s", log.String())
 }

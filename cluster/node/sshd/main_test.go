@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/leaktest"
@@ -56,31 +57,13 @@ type world struct {
 	root   string
 	host   ssh.Signer
 	key    ssh.Signer // joe's
-	log    lockedBuffer
+	log    testlog.Buffer
 	pipes  chan net.Conn
 	stop   func() error
 	wrap   func(transfer.Manager) transfer.Manager // what is opened; may be nil
 
 	mu       sync.Mutex // guards accounts
 	accounts map[string]Account
-}
-
-// lockedBuffer is a bytes.Buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func inWorld(t *testing.T, cfg Config, fn func(w *world)) {

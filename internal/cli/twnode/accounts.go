@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/internal/cli"
@@ -24,53 +23,25 @@ shown this once. Without either it logs in with public keys only.`
 
 // accountFlags are what an account can be given.
 type accountFlags struct {
-	root, rights, limit, link, keys string
-	password                        bool
+	boundFlags
+	keys     string
+	password bool
 }
 
 func (a *accountFlags) declare(c *cobra.Command) {
-	c.Flags().StringVar(&a.root, "root", "", "`folder` below the docroot that the account is bound to, or the URI of a place of its own")
-	c.Flags().StringVar(&a.rights, "rights", "all", "`list` of read, write, list, delete, or all, or none")
-	c.Flags().StringVar(&a.limit, "rate-cap", "0", "`rate` that all sessions of the account share, such as 300M; 0 is no cap")
-	c.Flags().StringVar(&a.link, "vlink", "", "`name` of the vlink that sessions of the account belong to, default for none")
+	a.boundFlags.declare(c, "account")
 	c.Flags().StringVar(&a.keys, "authorized-keys", "", "`file` with public keys in the form of OpenSSH, in place of those it has; - is standard input")
 	c.Flags().BoolVar(&a.password, "password", false, "make a random password, unless TWNODE_PASSWORD has one")
 }
 
 // change is what the flags that were given change.
 func (a *accountFlags) change(c *cobra.Command) (admin.AccountChange, error) {
-	var in admin.AccountChange
-	given := c.Flags().Changed
-	if given("root") {
-		in.Root = &a.root
+	b, err := a.read(c)
+	in := admin.AccountChange{Root: b.root, Rights: b.rights, RateCap: b.cap, VLink: b.link}
+	if err != nil {
+		return in, err
 	}
-	if given("rights") {
-		r, err := accesskey.ParseRights(a.rights)
-		if err != nil {
-			return in, usageError{err}
-		}
-		names := []string{}
-		if r != (accesskey.Rights{}) {
-			names = strings.Split(r.String(), ",")
-		}
-		in.Rights = &names
-	}
-	if given("rate-cap") {
-		rate, err := fasp.ParseRate(a.limit)
-		if err != nil {
-			return in, usageError{err}
-		}
-		bps := int64(rate)
-		in.RateCap = &bps
-	}
-	if given("vlink") {
-		name, err := cleanLink(a.link)
-		if err != nil {
-			return in, err
-		}
-		in.VLink = &name
-	}
-	if given("authorized-keys") {
+	if c.Flags().Changed("authorized-keys") {
 		b, err := readInput(c, a.keys)
 		if err != nil {
 			return in, err

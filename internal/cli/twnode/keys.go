@@ -174,17 +174,67 @@ func named(what, name string, err error) error {
 	return fmt.Errorf("%s %q: %w", what, name, plain(err))
 }
 
+// boundFlags are what keys and accounts alike are bound by.
+type boundFlags struct{ root, rights, limit, link string }
+
+func (b *boundFlags) declare(c *cobra.Command, what string) {
+	c.Flags().StringVar(&b.root, "root", "", "`folder` below the docroot that the "+what+" is bound to, or the URI of a place of its own")
+	c.Flags().StringVar(&b.rights, "rights", "all", "`list` of read, write, list, delete, or all, or none")
+	c.Flags().StringVar(&b.limit, "rate-cap", "0", "`rate` that all sessions of the "+what+" share, such as 300M; 0 is no cap")
+	c.Flags().StringVar(&b.link, "vlink", "", "`name` of the vlink that sessions of the "+what+" belong to, default for none; see twnode vlinks --help")
+}
+
+// bounds are those that were given; nil ones were not.
+type bounds struct {
+	root   *string
+	rights *[]string
+	cap    *int64 // bits per second
+	link   *string
+}
+
+func (b *boundFlags) read(c *cobra.Command) (x bounds, err error) {
+	given := c.Flags().Changed
+	if given("root") {
+		x.root = &b.root
+	}
+	if given("rights") {
+		r, err := accesskey.ParseRights(b.rights)
+		if err != nil {
+			return x, usageError{err}
+		}
+		names := []string{}
+		if r != (accesskey.Rights{}) {
+			names = strings.Split(r.String(), ",")
+		}
+		x.rights = &names
+	}
+	if given("rate-cap") {
+		rate, err := fasp.ParseRate(b.limit)
+		if err != nil {
+			return x, usageError{err}
+		}
+		bps := int64(rate)
+		x.cap = &bps
+	}
+	if given("vlink") {
+		name, err := cleanLink(b.link)
+		if err != nil {
+			return x, err
+		}
+		x.link = &name
+	}
+	return x, nil
+}
+
 // keyFlags are what a key can be given.
 type keyFlags struct {
-	root, rights, limit, link, note, tenant, storage, tokenKey string
+	boundFlags
+	note, tenant, storage, tokenKey string
 }
 
 func (k *keyFlags) declare(c *cobra.Command) {
-	c.Flags().StringVar(&k.root, "root", "", "`folder` below the docroot that the key is bound to, or the URI of a place of its own")
+	k.boundFlags.declare(c, "key")
 	c.Flags().StringVar(&k.storage, "storage", "", "`file` with the JSON object of a storage of its own; - is standard input")
-	c.Flags().StringVar(&k.rights, "rights", "all", "`list` of read, write, list, delete, or all, or none")
-	c.Flags().StringVar(&k.limit, "rate-cap", "0", "`rate` that all sessions of the key share, such as 300M; 0 is no cap")
-	c.Flags().StringVar(&k.link, "vlink", "", "`name` of the vlink that sessions of the key belong to, default for none; see twnode vlinks --help")
 	c.Flags().StringVar(&k.tenant, "tenant", "", "`name` of whose key it is; empty is the node's own")
 	c.Flags().StringVar(&k.tokenKey, "token-key", "", "`file` with the RSA public key in PEM that bearer tokens are verified with; - is standard input")
 	c.Flags().StringVar(&k.note, "note", "", "free `text`")
@@ -193,36 +243,11 @@ func (k *keyFlags) declare(c *cobra.Command) {
 // request is what the flags that were given change.
 func (k *keyFlags) request(c *cobra.Command) (api.AccessKeyRequest, error) {
 	given := c.Flags().Changed
-	t := &api.KeySettings{}
+	b, err := k.read(c)
+	t := &api.KeySettings{Root: b.root, Rights: b.rights, RateCap: b.cap, VLink: b.link}
 	in := api.AccessKeyRequest{Tradewind: t}
-	if given("rights") {
-		r, err := accesskey.ParseRights(k.rights)
-		if err != nil {
-			return in, usageError{err}
-		}
-		names := []string{}
-		if r != (accesskey.Rights{}) {
-			names = strings.Split(r.String(), ",")
-		}
-		t.Rights = &names
-	}
-	if given("rate-cap") {
-		rate, err := fasp.ParseRate(k.limit)
-		if err != nil {
-			return in, usageError{err}
-		}
-		bps := int64(rate)
-		t.RateCap = &bps
-	}
-	if given("vlink") {
-		name, err := cleanLink(k.link)
-		if err != nil {
-			return in, err
-		}
-		t.VLink = &name
-	}
-	if given("root") {
-		t.Root = &k.root
+	if err != nil {
+		return in, err
 	}
 	if given("tenant") {
 		t.Tenant = &k.tenant
