@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -30,6 +29,7 @@ type Dir struct {
 	free   bool   // the root is the file system's own
 	path   string // as given, made absolute
 	dirs   dirCache
+	list   lister // listNames, but in tests of listPortable
 
 	syncing chan struct{} // whoever syncs folders holds the one token
 
@@ -63,7 +63,7 @@ func NewDir(root *os.Root) (*Dir, error) {
 	if err != nil {
 		return nil, storeError(CodeNoPerms, "open", root.Name(), err)
 	}
-	d := &Dir{root: root, handle: handle, path: root.Name(), syncing: make(chan struct{}, 1)}
+	d := &Dir{root: root, handle: handle, path: root.Name(), list: listNames, syncing: make(chan struct{}, 1)}
 	if fi, err := handle.Stat(); err == nil {
 		d.dev = infoOf(fi).Dev
 	}
@@ -134,36 +134,6 @@ func (d *Dir) Stat(_ context.Context, name string, follow bool) (Info, error) {
 		in.Name = base
 	}
 	return in, nil
-}
-
-// ReadDir implements Store.
-func (d *Dir) ReadDir(ctx context.Context, name string, fn func(Info) error) error {
-	return d.reading(name, func(r *dirRef, f *os.File) error {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			list, err := f.ReadDir(512) // in slices: a folder may hold millions
-			for _, de := range list {
-				in, err := lstatIn(f, r.root, de.Name())
-				if errors.Is(err, fs.ErrNotExist) {
-					continue // gone since it was listed
-				}
-				if err != nil {
-					return err
-				}
-				if err := fn(in); err != nil {
-					return err
-				}
-			}
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-		}
-	})
 }
 
 // Readlink implements Store.

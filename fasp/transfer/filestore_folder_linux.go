@@ -75,15 +75,6 @@ func (r *dirRef) lstat(base string) (Info, error) {
 	return infoOfStat(base, &st), nil
 }
 
-// lstatIn is lstat in the open folder f, below r.
-func lstatIn(f *os.File, _ *os.Root, base string) (in Info, err error) {
-	var st unix.Stat_t
-	if err := fdctl.Control(f, func(fd int) error { return lstatAt(fd, base, &st) }); err != nil {
-		return Info{}, err
-	}
-	return infoOfStat(base, &st), nil
-}
-
 func infoOfStat(base string, st *unix.Stat_t) Info {
 	return Info{
 		Name: base, Mode: modeOf(st.Mode), Size: st.Size, Mtime: st.Mtim.Nano(), Atime: st.Atim.Nano(), Ctime: st.Ctim.Nano(),

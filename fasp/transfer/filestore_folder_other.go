@@ -26,11 +26,8 @@ func (s stamp) same(o stamp) bool {
 func (s stamp) device() uint64 { return infoOf(s.fi).Dev }
 
 // lstat describes what is at base.
-func (r *dirRef) lstat(base string) (Info, error) { return lstatIn(nil, r.root, base) }
-
-// lstatIn is lstat in the folder r.
-func lstatIn(_ *os.File, r *os.Root, base string) (Info, error) {
-	fi, err := r.Lstat(base)
+func (r *dirRef) lstat(base string) (Info, error) {
+	fi, err := r.root.Lstat(base)
 	if err != nil {
 		return Info{}, err
 	}

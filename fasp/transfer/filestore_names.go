@@ -8,34 +8,28 @@ import (
 
 // NameLister is a Store that lists the names in a folder without looking at what they name, which takes far less time where a folder is large. *Dir is one.
 type NameLister interface {
-	// Names calls fn with the last element of each name in the folder at name, in no order; partial files are left out. It stops at fn's first error and returns it.
-	Names(ctx context.Context, name string, fn func(base string) error) error
+	// Names calls fn with the last element of each name in the folder at name, in no order; partial files are left out. base is only good until fn returns. It stops at fn's first
+	// error and returns it.
+	Names(ctx context.Context, name string, fn func(base []byte) error) error
 }
 
 // Names implements NameLister.
-func (d *Dir) Names(ctx context.Context, name string, fn func(base string) error) error {
+func (d *Dir) Names(ctx context.Context, name string, fn func(base []byte) error) error {
 	return d.reading(name, func(_ *dirRef, f *os.File) error {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			list, err := f.Readdirnames(4096) // in slices: a folder may hold millions
-			for _, base := range list {
-				if isPartial(base) {
-					continue
-				}
-				if err := fn(base); err != nil {
-					return err
-				}
-			}
-			if err == io.EOF {
+		return d.list(ctx, f, func(base []byte) error {
+			if mayBePartial(base) && isPartial(string(base)) {
 				return nil
 			}
-			if err != nil {
-				return err
-			}
-		}
+			return fn(base)
+		})
 	})
+}
+
+const uploadEnd = 'd' // of objstore.UploadSuffix; no other letter than D becomes it in lower case
+
+// mayBePartial is false for most of what isPartial is false for, without making a string.
+func mayBePartial(base []byte) bool {
+	return len(base) > 0 && (base[0] == '.' || base[len(base)-1]|0x20 == uploadEnd)
 }
 
 // reading gives fn the folder at name, and the folder as a file that lists what is in it.
@@ -51,4 +45,30 @@ func (d *Dir) reading(name string, fn func(r *dirRef, f *os.File) error) error {
 	}
 	defer f.Close()
 	return fn(r, f)
+}
+
+// lister calls fn with each name in the folder that f has open, in no order. base is only good until fn returns. It stops at fn's first error and returns it.
+type lister = func(ctx context.Context, f *os.File, fn func(base []byte) error) error
+
+// listPortable is the lister of package os.
+func listPortable(ctx context.Context, f *os.File, fn func(base []byte) error) error {
+	var base []byte
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		list, err := f.Readdirnames(4096) // in slices: a folder may hold millions
+		for _, name := range list {
+			base = append(base[:0], name...)
+			if err := fn(base); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

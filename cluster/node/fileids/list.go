@@ -105,8 +105,9 @@ func (l *listing) bare(q *request) bool {
 
 // list returns what is on the page, how many there are on all pages, and whether there are more behind this one.
 func (q *request) list(ctx context.Context, h http.Header, at *file, l *listing) (page []item, total int64, more bool, err error) {
-	sel := nodeapi.Select(l.by, l.skip+l.count)
-	take := func(i item) {
+	sel := nodeapi.Select(l.by, l.skip+l.count, (*item).own)
+	var i item // one for all, not one for each on the heap
+	take := func() {
 		switch {
 		case len(i.name) > maxName:
 			h.Set("X-Tradewind-Warning", fmt.Sprintf("names of more than %d bytes are left out", maxName))
@@ -116,16 +117,19 @@ func (q *request) list(ctx context.Context, h http.Header, at *file, l *listing)
 		}
 		total++
 		if l.after == nil || l.by(&i, l.after) > 0 {
-			sel.Add(i)
+			sel.Add(&i)
 		}
 	}
 	if l.bare(q) {
-		err = q.Manager.(transfer.NameLister).Names(ctx, at.name, func(base string) error {
-			take(item{name: base})
-			return nil
+		err = nodeapi.Names(ctx, q.Manager.(transfer.NameLister), at.name, func(base string) {
+			i = item{name: base}
+			take()
 		})
 	} else {
-		err = nodeapi.Walk(ctx, h, q.Manager, at.name, false, func(in *transfer.Info) { take(itemOf(in)) })
+		err = nodeapi.Walk(ctx, h, q.Manager, at.name, false, func(in *transfer.Info) {
+			i = itemOf(in)
+			take()
+		})
 	}
 	return sel.Sorted(l.skip), total, sel.Total() > int64(l.skip+l.count), err
 }

@@ -20,6 +20,9 @@ type item struct {
 	mtime int64
 }
 
+// own makes the name i's own.
+func (i *item) own() { i.name = strings.Clone(i.name) }
+
 func itemOf(in *transfer.Info) item {
 	i := item{name: in.Name, mode: in.Mode.Type(), mtime: in.Mtime}
 	if in.Mode.IsRegular() {
@@ -37,7 +40,7 @@ const maxKeys = 4
 // orderOf reads an order such as "type,-size". Equal items go by name.
 func orderOf(sort string) (order, error) {
 	keys := map[string]order{
-		"name":          func(a, b *item) int { return cmp.Compare(a.name, b.name) },
+		"name":          func(a, b *item) int { return strings.Compare(a.name, b.name) },
 		"type":          func(a, b *item) int { return cmp.Compare(kindOf(a.mode), kindOf(b.mode)) },
 		"size":          func(a, b *item) int { return cmp.Compare(a.size, b.size) },
 		"modified_time": func(a, b *item) int { return cmp.Compare(a.mtime, b.mtime) },

@@ -52,6 +52,8 @@ func BenchmarkListing(b *testing.B) {
 	for _, c := range []struct{ name, path, body string }{
 		{"page", "/files/page", `{"path":"/","count":1000}`},
 		{"browse", "/files/browse", `{"path":"/","count":1000,"sort":"mtime_d"}`},
+		{"browse-size", "/files/browse", `{"path":"/","count":1000,"sort":"size_d"}`},
+		{"browse-name", "/files/browse", `{"path":"/","count":1000}`},
 		{"browse-deep-page", "/files/browse", `{"path":"/","skip":50000,"count":1000}`},
 		{"search", "/files/search", `{"path":"/","count":1000,"filters":{"basenames":["*99*"]}}`},
 		{"du", "/files/du", `{"path":"/"}`},

@@ -5,7 +5,6 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
-	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 const (
@@ -113,18 +112,13 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, g accesskey.Gran
 
 // list fills out with what lies in the folder, or below it. It keeps skip and count entries and no more.
 func (q *query) list(w http.ResponseWriter, r *http.Request, p *place, deep bool, out *api.Listing) error {
-	sel := Select(q.by, q.in.Skip+q.count)
-	err := p.walk(r.Context(), w.Header(), q.name, deep, func(in *transfer.Info) {
-		if e := entryOf(in); q.filter.pass(&e) {
-			sel.Add(e)
-		}
-	})
+	l := listing{name: q.name, deep: deep, filter: q.filter, by: q.by, names: namesOrder(q.in.Sort), keep: q.in.Skip + q.count}
+	sel, err := l.choose(r.Context(), w.Header(), p)
 	if err != nil {
 		return err
 	}
-	list := sel.Sorted(q.in.Skip)
-	for i := range list {
-		out.Items = append(out.Items, p.file(r.Context(), below(q.name, list[i].name), &list[i]))
+	if out.Items, err = l.files(r.Context(), p, sel.Sorted(q.in.Skip)); err != nil {
+		return err
 	}
 	out.ItemCount, out.TotalCount = len(out.Items), sel.Total()
 	return nil

@@ -6,14 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/http"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
-	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // page answers POST /files/page. Folders list themselves in no order that lasts from one call to the next, so each page goes through the whole folder and keeps the first names behind
@@ -59,38 +56,15 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, g accesskey.Grant)
 		return api.Errorf(http.StatusConflict, "%s: not a folder", shown(name))
 	}
 	byName, _ := orderOf("path", true)
-	sel := Select(byName, count)
-	take := func(e entry) {
-		if e.name > after && f.pass(&e) {
-			sel.Add(e)
-		}
-	}
-	// Names alone are a fraction of the work, where they decide; what is on the page is looked at afterwards.
-	names, bare := p.Manager.(transfer.NameLister)
-	if bare = bare && f.byName(); bare {
-		err = p.names(r.Context(), names, name, func(base string) { take(entry{name: base}) })
-	} else {
-		err = p.walk(r.Context(), w.Header(), name, false, func(in *transfer.Info) { take(entryOf(in)) })
-	}
+	l := listing{name: name, filter: f, by: byName, names: true, after: after, keep: count}
+	sel, err := l.choose(r.Context(), w.Header(), p)
 	if err != nil {
 		return err
 	}
 	list := sel.Sorted(0)
-	out := api.Page{Items: make([]api.File, 0, len(list)), Parameters: &in}
-	for i := range list {
-		e, at := &list[i], below(name, list[i].name)
-		if bare {
-			in, err := p.Stat(r.Context(), at, false)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone meanwhile
-			}
-			if err != nil {
-				return s.pathError(r.Context(), shown(at), err)
-			}
-			full := entryOf(&in)
-			full.name, e = e.name, &full
-		}
-		out.Items = append(out.Items, p.file(r.Context(), at, e))
+	out := api.Page{Parameters: &in}
+	if out.Items, err = l.files(r.Context(), p, list); err != nil {
+		return err
 	}
 	out.ItemCount = len(out.Items)
 	if sel.Total() > int64(len(list)) {

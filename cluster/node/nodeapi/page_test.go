@@ -3,9 +3,12 @@ package nodeapi
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,9 +82,9 @@ func TestSelection(t *testing.T) {
 	by, err := orderOf("size_d", true)
 	require.NoError(t, err)
 	for keep := range 12 {
-		s := Select(by, keep)
+		s := Select(by, keep, (*entry).own)
 		for i := range 10 {
-			s.Add(entry{name: fmt.Sprint(i * 7 % 10), size: int64(i * 7 % 10 / 2)})
+			s.Add(&entry{name: fmt.Sprint(i * 7 % 10), size: int64(i * 7 % 10 / 2)})
 		}
 		require.EqualValues(t, 10, s.Total())
 		var got string
@@ -122,4 +125,79 @@ func TestPageByName(t *testing.T) {
 	require.Len(t, every, 52)
 	require.Equal(t, every, pages(""))
 	require.Equal(t, pages(`,"filters":{"types":["file","directory","symbolic_link","special"],"basenames":["f1*"]}`), pages(`,"filters":{"basenames":["f1*"]}`))
+}
+
+// TestPagesWhileNamesComeAndGo: of 10,000 files that stay each is on one page, while others come and go.
+func TestPagesWhileNamesComeAndGo(t *testing.T) {
+	const n = 10_000
+	b := newBed(t)
+	dir := filepath.Join(b.Base, "alpha", "busy")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	for i := range n {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), nil, 0o644))
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		r := rand.New(rand.NewPCG(seed, 0))
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d-goes", r.IntN(n))), nil, 0o644); err != nil {
+				panic(err)
+			}
+			_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%05d-goes", r.IntN(n)))) // if it is there
+		}
+	})
+	defer others.Wait()
+	defer close(stop)
+	for _, filters := range []string{"", `,"filters":{"types":["file"]}`} { // by names alone, and looking at all
+		var stay []string
+		last := ""
+		for token := ""; ; {
+			w := b.serve(http.MethodPost, "/files/page", fmt.Sprintf(`{"path":"/busy","count":1000,"iteration_token":%q%s}`, token, filters))
+			require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+			var p api.Page
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+			for _, f := range p.Items {
+				require.Greater(t, f.Basename, last)
+				if last = f.Basename; !strings.HasSuffix(last, "-goes") {
+					stay = append(stay, last)
+				}
+			}
+			if token = p.NextIterationToken; token == "" {
+				break
+			}
+		}
+		require.Len(t, stay, n)
+	}
+}
+
+// TestBrowseByName: where names alone decide, a listing is that of looking at everything.
+func TestBrowseByName(t *testing.T) {
+	b := newBed(t)
+	dir := filepath.Join(b.Base, "alpha", "mixed")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "folder"), 0o755))
+	for i := range 50 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint([]string{"f", "F"}[i%2], i)), make([]byte, i), 0o644))
+	}
+	require.NoError(t, os.Symlink("f1", filepath.Join(dir, "link")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".f1.tw-part"), nil, 0o644))
+	browse := func(in string) string {
+		w := b.serve(http.MethodPost, "/files/browse", `{"path":"/mixed",`+in+`}`)
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		return w.Body.String()
+	}
+	const every = `"types":["file","directory","symbolic_link","special"]`
+	for _, in := range []string{`"sort":"path"`, `"count":7,"skip":9`, `"count":0`, `"case_sensitive":false,"count":20`} {
+		got := browse(in)
+		require.Contains(t, got, `"total_count":52`)
+		require.Equal(t, browse(in+`,"filters":{`+every+`}`), got, in)
+		require.Equal(t, browse(in+`,"filters":{"basenames":["f1*"],`+every+`}`), browse(in+`,"filters":{"basenames":["f1*"]}`), in)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -118,9 +119,13 @@ func shown(name string) string {
 type entry struct {
 	name  string // below the folder that is listed
 	mode  fs.FileMode
+	bare  bool // only the name is known
 	size  int64
 	mtime int64
 }
+
+// own makes the name e's own.
+func (e *entry) own() { e.name = strings.Clone(e.name) }
 
 // entryOf takes over what is needed. Only files have a size: that of a folder is the file system's affair.
 func entryOf(in *transfer.Info) entry {
@@ -208,14 +213,11 @@ func Walk(ctx context.Context, h http.Header, m transfer.Manager, name string, d
 	return err
 }
 
-// names calls fn with each name in a folder.
-func (p *place) names(ctx context.Context, l transfer.NameLister, name string, fn func(base string)) error {
-	err := l.Names(ctx, name, func(base string) error {
-		fn(base)
+// Names calls fn with each name in the folder of l at name. base is only good until fn returns: of a million names most are looked at and forgotten, without a string of their own. Errors are those
+// of l.
+func Names(ctx context.Context, l transfer.NameLister, name string, fn func(base string)) error {
+	return l.Names(ctx, name, func(base []byte) error {
+		fn(unsafe.String(unsafe.SliceData(base), len(base)))
 		return nil
 	})
-	if err != nil {
-		return p.s.pathError(ctx, shown(name), err)
-	}
-	return nil
 }

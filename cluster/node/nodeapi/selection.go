@@ -14,10 +14,10 @@ type order = func(a, b *entry) int
 
 // orderOf returns the order that a request asks for.
 func orderOf(sort string, caseSensitive bool) (order, error) {
-	byName := func(a, b *entry) int { return cmp.Compare(a.name, b.name) }
+	byName := func(a, b *entry) int { return strings.Compare(a.name, b.name) }
 	if !caseSensitive {
 		byName = func(a, b *entry) int {
-			return cmp.Or(cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)), cmp.Compare(a.name, b.name))
+			return cmp.Or(strings.Compare(strings.ToLower(a.name), strings.ToLower(b.name)), strings.Compare(a.name, b.name))
 		}
 	}
 	first := func(by order) order { return func(a, b *entry) int { return cmp.Or(by(a, b), byName(a, b)) } }
@@ -38,28 +38,34 @@ func orderOf(sort string, caseSensitive bool) (order, error) {
 	return nil, api.Errorf(http.StatusBadRequest, "sort %q: want path, type, size_a, size_d, mtime_a or mtime_d", clip(sort))
 }
 
+// namesOrder says whether the order needs names alone.
+func namesOrder(sort string) bool { return sort == "" || sort == "path" }
+
 // Selection keeps the first of many values, whatever order they come in, and counts the others: its memory is that of what it keeps. It is used by one goroutine.
 type Selection[T any] struct {
 	by    func(a, b *T) int
+	own   func(*T)
 	keep  int
 	kept  []T // a heap whose top is the last of them
 	total int64
 }
 
-// Select makes a Selection of the first keep values by an order in which no two are equal.
-func Select[T any](by func(a, b *T) int, keep int) *Selection[T] {
-	return &Selection[T]{by: by, keep: keep}
+// Select makes a Selection of the first keep values by an order in which no two are equal. own makes what a value has borrowed its own; it is called with those that are kept.
+func Select[T any](by func(a, b *T) int, keep int, own func(*T)) *Selection[T] {
+	return &Selection[T]{by: by, keep: keep, own: own}
 }
 
-// Add takes a value.
-func (s *Selection[T]) Add(v T) {
+// Add takes a copy of a value.
+func (s *Selection[T]) Add(v *T) {
 	s.total++
 	switch {
 	case len(s.kept) < s.keep:
-		s.kept = append(s.kept, v)
+		s.kept = append(s.kept, *v)
+		s.own(&s.kept[len(s.kept)-1])
 		s.up(len(s.kept) - 1)
-	case s.keep > 0 && s.by(&v, &s.kept[0]) < 0:
-		s.kept[0] = v
+	case s.keep > 0 && s.by(v, &s.kept[0]) < 0:
+		s.kept[0] = *v
+		s.own(&s.kept[0])
 		s.down()
 	}
 }
