@@ -25,13 +25,6 @@ func (d *Dir) Names(ctx context.Context, name string, fn func(base []byte) error
 	})
 }
 
-const uploadEnd = 'd' // of objstore.UploadSuffix; no other letter than D becomes it in lower case
-
-// mayBePartial is false for most of what isPartial is false for, without making a string.
-func mayBePartial(base []byte) bool {
-	return len(base) > 0 && (base[0] == '.' || base[len(base)-1]|0x20 == uploadEnd)
-}
-
 // reading gives fn the folder at name, and the folder as a file that lists what is in it.
 func (d *Dir) reading(name string, fn func(r *dirRef, f *os.File) error) error {
 	r, err := d.dirs.get(name)

@@ -59,6 +59,9 @@ const (
 // isPartial says whether base is the name of an unfinished file or of its checkpoint, in whatever case: some file
 // systems make no difference.
 func isPartial(base string) bool {
+	if !mayBePartial(base) {
+		return false
+	}
 	if strings.HasSuffix(strings.ToLower(base), objstore.UploadSuffix) {
 		return true
 	}
@@ -70,6 +73,13 @@ func isPartial(base string) bool {
 		base = base[:i] // the tag
 	}
 	return strings.HasSuffix(base, stateSuffix) || !next && (strings.HasSuffix(base, partSuffix) || strings.HasSuffix(base, noteSuffix))
+}
+
+const uploadEnd = 'd' // of objstore.UploadSuffix; no other letter than D becomes it in lower case
+
+// mayBePartial is false for nearly all names that isPartial is false for, and takes next to no time.
+func mayBePartial[S string | []byte](base S) bool {
+	return len(base) > 0 && (base[0] == '.' || base[len(base)-1]|0x20 == uploadEnd)
 }
 
 // hasPartialElement says whether an element of the slash path p is the name of an unfinished file.

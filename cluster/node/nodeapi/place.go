@@ -199,10 +199,12 @@ func (p *place) walk(ctx context.Context, h http.Header, name string, deep bool,
 	return nil
 }
 
-// Walk lists the folder of m at name, or with deep all below it. Keys of a store that no path can name are left out, and h, the header of the answer, says so. Errors are those of m.
+// Walk lists the folder of m at name, or with deep all below it; in is only good until fn returns. Keys of a store that no path can name are left out, and h, the header of the answer, says so. Errors are those of m.
 func Walk(ctx context.Context, h http.Header, m transfer.Manager, name string, deep bool, fn func(in *transfer.Info)) error {
+	var one transfer.Info // for all, not one for each on the heap
 	err := m.Walk(ctx, name, transfer.WalkOptions{Deep: deep}, func(in transfer.Info) error {
-		fn(&in)
+		one = in
+		fn(&one)
 		return ctx.Err()
 	})
 	var te *transfer.Error
