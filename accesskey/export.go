@@ -25,6 +25,14 @@ const (
 	MaxExport = 256 << 20
 )
 
+// exportError is ErrCorrupt in words of its own.
+type exportError struct{ text string }
+
+func (e *exportError) Error() string { return e.text }
+
+// Is says that it is ErrCorrupt.
+func (e *exportError) Is(target error) bool { return target == ErrCorrupt }
+
 func passphraseMaster(passphrase string, salt []byte) Master {
 	return Master(argon2.IDKey([]byte(passphrase), salt, argonTime, argonMemory, argonLanes, argonHash))
 }
@@ -54,7 +62,7 @@ func Import(data []byte, passphrase string) ([]Key, error) {
 	case len(data) > MaxExport:
 		return nil, fmt.Errorf("an export has at most %d bytes", MaxExport)
 	case err != nil || x.Tradewind != exportName || len(x.Salt) != argonSalt:
-		return nil, fmt.Errorf("this is no export of access keys: %w", ErrCorrupt)
+		return nil, &exportError{"this is no export of access keys"}
 	case x.Format != exportFormat:
 		return nil, fmt.Errorf("the export has format %d, and this program reads %d", x.Format, exportFormat)
 	}
@@ -64,7 +72,7 @@ func Import(data []byte, passphrase string) ([]Key, error) {
 		k, err := m.OpenKey(r)
 		if err != nil {
 			if errors.Is(err, errNotOpened) {
-				err = fmt.Errorf("the passphrase is another one, or the export is damaged: %w", ErrCorrupt)
+				err = &exportError{"the passphrase is another one, or the export is damaged"}
 			}
 			return nil, err
 		}

@@ -42,7 +42,7 @@ func HashPassword(password string) (string, error) {
 
 func checkPassword(password string) error {
 	if utf8.RuneCountInString(password) < MinPassword || len(password) > maxPassword {
-		return fmt.Errorf("it has at least %d characters and at most %d bytes", MinPassword, maxPassword)
+		return fmt.Errorf("want at least %d characters, and at most %d bytes", MinPassword, maxPassword)
 	}
 	return nil
 }

@@ -12,7 +12,18 @@ import (
 
 const identityName = "identity.pem"
 
-// LoadIdentity returns the identity in the state folder dir, which it makes if there is none yet, and the folder too.
+// HasState says whether the folder dir has the state store or the master key of a node.
+func HasState(dir string) bool {
+	for _, name := range []string{stateName, "master.key"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// LoadIdentity returns the identity in the state folder dir, which it makes if there is none yet, and the folder too. In a folder that has state and no identity it makes none: the node would be another one to all
+// that know it.
 func LoadIdentity(dir string) (*fasp.Identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
@@ -20,6 +31,9 @@ func LoadIdentity(dir string) (*fasp.Identity, error) {
 	id, err := ReadIdentity(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, stateName)); err == nil {
+		return nil, fmt.Errorf("%s is missing, and the folder has the state of a node; bring it back from a backup, or move %s away to make a new node", filepath.Join(dir, identityName), stateName)
 	}
 	if err := createIdentity(filepath.Join(dir, identityName)); err != nil {
 		return nil, fmt.Errorf("make the identity: %w", err)

@@ -22,7 +22,7 @@ func lockFile(path string) (unlock func(), err error) {
 		}
 	}
 	if err == unix.EWOULDBLOCK {
-		err = fmt.Errorf("%w; stop that one, or give another path", ErrLocked)
+		err = fmt.Errorf("%w: a node, or a command that looks after it; wait for it, or stop it", ErrLocked)
 	}
 	if err != nil {
 		f.Close()

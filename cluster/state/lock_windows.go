@@ -16,7 +16,7 @@ func lockFile(path string) (unlock func(), err error) {
 	}
 	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-		err = fmt.Errorf("%w; stop that one, or give another path", ErrLocked)
+		err = fmt.Errorf("%w: a node, or a command that looks after it; wait for it, or stop it", ErrLocked)
 	}
 	if err != nil {
 		f.Close()

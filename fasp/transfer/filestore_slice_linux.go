@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,9 @@ import (
 //
 // Locks of bytes belong to the open file, so they keep goroutines of one process apart as well.
 
+// busy says that f is being written. The peer is told, and where the place lies on this machine is not its business.
+func busy(f *os.File) error { return fmt.Errorf("%s: %w", filepath.Base(f.Name()), ErrBusy) }
+
 // lockByte locks byte i of f against other open files, or fails with ErrBusy; wait says whether it waits instead.
 func lockByte(f *os.File, i int64, wait bool) error {
 	how := unix.F_OFD_SETLK
@@ -33,7 +37,7 @@ func lockByte(f *os.File, i int64, wait bool) error {
 	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: i, Len: 1}
 	err := fdctl.Control(f, func(fd int) error { return unix.FcntlFlock(uintptr(fd), how, &l) })
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("%s: %w", f.Name(), ErrBusy)
+		return busy(f)
 	}
 	return os.NewSyscallError("lock", err)
 }
@@ -47,7 +51,7 @@ func unlockByte(f *os.File, i int64) error {
 func flock(f *os.File, how int) error {
 	err := fdctl.Control(f, func(fd int) error { return unix.Flock(fd, how|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%s: %w", f.Name(), ErrBusy)
+		return busy(f)
 	}
 	return os.NewSyscallError("flock", err)
 }

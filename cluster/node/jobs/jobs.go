@@ -82,11 +82,19 @@ type run struct {
 
 // Why a run is ended from outside.
 var (
-	errCanceled = errors.New("canceled")
-	errPaused   = errors.New("paused")
-	errStopped  = errors.New("the node stops")
+	errCanceled = wanted("canceled")
+	errPaused   = wanted("paused")
+	errStopped  = wanted("the node stops")
 	errDisabled = errors.New("it was disabled while the transfer ran")
 )
+
+// wanted is why a run ends that somebody wanted to end: to transfers it is a cancellation.
+type wanted string
+
+func (w wanted) Error() string { return string(w) }
+
+// Is says that it is context.Canceled, too.
+func (wanted) Is(target error) bool { return target == context.Canceled }
 
 // New makes a Manager. Run starts it.
 func New(cfg Config) (*Manager, error) {

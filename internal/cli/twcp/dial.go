@@ -43,6 +43,16 @@ func (d *dialer) use(c credentials, o *options, env cli.Env, warn func(string, .
 	return err
 }
 
+// programUser is the name that programs give which drive clients of this kind, with a token beside it.
+const programUser = "xfer"
+
+// warnUnusedName tells who gave the name of an account that a token of the environment goes before it: what follows is done with the rights of another.
+func warnUnusedName(user string, c credentials, env cli.Env, warn func(string, ...any)) {
+	if user != "" && user != programUser && c.account == nil && env.Get(tokenVariable) != "" {
+		warn("%s is not used as the name of an account: %s is set, and comes first; unset it to log in", user, tokenVariable)
+	}
+}
+
 // window is as nodes have it: a second of 1 Gbit/s.
 const window = 128 << 20
 

@@ -164,6 +164,7 @@ func (c *fileRun) dialer(r remote) (*dialer, error) {
 			fmt.Fprintf(c.p.Stderr, "twcp: "+format+"\n", args...)
 		}
 	}
+	warnUnusedName(r.user, cred, c.p.Env, warn)
 	d := &dialer{log: slog.New(slog.DiscardHandler), handshake: 15 * time.Second}
 	if err := d.use(cred, o, c.p.Env, warn); err != nil {
 		return nil, err

@@ -83,6 +83,7 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		return nil, err
 	}
 	var cred credentials
+	user := spec.User
 	if !o.direct {
 		if cred, err = findCredentials(o, spec.User, spec.Token, p.Env); err != nil {
 			return nil, err
@@ -103,6 +104,9 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 			fmt.Fprintf(p.Stderr, "twcp: "+format+"\n", args...)
 		}
 		log.Warn(fmt.Sprintf(format, args...))
+	}
+	if !o.direct {
+		warnUnusedName(user, cred, p.Env, warn)
 	}
 	for _, n := range o.notes {
 		warn("specification: %s has no effect: %s", n.Field, n.Why)

@@ -31,7 +31,7 @@ type accountFlags struct {
 func (a *accountFlags) declare(c *cobra.Command) {
 	a.boundFlags.declare(c, "account")
 	c.Flags().StringVar(&a.keys, "authorized-keys", "", "`file` with public keys in the form of OpenSSH, in place of those it has; - is standard input")
-	c.Flags().BoolVar(&a.password, "password", false, "make a random password, unless TWNODE_PASSWORD has one")
+	c.Flags().BoolVar(&a.password, "password", false, "give it the password in TWNODE_PASSWORD, or else a random one, which is printed")
 }
 
 // change is what the flags that were given change.
@@ -123,13 +123,20 @@ func accountsChange(f *manager, create bool) *cobra.Command {
 				do = f.doMaking
 			}
 			return do(c.Context(), func(n *admin.Client) error {
-				if err := n.ChangeAccount(c.Context(), args[0], in); err != nil || in.Password == nil {
+				if err := n.ChangeAccount(c.Context(), args[0], in); err != nil {
 					return err
+				}
+				if in.Password == nil {
+					if create && in.Keys == nil {
+						fmt.Fprintf(c.ErrOrStderr(), "twnode: %s has neither a password nor a public key yet; see twnode accounts set --help\n", args[0])
+					}
+					return nil
 				}
 				return f.show(c, args[0], *in.Password, random)
 			})
 		},
 	}
+	c.Long = "Change an account; what is not given stays. Its password is changed with --password."
 	if create {
 		c.Use, c.Short, c.Long = "create NAME", "Create an account", createAccountHelp
 	}

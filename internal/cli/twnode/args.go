@@ -1,6 +1,8 @@
 package twnode
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -24,6 +26,9 @@ func atMostOneID(c *cobra.Command, args []string) error { return wantArgs(c, arg
 func wantArgs(c *cobra.Command, args []string, least, most int) error {
 	if len(args) < least || len(args) > most {
 		return usagef("wrong number of arguments; usage: %s", c.UseLine())
+	}
+	if slices.Contains(args, "") {
+		return usagef("an argument is empty; is a variable of the shell not set? usage: %s", c.UseLine())
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/tradewind-io/tradewind/cluster/node"
 	"github.com/tradewind-io/tradewind/fasp"
@@ -25,10 +26,19 @@ var settingChecks = map[string]func(text string) error{
 	"log-level":     func(text string) error { _, err := cli.ParseLevel(text); return err },
 	"log-size":      checkLogSize,
 	"log-count":     checkNumber(checkLogCount),
+	"drain-timeout": checkDrain,
 	"api":           checkService,
 	"ssh":           checkService,
 	"wss":           checkService,
 	"debug":         checkService,
+}
+
+func checkDrain(text string) error {
+	d, err := time.ParseDuration(text)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("%s: want no less than 0, which is not at all", text)
+	}
+	return err
 }
 
 func checkSize(text string) error {

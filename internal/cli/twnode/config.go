@@ -54,7 +54,12 @@ func configCommand(p cli.Process) *cobra.Command {
 			if err := checkWhole(flags, args[0], values); err != nil {
 				return usageError{fmt.Errorf("configuration: %s: %w", args[0], err)}
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %d settings\n", args[0], len(values))
+			for _, name := range []string{"docroot", "state"} {
+				if values[name] == nil || values[name] == "" {
+					fmt.Fprintf(c.ErrOrStderr(), "twnode: %s: %s is not set here; twnode serve needs it in another way, and whether all fits together was not looked at\n", args[0], name)
+				}
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %d settings, no mistake\n", args[0], len(values))
 			return err
 		},
 	}

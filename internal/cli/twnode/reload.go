@@ -42,9 +42,7 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-signals:
-			if _, err := r.reload(ctx); err != nil {
-				r.log.Error("the settings stay as they were", "error", err)
-			}
+			_, _ = r.reload(ctx) // which has logged what is wrong
 		}
 	}
 }
@@ -53,6 +51,11 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 func (r *reloader) reload(ctx context.Context) (later []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() {
+		if err != nil {
+			r.log.Error("the settings stay as they were", "error", err)
+		}
+	}()
 	r.tell(daemon.SdNotifyReloading)
 	defer r.tell(daemon.SdNotifyReady)
 	if err := r.log.reopen(); err != nil {
@@ -156,7 +159,8 @@ func reloadCommand(p cli.Process) *cobra.Command {
 				}
 				return f.print(c.OutOrStdout(), got, func(w io.Writer) error {
 					if len(got.Later) == 0 {
-						return nil
+						_, err := fmt.Fprintln(w, "settings read again")
+						return err
 					}
 					_, err := fmt.Fprintf(w, "after a restart: %s\n", strings.Join(got.Later, " "))
 					return err

@@ -109,6 +109,12 @@ func (s settings) nodeConfig() (node.Config, error) {
 			return node.Config{}, err
 		}
 	}
+	if s.DrainTimeout < 0 {
+		return node.Config{}, fmt.Errorf("drain-timeout: %w", checkDrain(s.DrainTimeout.String()))
+	}
+	if memory == 0 && part < minPart {
+		return node.Config{}, fmt.Errorf("part-size %s: want at least 5M, or give part-memory, too", s.PartSize)
+	}
 	drain := s.DrainTimeout
 	if drain == 0 {
 		drain = -1 // the user's 0 is none at all, that of the library its default
@@ -133,6 +139,9 @@ const (
 	minPayload = 1200
 	maxPayload = 65507
 )
+
+// minPart is the least part that stores take, in bytes.
+const minPart = 5 << 20
 
 // parseSize reads a number of bytes, which may carry K, M, G or T for powers of 1024.
 func parseSize(s string) (int64, error) {

@@ -42,6 +42,9 @@ func (f *stateFlag) existing() (*fasp.Identity, error) {
 		return nil, err
 	}
 	id, err := node.ReadIdentity(dir)
+	if errors.Is(err, fs.ErrNotExist) && node.HasState(dir) {
+		return nil, fmt.Errorf("identity.pem is missing in %s, which has the state of a node; bring it back from a backup: with a new one clients take the node for another", dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is not the state folder of a node; check the name, or make one with twnode serve or twnode keys create", dir)
 	}

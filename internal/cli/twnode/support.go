@@ -48,6 +48,9 @@ func supportCommand(p cli.Process) *cobra.Command {
 					b := newBundle(w)
 					b.collect(c.Context(), n, p.Env)
 					b.files(config, logs)
+					for _, m := range b.missing {
+						fmt.Fprintf(c.ErrOrStderr(), "twnode: not in the bundle: %s\n", m)
+					}
 					return b.close()
 				})
 			})

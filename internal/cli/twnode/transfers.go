@@ -3,6 +3,7 @@ package twnode
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -89,12 +90,22 @@ func transfersWatch(f *manager) *cobra.Command {
 
 func (f *manager) watch(c *cobra.Command, n *admin.Client, q *transferFlags) error {
 	ctx := c.Context()
-	q.active = true
-	list, after, err := n.Transfers(ctx, q.query(""))
-	q.active = false // that they end is what one waits for
-	if after == "" {
-		after = "0"
+	if st, err := n.Status(ctx); err != nil || !st.Running {
+		if err == nil {
+			err = errors.New("the node does not run, so that there is nothing to follow; twnode transfers list has what was")
+		}
+		return err
 	}
+	_, after, err := n.Transfers(ctx, api.TransferQuery{Count: 1, AccessKey: q.key}) // from where on there is something new
+	if err != nil {
+		return err
+	}
+	if after == "" {
+		after = "0" // there was nothing ever
+	}
+	q.active = true
+	list, _, err := n.Transfers(ctx, q.query(""))
+	q.active = false // that they end is what one waits for
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for head := true; err == nil; head = false {
