@@ -128,7 +128,7 @@ func (c *Checker) Bearer(ctx context.Context, id, token string) (Grant, error) {
 	return g, err
 }
 
-// TransferToken checks a transfer token; its key or account must still exist and be enabled. Errors are ErrAuth, ErrDisabled, ErrExpired, and those of the store.
+// TransferToken checks a transfer token; its key or account must still exist, be the one that it was made for, and be enabled. Errors are ErrAuth, ErrDisabled, ErrExpired, and those of the store.
 func (c *Checker) TransferToken(ctx context.Context, token string) (Grant, error) {
 	if c.Tokens == nil {
 		return Grant{}, ErrAuth
@@ -139,8 +139,11 @@ func (c *Checker) TransferToken(ctx context.Context, token string) (Grant, error
 	}
 	if t.Account != "" {
 		g, err := c.account(ctx, t.Account)
-		if err != nil {
+		switch {
+		case err != nil:
 			return g, err
+		case !t.of(g):
+			return Grant{KeyID: g.KeyID}, ErrAuth
 		}
 		return t.bound(g), nil
 	}
@@ -148,7 +151,7 @@ func (c *Checker) TransferToken(ctx context.Context, token string) (Grant, error
 	if err != nil {
 		return Grant{KeyID: t.Key}, err
 	}
-	g, err := key.granted(t.Key, known)
+	g, err := key.granted(t.Key, known && t.of(Grant{Created: key.Created}))
 	if err != nil {
 		return g, err
 	}

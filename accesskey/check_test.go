@@ -303,8 +303,15 @@ func TestTransferToken(t *testing.T) {
 		_, err := c.Tokens.Seal(bad)
 		require.Error(t, err)
 	}
+	// Another key of the same id.
+	k.Created = now.Add(123456 * time.Nanosecond)
+	require.NoError(t, store.Put(ctx, k))
+	require.NoError(t, open(func(x *TransferToken) { x.Made = k.Created }))
+	require.NoError(t, open(func(*TransferToken) {}), "it does not say when its key was made")
+	require.Equal(t, ErrAuth, open(func(x *TransferToken) { x.Made = k.Created.Add(-time.Microsecond) }))
 	k.Disabled = true
 	require.NoError(t, store.Put(ctx, k))
+	require.Equal(t, ErrAuth, open(func(x *TransferToken) { x.Made = now.Add(-time.Hour) }))
 	_, err = c.TransferToken(ctx, text)
 	require.Equal(t, ErrDisabled, err, "a key that was disabled since")
 	for _, unknown := range []string{"", "hello", "Bearer x", "Basic"} {

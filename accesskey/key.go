@@ -161,7 +161,7 @@ type Grant struct {
 	RateCap int64    // the lower one of Key.RateCap and that of the configuration
 	VLink   string   // see Key
 	Config  Configuration
-	// Created is when the key was made; what is older is not its own. The zero time if unknown.
+	// Created is when the key or account was made; what is older is not its own. The zero time if unknown.
 	Created time.Time
 
 	// Master says that this is no key but the node's own user, who may manage keys and sees what all of them do. KeyID is empty then.

@@ -34,6 +34,8 @@ type TransferToken struct {
 	Paths []string
 	// UsageID is what the transfer is counted under beside the key; see Grant. It has at most 255 bytes.
 	UsageID string
+	// Made is when the key or account was made, to the microsecond, as Grant.Created has it: who gets the same id or name later is not whom the token is of. The zero time is not compared.
+	Made time.Time
 	// Node is where alone it may be redeemed, in whatever form the nodes name themselves; "" is anywhere.
 	Node    string
 	Expires time.Time // to the second; required
@@ -63,7 +65,8 @@ type tokenJSON struct {
 	Paths   []string `json:"p,omitempty"`
 	Node    string   `json:"n,omitempty"`
 	UsageID string   `json:"u,omitempty"`
-	Expires int64    `json:"e"` // seconds since 1970
+	Made    int64    `json:"m,omitempty"` // microseconds since 1970
+	Expires int64    `json:"e"`           // seconds since 1970
 }
 
 // Seal makes the text that the client gets. Errors: what is wrong with t.
@@ -78,7 +81,11 @@ func (r *Keyring) Seal(t TransferToken) (string, error) {
 			return "", fmt.Errorf("path %q leads out of the key's root", p)
 		}
 	}
-	b, err := json.Marshal(tokenJSON{t.Key, t.Account, uint8(t.Direction), paths, t.Node, t.UsageID, t.Expires.Unix()})
+	j := tokenJSON{Key: t.Key, Account: t.Account, Dir: uint8(t.Direction), Paths: paths, Node: t.Node, UsageID: t.UsageID, Expires: t.Expires.Unix()}
+	if !t.Made.IsZero() {
+		j.Made = t.Made.UnixMicro()
+	}
+	b, err := json.Marshal(j)
 	if err != nil {
 		return "", err
 	}
@@ -135,6 +142,9 @@ func (r *Keyring) Open(text string, node string, now time.Time) (TransferToken, 
 		return TransferToken{}, ErrAuth
 	}
 	t := TransferToken{Key: j.Key, Account: j.Account, Direction: Direction(j.Dir), Paths: j.Paths, Node: j.Node, UsageID: j.UsageID, Expires: time.Unix(j.Expires, 0)}
+	if j.Made != 0 {
+		t.Made = time.UnixMicro(j.Made)
+	}
 	switch {
 	case t.check() != nil:
 		return TransferToken{}, ErrAuth
@@ -154,6 +164,11 @@ func cleanBelow(p string) (clean string, ok bool) {
 		}
 	}
 	return strings.Trim(path.Clean("/"+p), "/"), true
+}
+
+// of says whether the token was made for this very key or account, and not for one that had its id or name before.
+func (t TransferToken) of(g Grant) bool {
+	return t.Made.IsZero() || g.Created.IsZero() || t.Made.UnixMicro() == g.Created.UnixMicro()
 }
 
 // bound narrows the grant of a key or account to what the token allows.

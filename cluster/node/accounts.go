@@ -62,6 +62,7 @@ func (a *accounts) Account(ctx context.Context, name string) (sshd.Account, erro
 	if err != nil {
 		return sshd.Account{}, fmt.Errorf("account %s: %w", name, err)
 	}
+	g.Created = u.Created
 	more, problems := authorizedKeys([]byte(strings.Join(doc.Keys, "\n")))
 	for _, p := range problems {
 		a.log.Warn("a public key is not used", "account", name, "line", p.line, "reason", p.why)
@@ -82,6 +83,7 @@ func (a *accounts) AccountGrant(ctx context.Context, name string) (accesskey.Gra
 	if err == nil && doc.Disabled {
 		err = accesskey.ErrNotFound
 	}
+	g.Created = u.Created
 	return g, err
 }
 

@@ -18,12 +18,16 @@ type tickets struct{ n *Node }
 
 // Ticket implements sshd.Tickets.
 func (t tickets) Ticket(ctx context.Context, account string, d accesskey.Direction, paths []string) (logins.Ticket, error) {
-	return t.TicketFor(ctx, accesskey.Grant{KeyID: accesskey.AccountID(account)}, d, paths)
+	g, err := t.n.checker.Accounts.AccountGrant(ctx, account)
+	if err != nil {
+		return logins.Ticket{}, err
+	}
+	return t.TicketFor(ctx, g, d, paths)
 }
 
 // TicketFor implements wsd.Tickets.
 func (t tickets) TicketFor(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
-	x := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: paths, Node: t.n.checker.Node, UsageID: g.UsageID, Expires: time.Now().Add(ticketLife)}
+	x := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: paths, UsageID: g.UsageID, Made: g.Created, Node: t.n.checker.Node, Expires: time.Now().Add(ticketLife)}
 	if name, ok := strings.CutPrefix(g.KeyID, accesskey.AccountID("")); ok {
 		x.Key, x.Account = "", name
 	}

@@ -90,6 +90,7 @@ func (a *accounts) Accounts(ctx context.Context) ([]admin.Account, error) {
 		}
 		x := admin.Account{
 			Name: u.Name, Root: doc.Root, Rights: []string{}, RateCap: doc.RateCap, VLink: doc.VLink, Keys: append([]string{}, doc.Keys...), Password: len(u.Secret) > 0, Disabled: doc.Disabled,
+			Created: u.Created,
 		}
 		if g.Rights != (accesskey.Rights{}) {
 			x.Rights = strings.Split(g.Rights.String(), ",")

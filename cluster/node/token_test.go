@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/objstore"
@@ -182,4 +184,33 @@ func TestKeyStorage(t *testing.T) {
 		require.Error(t, w.upload(bob, "/f", 1000))
 		require.NoFileExists(t, filepath.Join(w.docroot, "f"))
 	})
+}
+
+// TestTokensOfTheDead: a key or account that has the id or name of one that is gone is not reached with tokens of that one.
+func TestTokensOfTheDead(t *testing.T) {
+	r := startReal(t, "n", func(c *Config) { c.SSH, c.SSHUser, c.WSS = "127.0.0.1:0", &joe, "127.0.0.1:0" })
+	anna := r.key("anna")
+	c, done := attached(t, r.cfg.StateDir)
+	defer done()
+	spec, err := r.client(anna).UploadSetup(t.Context(), api.TransferRequest{DestinationRoot: "/"})
+	require.NoError(t, err)
+	ofKey, err := c.Token(t.Context(), admin.TokenRequest{Key: "anna", Direction: "upload", Paths: []string{"/"}})
+	require.NoError(t, err)
+	ofAccount, err := c.Token(t.Context(), admin.TokenRequest{Account: "joe", Direction: "upload", Paths: []string{"/"}})
+	require.NoError(t, err)
+	wss, _ := r.wss(anna.Token(), `{"for":"upload","paths":["/"]}`)
+	tokens := []string{spec.Token, ofKey.Token, wss.Token, ofAccount.Token, r.ticket("upload /").Token}
+	for _, token := range tokens {
+		require.NoError(t, r.up(token, "/before"))
+	}
+	require.NoError(t, c.DeleteAccessKey(t.Context(), "anna"))
+	require.NoError(t, c.DeleteAccount(t.Context(), "joe"))
+	r.key("anna")
+	require.NoError(t, c.ChangeAccount(t.Context(), "joe", admin.AccountChange{Create: true, Password: &joe.Secret}))
+	for i, token := range tokens {
+		err := r.up(token, "/after")
+		require.Error(t, err, "token %d", i)
+		require.Equal(t, transfer.CodeAuth, codeOf(t, err), "token %d", i)
+	}
+	require.NoError(t, r.up(r.ticket("upload /").Token, "/after"))
 }

@@ -100,6 +100,13 @@ func TestWSS(t *testing.T) {
 	require.LessOrEqual(t, time.Until(x.Expires), 30*time.Second)
 	require.NoError(t, r.up(a.Token, "/in/deep/f"))
 	require.Error(t, r.up(a.Token, "/in/f"))
+	// The id of usage goes on.
+	spec, err = r.client(anna).UploadSetup(t.Context(), api.TransferRequest{DestinationRoot: "/in", Tags: json.RawMessage(`{"aspera":{"usage_id":"film"}}`)})
+	require.NoError(t, err)
+	used, _ := r.wss(spec.Token, up)
+	x, err = r.node.checker.Tokens.Open(used.Token, r.node.Fingerprint().String(), time.Now())
+	require.NoError(t, err)
+	require.Equal(t, "film", x.UsageID)
 	// The API takes no ticket.
 	_, err = r.client(anna).Info(t.Context())
 	require.NoError(t, err)

@@ -298,9 +298,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		}
 		t.Paths = append(t.Paths, name)
 	}
-	if err := s.holder(r.Context(), in); err != nil {
+	made, err := s.holder(r.Context(), in)
+	if err != nil {
 		return err
 	}
+	t.Made = made
 	t.Expires = time.Now().Add(life).UTC().Truncate(time.Second)
 	text, err := s.cfg.Tokens.Seal(t)
 	if err != nil {
@@ -316,20 +318,24 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, Token{Token: text, Expires: t.Expires})
 }
 
-// holder says whether the key or account of a token is there: for others it would be good for nothing.
-func (s *Server) holder(ctx context.Context, in TokenRequest) error {
+// holder says when the key or account of a token was made, which must be there: for others it would be good for nothing.
+func (s *Server) holder(ctx context.Context, in TokenRequest) (made time.Time, err error) {
 	if in.Key != "" {
-		_, err := s.cfg.Keys.Key(ctx, in.Key)
+		k, err := s.cfg.Keys.Key(ctx, in.Key)
 		if errors.Is(err, accesskey.ErrNotFound) {
-			return api.Errorf(http.StatusNotFound, "there is no access key %s", in.Key)
+			return made, api.Errorf(http.StatusNotFound, "there is no access key %s", in.Key)
 		}
-		return err
+		return k.Created, err
 	}
 	list, err := s.cfg.People.Accounts(ctx)
-	if err == nil && !slices.ContainsFunc(list, func(a Account) bool { return a.Name == in.Account }) {
-		return api.Errorf(http.StatusNotFound, "there is no account %s", in.Account)
+	if err != nil {
+		return made, err
 	}
-	return err
+	i := slices.IndexFunc(list, func(a Account) bool { return a.Name == in.Account })
+	if i < 0 {
+		return made, api.Errorf(http.StatusNotFound, "there is no account %s", in.Account)
+	}
+	return list[i].Created, nil
 }
 
 // backup sends the state store as text. One that ends early has no trailer, which Restore sees.

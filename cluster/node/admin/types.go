@@ -28,14 +28,15 @@ type User struct {
 
 // Account is who logs in by SSH or WebSocket.
 type Account struct {
-	Name     string   `json:"name"`
-	Root     string   `json:"root"`         // see accesskey.Key.Root
-	Rights   []string `json:"rights"`       // of read, write, list, delete
-	RateCap  int64    `json:"rate_cap_bps"` // bits per second for all sessions of the account together; 0 is no cap
-	VLink    string   `json:"vlink,omitempty"`
-	Keys     []string `json:"authorized_keys"` // public keys, each a line in the form of OpenSSH
-	Password bool     `json:"password"`        // whether there is one
-	Disabled bool     `json:"disabled"`
+	Name     string    `json:"name"`
+	Root     string    `json:"root"`         // see accesskey.Key.Root
+	Rights   []string  `json:"rights"`       // of read, write, list, delete
+	RateCap  int64     `json:"rate_cap_bps"` // bits per second for all sessions of the account together; 0 is no cap
+	VLink    string    `json:"vlink,omitempty"`
+	Keys     []string  `json:"authorized_keys"` // public keys, each a line in the form of OpenSSH
+	Password bool      `json:"password"`        // whether there is one
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created,omitzero"`
 }
 
 // AccountChange makes or changes an account; nil fields are left as they are, and on creation are all of the docroot, all rights, and no cap.

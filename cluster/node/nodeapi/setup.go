@@ -95,7 +95,7 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	if err != nil {
 		return nil, err
 	}
-	t := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: bounds, UsageID: usage, Expires: expires}
+	t := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: bounds, UsageID: usage, Made: g.Created, Expires: expires}
 	if out.Token, err = s.cfg.Auth.Tokens.Seal(t); err != nil { // the paths are too many
 		return nil, api.Errorf(http.StatusBadRequest, "%v", err)
 	}

@@ -32,7 +32,7 @@ func (b *bed) setUp(auth, call, request string) (api.SpecAnswer, accesskey.Trans
 func TestUploadSetup(t *testing.T) {
 	b := newBed(t)
 	s, token := b.setUp(b.Alpha, "/files/upload_setup", `{"paths":[{"destination":"/in/box"}],"tags":{"a":1},"cookie":"c"}`)
-	require.Equal(t, accesskey.TransferToken{Key: "ak_alpha", Direction: accesskey.Upload, Paths: []string{"in/box"}, Expires: token.Expires}, token)
+	require.Equal(t, accesskey.TransferToken{Key: "ak_alpha", Direction: accesskey.Upload, Paths: []string{"in/box"}, Made: token.Made, Expires: token.Expires}, token)
 	require.True(t, token.Expires.Equal(noon.Add(24*time.Hour)))
 	s.Spec.Token = "T"
 	got, err := json.Marshal(s)
