@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/cluster/node/jobs"
+	"github.com/tradewind-io/tradewind/cluster/node/keystore"
 	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
@@ -138,22 +141,49 @@ func (p *pipe) Close() error {
 // Addr implements net.Listener.
 func (p *pipe) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
-// Restore fills the state store of the state folder dir, which must have none yet, from a backup. The folder needs the master.key that the backup's secrets are sealed with.
+// Restore fills the state store of the state folder dir, which must have none yet, from a backup: there is a whole one afterwards or none, also when the process is killed. The folder needs the master.key that
+// the backup's secrets are sealed with.
 func Restore(ctx context.Context, dir string, from io.Reader, logger *slog.Logger) (err error) {
-	if _, err := accesskey.ReadMaster(dir); err != nil {
+	master, err := accesskey.ReadMaster(dir)
+	if err != nil {
 		return fmt.Errorf("the secrets in a backup are sealed with the master.key of its node; put that into %s first: %w", dir, err)
 	}
 	path := filepath.Join(dir, stateName)
-	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%s is there already; a backup is restored into a folder without one", path)
+	for _, name := range []string{path, path + "-wal"} { // a log that is left over would be taken for one of the new store
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(fmt.Errorf("%s is there already; a backup is restored into a folder without one", name), err)
+		}
 	}
-	s, err := state.Open(ctx, state.Config{Path: path, Log: logger})
+	aside, err := os.MkdirTemp(dir, "restore-")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.Restore(ctx, from), s.Close())
-	if err != nil { // it was empty, and should not look like one that is used
-		err = errors.Join(err, os.Remove(path))
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	whole := filepath.Join(aside, stateName)
+	s, err := state.Open(ctx, state.Config{Path: whole, Log: logger})
+	if err != nil {
+		return err
 	}
-	return err
+	if err = s.Restore(ctx, from); err == nil {
+		_, err = keystore.Open(ctx, s, master)
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(whole, path); err != nil { // which, unlike a rename, does not replace what somebody has made meanwhile
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// syncFolder makes names in a folder durable. Windows has no such call, and writes names through.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -3,6 +3,8 @@ package node
 import (
 	"bytes"
 	"context"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -151,6 +153,32 @@ func TestRestoreRefused(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "master.key"), master, 0o600))
 	require.Error(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()[:b.Len()-10]), nil))
 	require.NoFileExists(t, filepath.Join(dir, stateName))
+
+	// Another master key, which a node would find out about when it starts.
+	other := t.TempDir()
+	_, err = accesskey.LoadMaster(other)
+	require.NoError(t, err)
+	err = Restore(t.Context(), other, bytes.NewReader(b.Bytes()), nil)
+	require.ErrorIs(t, err, accesskey.ErrCorrupt)
+	require.ErrorContains(t, err, "is master.key the one")
+	left, err := os.ReadDir(other)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing but master.key")
+
+	// What another process has made meanwhile stays, and half of a restore is not taken for a store.
+	path := filepath.Join(dir, stateName)
+	err = Restore(t.Context(), dir, io.MultiReader(bytes.NewReader(b.Bytes()[:b.Len()-10]), reader(func() {
+		require.NoFileExists(t, path)
+		s, err := state.Open(t.Context(), state.Config{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	}), bytes.NewReader(b.Bytes()[b.Len()-10:])), nil)
+	require.ErrorIs(t, err, fs.ErrExist)
+	require.FileExists(t, path)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.WriteFile(path+"-wal", []byte("left over"), 0o600))
+	require.ErrorContains(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil), "state.db-wal is there already")
+	require.NoError(t, os.Remove(path+"-wal"))
 	require.NoError(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil))
 	require.ErrorContains(t, Restore(t.Context(), dir, bytes.NewReader(b.Bytes()), nil), "is there already")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -161,4 +189,12 @@ func TestRestoreRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, keys)
 	require.NoError(t, closed())
+}
+
+// reader is an empty one that does something when it is read.
+type reader func()
+
+func (r reader) Read([]byte) (int, error) {
+	r()
+	return 0, io.EOF
 }
