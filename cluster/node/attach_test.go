@@ -198,3 +198,27 @@ func (r reader) Read([]byte) (int, error) {
 	r()
 	return 0, io.EOF
 }
+
+// TestNamesOfOthers: nobody over the API passes for who works on the machine, and a new account does not have the public keys of one that is gone.
+func TestNamesOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	_, err := LoadIdentity(dir)
+	require.NoError(t, err)
+	c, done := attached(t, dir)
+	defer done()
+	password := "a long password"
+	require.ErrorContains(t, c.SetUser(t.Context(), admin.Actor, password), "choose another name")
+	require.NoError(t, c.SetUser(t.Context(), "admin", password))
+	require.NoError(t, c.ChangeAccount(t.Context(), "joe", admin.AccountChange{Create: true}))
+	file := filepath.Join(dir, keysFolder, "joe")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, []byte("ssh-ed25519 AAAA\n"), 0o600))
+	require.NoError(t, c.DeleteAccount(t.Context(), "joe"))
+	require.NoFileExists(t, file)
+	require.ErrorContains(t, c.DeleteAccount(t.Context(), "joe"), "there is no account")
+	done()
+
+	n, err := New(Config{StateDir: dir, DocRoot: t.TempDir(), Listen: "127.0.0.1:0", API: "127.0.0.1:0", APIUser: &accesskey.Credential{ID: admin.Actor, Secret: password}})
+	require.NoError(t, err)
+	require.ErrorContains(t, n.Run(t.Context()), "choose another name")
+}

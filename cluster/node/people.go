@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -54,6 +57,9 @@ func (a *accounts) SetUser(ctx context.Context, name, password string) error {
 		err = errors.New("the name has no ':'")
 	}
 	if err == nil {
+		err = checkNodeUser(name)
+	}
+	if err == nil {
 		_, err = accesskey.HashPassword(password)
 	}
 	if err != nil {
@@ -62,14 +68,28 @@ func (a *accounts) SetUser(ctx context.Context, name, password string) error {
 	return a.setUser(ctx, kindNode, c, nil)
 }
 
+// checkNodeUser says whether a user of the node may have this name. That of whoever works on the machine itself is taken: the audit log could not tell the two apart.
+func checkNodeUser(name string) error {
+	if name == admin.Actor {
+		return fmt.Errorf("%q is who works on the node's machine, in the audit log; choose another name", name)
+	}
+	return nil
+}
+
 // DeleteUser implements admin.People.
 func (a *accounts) DeleteUser(ctx context.Context, name string) error {
 	return a.remove(ctx, kindNode, "user", name)
 }
 
-// DeleteAccount implements admin.People.
+// DeleteAccount implements admin.People. The file of its public keys goes with it: who gets the name later is somebody else.
 func (a *accounts) DeleteAccount(ctx context.Context, name string) error {
-	return a.remove(ctx, kindSSH, "account", name)
+	if err := a.remove(ctx, kindSSH, "account", name); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(a.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the account is gone, and its public keys could not be removed: %w", err)
+	}
+	return nil
 }
 
 func (a *accounts) remove(ctx context.Context, kind, what, name string) error {

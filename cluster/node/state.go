@@ -17,6 +17,9 @@ func (n *Node) bootstrap(ctx context.Context) error {
 		return err
 	}
 	if u := n.cfg.APIUser; u != nil {
+		if err := checkNodeUser(u.ID); err != nil {
+			return fmt.Errorf("user of the node: %w", err)
+		}
 		if err := n.desk.people.setUser(ctx, kindNode, *u, nil); err != nil {
 			return err
 		}

@@ -124,7 +124,7 @@ func (c *Client) ChangeAccount(ctx context.Context, name string, in AccountChang
 	return c.call(ctx, http.MethodPut, "/admin/accounts/"+url.PathEscape(name), in, nil)
 }
 
-// DeleteAccount removes an account; its files stay.
+// DeleteAccount removes an account and its public keys; its files stay.
 func (c *Client) DeleteAccount(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/admin/accounts/"+url.PathEscape(name), nil, nil)
 }

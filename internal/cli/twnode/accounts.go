@@ -62,7 +62,7 @@ func accountsCommand(p cli.Process) *cobra.Command {
 	return f.group("accounts", "Manage accounts, which log in by SSH", accountsHelp, accountsList(f), accountsChange(f, true), accountsChange(f, false),
 		accountsEnable(f, "disable", "Refuse logins and sessions of an account", true), accountsEnable(f, "enable", "Allow logins of an account again", false),
 		&cobra.Command{
-			Use: "delete NAME", Short: "Delete an account; its files stay", Args: oneID,
+			Use: "delete NAME", Short: "Delete an account with its public keys; its files stay", Args: oneID,
 			RunE: func(c *cobra.Command, args []string) error {
 				return f.do(c.Context(), func(n *admin.Client) error { return n.DeleteAccount(c.Context(), args[0]) })
 			},
