@@ -123,7 +123,7 @@ func printKeys(w io.Writer, keys []api.AccessKey) error {
 		if x.State != accesskey.Ready.String() {
 			state += ", storage " + x.State
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\n", k.ID, state, word(rights == "", "none", rights), placeText(k), capText(fasp.Rate(x.RateCap)), linkName(x.VLink), word(x.Tenant == "", "-", x.Tenant),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\n", k.ID, state, word(rights == "", "none", rights), shown(placeText(k)), capText(fasp.Rate(x.RateCap)), linkName(x.VLink), word(x.Tenant == "", "-", shown(x.Tenant)),
 			x.Created, x.Note)
 	}
 	return t.Flush()
@@ -163,7 +163,7 @@ func printKey(w io.Writer, k api.AccessKey) error {
 		{"note", x.Note},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
+			fmt.Fprintf(t, "%s\t%s\n", row[0], shown(row[1]))
 		}
 	}
 	return t.Flush()

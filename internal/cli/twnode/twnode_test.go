@@ -1,11 +1,15 @@
 package twnode
 
 import (
+	"bytes"
+	"encoding/json"
 	"net"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tradewind-io/tradewind/cluster/api"
 )
 
 func TestParseSize(t *testing.T) {
@@ -37,4 +41,25 @@ func TestAddresses(t *testing.T) {
 		_, err := net.ResolveUDPAddr("udp", a)
 		require.NoError(t, err)
 	}
+}
+
+// TestShown: what a key says of itself, or a client of its files, does not steer the terminal of who looks at it.
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           "",
+		`C:\films "one" für Ä`:       `C:\films "one" für Ä`,
+		"\x1b]0;x\a\x1b[2J":          `\x1b]0;x\a\x1b[2J`,
+		"a\nid  root\tb\u009b2J\xff": `a\nid  root\tb\u009b2J\xff`,
+		"\u202egnp.exe":              `\u202egnp.exe`,
+	} {
+		require.Equal(t, want, shown(text))
+	}
+	var b bytes.Buffer
+	hostile := "\x1b[2J\nid  root"
+	require.NoError(t, printKey(&b, api.AccessKey{ID: "a", Tradewind: api.KeyState{Note: hostile, Tenant: hostile, Reason: hostile}}))
+	require.NoError(t, printKeys(&b, []api.AccessKey{{ID: "a", Storage: json.RawMessage(`{"type":"local","path":"\u001b[2J"}`), Tradewind: api.KeyState{Note: hostile, Tenant: hostile}}}))
+	require.NoError(t, printTransfers(&b, []api.Transfer{{Spec: api.StartSpec{SourcePaths: []string{hostile}}}, {ErrorDesc: hostile}}, true))
+	printAudit(&b, api.AuditRecord{Actor: hostile, Object: hostile, Changed: []string{hostile}})
+	require.NotContains(t, b.String(), "\x1b")
+	require.NotContains(t, b.String(), "\nid  root")
 }
