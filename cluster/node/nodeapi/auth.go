@@ -57,6 +57,12 @@ func (s *Server) Trusted(user string) http.Handler {
 	})
 }
 
+// isTrusted says whether a request came by Trusted.
+func isTrusted(r *http.Request) bool {
+	_, ok := r.Context().Value(trusted{}).(accesskey.Grant)
+	return ok
+}
+
 // authenticate takes what stands in the Authorization header and nothing else.
 func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
 	if g, ok := r.Context().Value(trusted{}).(accesskey.Grant); ok {
@@ -83,7 +89,8 @@ func (s *Server) authenticate(r *http.Request) (accesskey.Grant, error) {
 		return accesskey.Grant{}, api.Errorf(http.StatusTooManyRequests, "too many wrong credentials from this address; try again a little later")
 	case errors.Is(err, accesskey.ErrAuth):
 		if s.cfg.Logins != nil {
-			s.cfg.Logins.Wrong(source)
+			s.cfg.Logins.Wrong(source) // which bounds how often the next line is written, too
+			s.cfg.Logger.Warn("wrong credentials", "source", source, "key", g.KeyID)
 		}
 		return accesskey.Grant{}, errUnauthorized
 	case errors.Is(err, accesskey.ErrExpired):

@@ -13,7 +13,7 @@ import (
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
-// fail writes err as the answer. What is no *api.Error is ours to know and not the client's.
+// fail writes err as the answer. What is no *api.Error is ours to know and not the client's, unless it works on the node's machine.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *api.Error
 	if !errors.As(err, &e) {
@@ -22,6 +22,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		s.cfg.Logger.Error("request failed", "method", r.Method, "route", r.Pattern, "error", err)
 		e = api.Errorf(http.StatusInternalServerError, "internal error; the node's log says more")
+		if isTrusted(r) { // who could read the log, if there is one: a command that looks after a state folder itself has none
+			e = api.Errorf(http.StatusInternalServerError, "%v", err)
+		}
 	}
 	if e.Code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="tradewind", charset="UTF-8"`)

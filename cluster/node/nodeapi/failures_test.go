@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,6 +51,11 @@ func TestOurErrorsStayHere(t *testing.T) {
 	require.Equal(t, 500, a.Status)
 	require.NotContains(t, a.Body, hostSecret)
 	require.Contains(t, b.log.String(), hostSecret)
+	// Who works on the machine is told: of a command that looks after a state folder there is no log.
+	w := httptest.NewRecorder()
+	b.srv.Trusted("local").ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/access_keys", nil))
+	require.Equal(t, 500, w.Code)
+	require.Contains(t, w.Body.String(), hostSecret)
 	b.log.Reset()
 	a = b.Do(b.Alpha, "POST", "/files/browse", `{"path":"/x"}`)
 	require.Equal(t, 500, a.Status)

@@ -2,6 +2,7 @@ package nodeapi
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ func TestGuessesAreBounded(t *testing.T) {
 		a := b.Do(auth, "GET", "/info", "")
 		require.Equal(t, http.StatusTooManyRequests, a.Status, a.Body)
 	}
+	require.Equal(t, logins.SourceBurst, strings.Count(b.log.String(), `msg="wrong credentials" source=`), "who looks after the node sees them, and no flood")
+	require.NotContains(t, b.log.String(), "a wrong secret")
 	require.Equal(t, http.StatusOK, b.Do(b.Alpha, "GET", "/info", "").Status)
 	require.Equal(t, http.StatusUnauthorized, b.Do("", "GET", "/info", "").Status, "nothing is no guess")
 	now = now.Add(logins.SourceRefill)
