@@ -33,6 +33,8 @@ type reloader struct {
 	mu    sync.Mutex // guards what follows; held while settings are taken over
 	now   settings
 	links []vlink.Link
+	// serving is from ready to stopping; before and after that a node that reloads must not pass for one that is ready.
+	serving bool
 }
 
 // run reloads with every signal until ctx ends.
@@ -56,8 +58,10 @@ func (r *reloader) reload(ctx context.Context) (later []string, err error) {
 			r.log.Error("the settings stay as they were", "error", err)
 		}
 	}()
-	r.tell(daemon.SdNotifyReloading)
-	defer r.tell(daemon.SdNotifyReady)
+	if r.serving {
+		r.tell(daemon.SdNotifyReloading)
+		defer r.tell(daemon.SdNotifyReady)
+	}
 	if err := r.log.reopen(); err != nil {
 		return nil, fmt.Errorf("log-file: %w", err)
 	}
@@ -112,6 +116,22 @@ func (s *settings) takeLive(from settings) {
 			to.Field(i).Set(src.Field(i))
 		}
 	}
+}
+
+// ready tells the service manager that the node serves.
+func (r *reloader) ready() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.serving = true
+	r.tell(daemon.SdNotifyReady)
+}
+
+// stopping tells it that the node takes no more sessions.
+func (r *reloader) stopping() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.serving = false
+	r.tell(daemon.SdNotifyStopping)
 }
 
 // tell says something to the service manager, if there is one.

@@ -66,6 +66,8 @@ func TestReload(t *testing.T) {
 		write(path, good)
 		write(conf, base+"max_sessions: 5\n")
 	}
+	require.Empty(t, told, "a node that is not ready does not pass for one that is because it reloads")
+	r.ready()
 	write(path, "vlinks:\n- {name: a, out: 20M}\n- {name: c}\n")
 	write(conf, base+"max_sessions: 7\nlog_level: warn\npart_size: 32M\nlisten: 127.0.0.1:0\n")
 	later, err := r.reload(t.Context())
@@ -86,9 +88,11 @@ func TestReload(t *testing.T) {
 	cancel()
 	<-ended
 	require.Equal(t, 8, n.Stats().MaxSessions)
+	r.stopping()
 	write(conf, "docroot: [\n")
 	_, err = r.reload(t.Context())
 	require.ErrorContains(t, err, "line")
+	require.Equal(t, daemon.SdNotifyStopping, told[len(told)-1], "nor does one that stops")
 	for _, want := range []string{
 		`msg="vlink changed" vlink=a out="20 Mbit/s" in=none`, `msg="vlink added" vlink=c`, `msg="vlink removed" vlink=b`, "vlinks_changed=3",
 		`level=WARN msg="access keys name a vlink that is not configured, and are refused" keys=k`, "settings=part_size",

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -166,8 +165,8 @@ func serve(ctx context.Context, p cli.Process, s settings, again func() (setting
 	if err := announce(p.Stdout, n); err != nil {
 		log.Error("the ready line could not be written", "error", err)
 	}
-	r.tell(daemon.SdNotifyReady)
-	defer context.AfterFunc(ctx, func() { r.tell(daemon.SdNotifyStopping) })()
+	r.ready()
+	defer context.AfterFunc(ctx, r.stopping)()
 	return <-ended
 }
 
