@@ -110,7 +110,13 @@ func (b *bundle) collect(ctx context.Context, n *admin.Client, env cli.Env) {
 	b.add("environment.txt", []byte(strings.Join(variableNames(env), "\n")+"\n"))
 	have(b, "status.json", func() (admin.Status, error) { return n.Status(ctx) })
 	have(b, "info.json", func() (api.Info, error) { return n.Info(ctx) })
-	have(b, "access_keys.json", func() ([]api.AccessKey, error) { return n.AccessKeys(ctx) })
+	have(b, "access_keys.json", func() ([]api.AccessKey, error) {
+		list, err := n.AccessKeys(ctx)
+		for i := range list {
+			list[i].Configuration = knownConfiguration(list[i].Configuration)
+		}
+		return list, err
+	})
 	have(b, "accounts.json", func() ([]admin.Account, error) { return n.Accounts(ctx) })
 	have(b, "users.json", func() ([]admin.User, error) { return n.Users(ctx) })
 	have(b, "transfers.json", func() ([]api.Transfer, error) {
@@ -127,6 +133,29 @@ func (b *bundle) collect(ctx context.Context, n *admin.Client, env cli.Env) {
 	} else {
 		b.add("goroutines.txt", text)
 	}
+}
+
+// knownConfiguration is what has an effect of the configuration of a key: into the rest clients put what they like.
+func knownConfiguration(b json.RawMessage) json.RawMessage {
+	var c struct {
+		Transfer struct {
+			Policy     string `json:"policy,omitempty"`
+			TargetRate int64  `json:"target_rate_kbps,omitempty"`
+			RateCap    int64  `json:"target_rate_cap_kbps,omitempty"`
+		} `json:"transfer"`
+		Server struct {
+			Allow []string `json:"allow,omitempty"`
+			Deny  []string `json:"deny,omitempty"`
+		} `json:"server"`
+	}
+	if len(b) == 0 || json.Unmarshal(b, &c) != nil {
+		return nil
+	}
+	known, err := json.Marshal(c)
+	if err != nil {
+		return nil
+	}
+	return known
 }
 
 // newestAudit returns the end of the log.

@@ -63,3 +63,11 @@ func TestShown(t *testing.T) {
 	require.NotContains(t, b.String(), "\x1b")
 	require.NotContains(t, b.String(), "\nid  root")
 }
+
+// TestKnownConfiguration: of what clients put into the configuration of a key, a bundle for others has what has an effect.
+func TestKnownConfiguration(t *testing.T) {
+	require.Nil(t, knownConfiguration(nil))
+	require.Nil(t, knownConfiguration(json.RawMessage(`{"transfer":7}`)))
+	require.JSONEq(t, `{"transfer":{"policy":"low","target_rate_cap_kbps":5},"server":{"deny":["192.0.2.0/24"]}}`, string(knownConfiguration(json.RawMessage(
+		`{"transfer":{"policy":"low","target_rate_cap_kbps":5,"webhook_password":"hunter2"},"server":{"deny":["192.0.2.0/24"]},"smtp":{"password":"hunter2"}}`))))
+}
