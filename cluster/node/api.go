@@ -154,7 +154,7 @@ func (m managedKeys) Delete(ctx context.Context, id string) error {
 	if err := m.Store.Delete(ctx, id); err != nil {
 		return err
 	}
-	return m.jobs.Forget(ctx, id)
+	return m.jobs.Forget(context.WithoutCancel(ctx), id) // there is no key any more whose removal could be asked for again
 }
 
 // nodeUsers implements accesskey.Users.

@@ -222,3 +222,32 @@ func TestNamesOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, n.Run(t.Context()), "choose another name")
 }
+
+// goneAfter is a store of keys whose caller goes away when a key was removed.
+type goneAfter struct {
+	accesskey.Store
+	leave func()
+}
+
+func (g goneAfter) Delete(ctx context.Context, id string) error {
+	defer g.leave()
+	return g.Store.Delete(ctx, id)
+}
+
+// TestDeleteWithoutCaller: with a key goes its history, also when nobody waits for the end of it.
+func TestDeleteWithoutCaller(t *testing.T) {
+	a := startReal(t, "a", nil)
+	anna := a.key("anna")
+	spec, err := a.client(anna).UploadSetup(t.Context(), api.TransferRequest{DestinationRoot: "/"})
+	require.NoError(t, err)
+	require.NoError(t, a.up(spec.Token, "/f"))
+	total := func() int64 {
+		u, err := a.node.desk.state.UsageTotal(t.Context(), state.UsageFilter{Key: "anna"})
+		require.NoError(t, err)
+		return u.Sessions
+	}
+	require.Eventually(t, func() bool { return total() == 1 }, time.Minute, time.Millisecond, "it is written down a moment later")
+	ctx, leave := context.WithCancel(t.Context())
+	require.NoError(t, managedKeys{goneAfter{a.node.checker.Keys, leave}, a.node.desk.jobs}.Delete(ctx, "anna"))
+	require.Zero(t, total())
+}
