@@ -12,7 +12,7 @@ import (
 const maxAPIConns = 16384
 
 // conns bounds the connections of an HTTP server: where there are too many, the one that has been silent for longest is closed, of those that have never made a request if there is one, so that who opens
-// thousands and says nothing keeps nobody out. The method state is for http.Server.ConnState.
+// thousands and says nothing keeps nobody out; where all speak, a new one is closed. The method state is for http.Server.ConnState.
 type conns struct {
 	most int
 
@@ -39,6 +39,10 @@ func (c *conns) state(conn net.Conn, s http.ConnState) {
 	case http.StateNew:
 		if c.total++; c.total > c.most {
 			victim = c.longest()
+		}
+		if c.total > c.most && victim == nil {
+			victim = conn // all others speak, or seem to
+			break
 		}
 		c.falls(conn, c.silent[0])
 	case http.StateActive:

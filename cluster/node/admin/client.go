@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/tradewind-io/tradewind/cluster/api"
 )
@@ -18,12 +19,17 @@ type Client struct {
 	*api.Client
 }
 
+// answerTimeout is how long a node may take to begin with its answer: a process that was stopped does not, and the longest thing it does is to end the jobs of a key.
+const answerTimeout = 2 * time.Minute
+
 // baseURL stands where a client of HTTP wants a host.
 const baseURL = "http://node"
 
 // NewClient returns a client over connections that dial makes.
 func NewClient(dial func(ctx context.Context) (net.Conn, error)) *Client {
-	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, ResponseHeaderTimeout: answerTimeout,
+	}
 	return &Client{&api.Client{URL: baseURL, HTTP: &http.Client{Transport: t}}}
 }
 

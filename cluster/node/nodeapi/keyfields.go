@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -57,11 +58,22 @@ func (s *Server) apply(k *accesskey.Key, in *api.AccessKeyRequest) (warning stri
 	if in.Secret == "" {
 		return "", nil
 	}
+	if err := checkSecret(in.Secret); err != nil {
+		return "", err
+	}
 	*k, warning, err = k.Rotate(accesskey.Credential{ID: k.ID, Secret: in.Secret}, overlap, s.cfg.Now())
 	if err != nil {
 		return "", api.Errorf(http.StatusBadRequest, "secret: %v", err)
 	}
 	return warning, nil
+}
+
+// checkSecret refuses a secret that could be found by trying: wrong credentials of keys are looked at however many there are.
+func checkSecret(secret string) error {
+	if utf8.RuneCountInString(secret) < accesskey.MinPassword {
+		return api.Errorf(http.StatusBadRequest, "secret: want at least %d characters; let one be generated", accesskey.MinPassword)
+	}
+	return nil
 }
 
 // settings makes the changes that are this project's own.
@@ -135,7 +147,10 @@ func checkConfiguration(b json.RawMessage) error {
 		if g := groups[f.group]; len(g) > 0 && json.Unmarshal(g, &group) != nil {
 			return api.Errorf(http.StatusBadRequest, "configuration.%s: want an object", f.group)
 		}
-		if v, ok := group[f.name]; ok && !bytes.Equal(v, []byte("null")) {
+		for name, v := range group {
+			if !strings.EqualFold(name, f.name) || bytes.Equal(v, []byte("null")) {
+				continue
+			}
 			return api.Errorf(http.StatusBadRequest, "configuration.%s.%s: this node does not offer it", f.group, f.name)
 		}
 	}

@@ -102,6 +102,9 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		return api.Errorf(http.StatusBadRequest, "id: %v", err)
 	}
 	if in.Secret != "" {
+		if err := checkSecret(in.Secret); err != nil {
+			return err
+		}
 		cred.Secret = in.Secret
 	}
 	k, warning, err := accesskey.NewKey(cred)

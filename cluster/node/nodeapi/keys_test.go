@@ -106,7 +106,8 @@ func TestBadKeys(t *testing.T) {
 		`{"storage":{"type":"local","colour":1}}`:                                             "storage.colour",
 		`{"id":"a b",` + local + `}`:                                                          "key id",
 		`{"id":"self",` + local + `}`:                                                         "own key",
-		`{"secret":"a\nb",` + local + `}`:                                                     "line break",
+		`{"secret":"a line\nand another",` + local + `}`:                                      "line break",
+		`{"secret":"short",` + local + `}`:                                                    "12 characters",
 		`{"token_verification_key":"x",` + local + `}`:                                        "public key in PEM",
 		`{"configuration":[],` + local + `}`:                                                  "configuration",
 		`{"configuration":{"transfer":{"content_protection_secret":"s3cret"}},` + local + `}`: "content_protection_secret",
@@ -147,7 +148,7 @@ func TestChangeKey(t *testing.T) {
 	next := accesskey.Credential{ID: "ak_alpha", Secret: "0123456789abcdef0123456789abcdef"}.Token()
 	require.Contains(t, b.Do(next, "GET", "/self", "").Body, `"previous_secret_until":"2026-03-01T12:01:00Z"`)
 	require.Equal(t, 200, b.Do(b.Alpha, "GET", "/self", "").Status, "the secret before is still good")
-	a = b.Do(b.Admin, "PUT", "/access_keys/ak_alpha", `{"secret":"short"}`)
+	a = b.Do(b.Admin, "PUT", "/access_keys/ak_alpha", `{"secret":"a weak secret"}`)
 	require.Equal(t, 204, a.Status)
 	require.Contains(t, a.Header.Get(warningHeader), "128 bits")
 	require.Equal(t, 401, b.Do(next, "GET", "/self", "").Status)

@@ -321,15 +321,23 @@ func keysCreate(f *manager) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return f.print(c.OutOrStdout(), keyToJSON(key), func(w io.Writer) error {
+				return unseen(key.ID, f.print(c.OutOrStdout(), keyToJSON(key), func(w io.Writer) error {
 					_, err := fmt.Fprintf(w, "%s:%s\n", key.ID, key.Secret)
 					return err
-				})
+				}))
 			})
 		},
 	}
 	k.declare(c)
 	return c
+}
+
+// unseen says what to do where a secret could not be printed.
+func unseen(id string, err error) error {
+	if err != nil {
+		return fmt.Errorf("the secret of access key %s was set and could not be shown; give it another one with twnode keys rotate: %w", id, err)
+	}
+	return nil
 }
 
 // keysSet changes what a key is bound by; only what is given changes.
@@ -377,10 +385,10 @@ func keysRotate(f *manager) *cobra.Command {
 			if err := f.update(c, cred.ID, in); err != nil {
 				return err
 			}
-			return f.print(c.OutOrStdout(), map[string]string{"id": cred.ID, "secret": cred.Secret}, func(w io.Writer) error {
+			return unseen(cred.ID, f.print(c.OutOrStdout(), map[string]string{"id": cred.ID, "secret": cred.Secret}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "%s:%s\n", cred.ID, cred.Secret)
 				return err
-			})
+			}))
 		},
 	}
 	c.Flags().DurationVar(&overlap, "overlap", 0, "how `long` the secret before stays good, up to 720h")

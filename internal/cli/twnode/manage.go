@@ -61,6 +61,9 @@ func (f *manager) doMaking(ctx context.Context, fn func(*admin.Client) error) er
 	if err != nil {
 		return err
 	}
+	if err := foreign(dir); err != nil {
+		return err
+	}
 	if _, err := node.LoadIdentity(dir); err != nil {
 		return err
 	}
@@ -79,6 +82,10 @@ func (f *manager) attached(ctx context.Context, fn func(*admin.Client) error) er
 	return plain(errors.Join(fn(c), closed()))
 }
 
+// flagNames turns names of fields into those of the flags that they came from.
+var flagNames = strings.NewReplacer("tradewind.root", "--root", "tradewind.rotate_overlap_seconds", "--overlap, in seconds", "life_seconds", "--life, in seconds",
+	"token_verification_key", "--token-key", "authorized_keys: ", "--authorized-keys: ", "tradewind.tenant", "--tenant", "tradewind.note", "--note")
+
 // plain is an error without what only a program wants to know of it.
 func plain(err error) error {
 	var e *api.Error
@@ -86,7 +93,7 @@ func plain(err error) error {
 		return err
 	}
 	if e.Code == 400 {
-		return usageError{errors.New(e.UserMessage)}
+		return usageError{errors.New(flagNames.Replace(e.UserMessage))}
 	}
 	return errors.New(e.UserMessage)
 }
@@ -102,8 +109,11 @@ func (f *manager) print(w io.Writer, v any, text func(io.Writer) error) error {
 // secret returns a secret that people choose from an environment variable: what stands on a command line is seen by all of the machine.
 func (f *manager) secret(variable string) (string, error) {
 	text, ok := f.env.Lookup(variable)
-	if !ok || text == "" {
+	switch {
+	case !ok:
 		return "", usagef("the environment variable %s is not set", variable)
+	case text == "":
+		return "", usagef("the environment variable %s is set, and empty", variable)
 	}
 	return text, nil
 }
