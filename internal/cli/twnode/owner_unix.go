@@ -17,7 +17,7 @@ func foreign(dir string) error {
 		return nil // what is wrong shows with what follows
 	}
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
-		return fmt.Errorf("%s belongs to the user %d, who could not read what root makes there now; run this as that user: sudo -u '#%d' twnode ...", dir, st.Uid, st.Uid)
+		return fmt.Errorf("%s belongs to the user %d, who could not read what root makes there now; run this command as that user, by sudo -u '#%d'", dir, st.Uid, st.Uid)
 	}
 	return nil
 }
