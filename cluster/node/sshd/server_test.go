@@ -169,7 +169,8 @@ func TestNothingElse(t *testing.T) {
 		require.NoError(t, err)
 		require.Error(t, s.Start("ascmd "+strings.Repeat("x", maxCommand)), "a command that is too long")
 		require.NoError(t, s.Close())
-		// Channels have a bound, and those that end make room.
+		// Channels have a bound, and those that end make room, once the server has seen it.
+		synctest.Wait()
 		var open []*ssh.Session
 		for range maxChannels {
 			s, err := c.NewSession()
