@@ -121,6 +121,9 @@ func (s Storage) Check() error {
 	if err := checkFields("storage", t.fields, s.Fields); err != nil {
 		return err
 	}
+	if _, ok := cleanBelow(s.Fields["path"]); s.Type == "local" && !ok {
+		return errors.New("storage.path leads out of the docroot")
+	}
 	if len(s.Credentials) == 0 {
 		return nil // the node's own, if it has any
 	}

@@ -90,12 +90,9 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the port of the API: %w", err)
 	}
-	a := &apiService{listener: l, server: &http.Server{
-		Handler: n.desk.api, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
-		ConnState: newConns(min(maxAPIConns, openFiles()/2)).state,
-		TLSConfig: &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
-		ErrorLog:  slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // what strangers do to the port
-	}}
+	a := &apiService{listener: l, server: newAPIServer(n.desk.api)}
+	a.server.TLSConfig = &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	a.server.ErrorLog = slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug) // what strangers do to the port
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := a.server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -114,6 +111,14 @@ func (n *Node) startAPI(ctx context.Context) (stop func(), err error) {
 		}
 		running.Wait()
 	}, nil
+}
+
+// newAPIServer returns a server with the bounds of the API (docs/api.md section 10).
+func newAPIServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: apiHeaderTimeout, ReadTimeout: apiReadTimeout, WriteTimeout: apiWriteTimeout, IdleTimeout: apiIdleTimeout, MaxHeaderBytes: apiMaxHeader,
+		ConnState: newConns(min(maxAPIConns, openFiles()/2)).state,
+	}
 }
 
 // info is what the API says of the node.

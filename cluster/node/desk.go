@@ -122,7 +122,7 @@ func (d *desk) serve(info nodeapi.Info) (*admin.Server, error) {
 		return nil, err
 	}
 	cfg := admin.Config{
-		API: d.api.Trusted(admin.Actor), State: d.state, Keys: keys, People: d.people, Tokens: d.checker.Tokens, Node: d.cfg.node, Audit: d.log.Write,
+		API: d.api.Trusted(admin.Actor), State: d.state, Keys: keys, Exclusive: d.api.Exclusive, People: d.people, Tokens: d.checker.Tokens, Node: d.cfg.node, Audit: d.log.Write,
 		Version: d.cfg.version, Reload: d.cfg.reload, Stats: d.cfg.stats, Log: d.cfg.logger,
 	}
 	if d.cfg.stats != nil {

@@ -33,12 +33,14 @@ type People interface {
 // Config sets up a Server. All is required but Probe, Reload, Stats and Log.
 type Config struct {
 	// API serves the calls of the Node API for who needs no credentials; see nodeapi.Server.Trusted.
-	API    http.Handler
-	State  *state.Store
-	Keys   accesskey.Store // through which keys are changed, so that what belongs to them changes with them
-	People People
-	Tokens *accesskey.Keyring
-	Node   string // fingerprint, which tokens are bound to
+	API   http.Handler
+	State *state.Store
+	Keys  accesskey.Store // through which keys are changed, so that what belongs to them changes with them
+	// Exclusive runs fn while nobody else changes keys; see nodeapi.Server.Exclusive.
+	Exclusive func(ctx context.Context, fn func() error) error
+	People    People
+	Tokens    *accesskey.Keyring
+	Node      string // fingerprint, which tokens are bound to
 	// Audit writes down acts before they are done.
 	Audit   func(ctx context.Context, a nodeapi.Act) error
 	Version string
@@ -395,13 +397,26 @@ func (s *Server) imports(w http.ResponseWriter, r *http.Request) error {
 		return api.Errorf(http.StatusBadRequest, "%v", err)
 	}
 	out := Imported{Made: []string{}, Replaced: []string{}, Kept: []string{}}
+	if err := s.cfg.Exclusive(r.Context(), func() error { return s.take(r.Context(), keys, in.Replace, &out) }); err != nil {
+		return err
+	}
+	if s.cfg.Probe != nil {
+		if err := s.cfg.Probe(r.Context()); err != nil {
+			return err
+		}
+	}
+	return reply(w, out)
+}
+
+// take puts imported keys into the store.
+func (s *Server) take(ctx context.Context, keys []accesskey.Key, replace bool, out *Imported) error {
 	for _, k := range keys {
-		_, err := s.cfg.Keys.Key(r.Context(), k.ID)
+		_, err := s.cfg.Keys.Key(ctx, k.ID)
 		if err != nil && !errors.Is(err, accesskey.ErrNotFound) {
 			return err
 		}
 		known := err == nil
-		if known && !in.Replace {
+		if known && !replace {
 			out.Kept = append(out.Kept, k.ID)
 			continue
 		}
@@ -409,10 +424,10 @@ func (s *Server) imports(w http.ResponseWriter, r *http.Request) error {
 		if k.Storage != nil {
 			k.State, k.StateText = accesskey.Pending, ""
 		}
-		if err := s.audit(r.Context(), "access_key.import", k.ID); err != nil {
+		if err := s.audit(ctx, "access_key.import", k.ID); err != nil {
 			return err
 		}
-		if err := s.cfg.Keys.Put(r.Context(), k); err != nil {
+		if err := s.cfg.Keys.Put(ctx, k); err != nil {
 			return err
 		}
 		if known {
@@ -421,10 +436,5 @@ func (s *Server) imports(w http.ResponseWriter, r *http.Request) error {
 			out.Made = append(out.Made, k.ID)
 		}
 	}
-	if s.cfg.Probe != nil {
-		if err := s.cfg.Probe(r.Context()); err != nil {
-			return err
-		}
-	}
-	return reply(w, out)
+	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -304,6 +306,29 @@ func viewEvent(e state.Event) api.Event {
 	return api.Event{ID: strconv.FormatInt(e.Seq, 10), Time: e.Time.UTC().Format(time.RFC3339Nano), Types: []string{e.Type}, AccessKey: e.Key, Data: e.Doc}
 }
 
+// eventTypes are all that a node has.
+var eventTypes = []string{
+	"file.created", "file.deleted", "file.modified", "permission.created", "permission.deleted", "permission.modified", "transfer.started", "transfer.ended",
+}
+
+// chosenTypes are the types of events that a query wants: those that it names, and those that fit one of its patterns. nil are all; ok is false where it wants some and none fits.
+func chosenTypes(q url.Values) (types []string, ok bool, err error) {
+	types = slices.Concat(q["type"], q["type[]"])
+	globs := slices.Concat(q["type_glob"], q["type_glob[]"])
+	for _, glob := range globs {
+		for _, t := range eventTypes {
+			fits, err := path.Match(glob, t)
+			if err != nil {
+				return nil, false, api.Errorf(http.StatusBadRequest, "type_glob %.50q: want a pattern such as file.*", glob)
+			}
+			if fits {
+				types = append(types, t)
+			}
+		}
+	}
+	return types, len(types) > 0 || len(globs) == 0, nil
+}
+
 func (m *Manager) serveEvents(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
 	q := r.URL.Query()
 	f, ok := eventFilter(g, q)
@@ -324,7 +349,13 @@ func (m *Manager) serveEvents(w http.ResponseWriter, r *http.Request, g accesske
 			return api.Errorf(http.StatusBadRequest, "after_time: want a time such as 2026-01-31T12:00:00Z")
 		}
 	}
-	f.Since, f.Types = since, q["type"]
+	f.Since = since
+	if f.Types, ok, err = chosenTypes(q); err != nil {
+		return err
+	} else if !ok {
+		link(w, r, since)
+		return writeJSON(w, out)
+	}
 	list, _, err := m.cfg.State.Events(r.Context(), f, state.Page{Limit: int(max(count, 1))})
 	if err != nil {
 		return err

@@ -131,6 +131,13 @@ func TestCalls(t *testing.T) {
 	require.Len(t, events, 3)
 	require.Equal(t, 200, web.Do(web.Alpha, "GET", "/events/"+events[0].ID, "").Status)
 	require.Equal(t, "[]\n", web.Do(web.Alpha, "GET", "/events?access_key=bert", "").Body)
+	globbed := func(query string) string { return web.Do(web.Alpha, "GET", "/events?"+query, "").Body }
+	require.Contains(t, globbed("type_glob=*.ended"), "transfer.ended")
+	require.NotContains(t, globbed("type_glob=*.ended"), "transfer.started")
+	require.Contains(t, globbed("type_glob[]=*.ended&type=transfer.started"), "transfer.started")
+	require.Equal(t, "[]\n", globbed("type_glob=disk.*"), "a pattern that fits nothing is not one that wants all")
+	require.Equal(t, "[]\n", globbed("type_glob=file.*"))
+	require.Equal(t, 400, web.Do(web.Alpha, "GET", "/events?type_glob=[", "").Status)
 	require.Contains(t, web.Do(web.Admin, "GET", "/events?access_key=anna&iteration_token="+events[2].ID, "").Body, held)
 	for who, query := range map[string]string{web.Alpha: "", web.Admin: "?access_key=anna"} {
 		a := web.Do(who, "GET", "/usage"+query, "")
