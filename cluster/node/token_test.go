@@ -165,8 +165,9 @@ func TestKeyStorage(t *testing.T) {
 		})
 		eve := accesskey.Credential{ID: "eve", Secret: "eve-0123456789-0123456789-abcdefgh"}
 		w.addKey(eve, func(k *accesskey.Key) {
-			k.Storage = &accesskey.Storage{Type: "local", Fields: map[string]string{"path": "../.."}}
+			k.Storage, k.Root = &accesskey.Storage{Type: "local", Fields: map[string]string{"path": "/"}}, "../.."
 		})
+		require.ErrorContains(t, accesskey.Storage{Type: "local", Fields: map[string]string{"path": "/a/../.."}}.Check(), "leads out")
 		for _, c := range []accesskey.Credential{bob, carol, dave} {
 			require.NoError(t, w.upload(c, "/"+c.ID, 1000), c.ID)
 		}
