@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,8 +44,9 @@ func TestSlowClientsOfTheAPI(t *testing.T) {
 				require.NoError(t, err)
 				_, err = io.WriteString(conn, c.send)
 				require.NoError(t, err)
+				var dripping sync.WaitGroup
 				if c.drip {
-					go drip(conn)
+					dripping.Go(func() { drip(conn) })
 				}
 				if name == "no answer read" {
 					time.Sleep(2 * apiWriteTimeout) // in virtual time
@@ -56,6 +58,7 @@ func TestSlowClientsOfTheAPI(t *testing.T) {
 					require.InDelta(t, c.ended.Seconds(), time.Since(began).Seconds(), 1.5)
 				}
 				require.NoError(t, conn.Close())
+				dripping.Wait()
 				require.NoError(t, s.Close())
 				require.ErrorIs(t, <-ended, http.ErrServerClosed)
 			})
