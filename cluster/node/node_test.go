@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/simnet"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 )
 
 var alice = accesskey.Credential{ID: "alice", Secret: "alice-0123456789-0123456789-abcdef"}

@@ -19,11 +19,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/cluster/node/sshd"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 )
 
 var joe = accesskey.Credential{ID: "joe", Secret: "correct horse battery"}

@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -25,6 +24,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/internal/cli"
 	"github.com/tradewind-io/tradewind/internal/cli/twnode"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 )
 
 func TestMain(m *testing.M) {
@@ -73,27 +73,9 @@ type world struct {
 
 type proc struct {
 	cmd            *exec.Cmd
-	stdout, stderr buffer
+	stdout, stderr testlog.Buffer
 	lines          chan string // of stdout; closed at its end
 	ended          chan struct{}
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func the(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }

@@ -168,7 +168,7 @@ func architecture() rules {
 			},
 			{
 				Packages: patterns{
-					"./internal/simnet/...", "./internal/wanlink/...", "./internal/leaktest/...", "./internal/testservers/...", "./internal/archtest/...",
+					"./internal/simnet/...", "./internal/wanlink/...", "./internal/leaktest/...", "./internal/testlog/...", "./internal/testservers/...", "./internal/archtest/...",
 					"./internal/faultproxy/...", "./internal/apitest/...", "./cluster/node/internal/apibed/...", "./objstore/storetest/...", "./fasp/internal/vlab/...",
 				},
 				From:   patterns{"./internal/demo/...", "./bench/...", "./fasp/internal/vlab/..."},

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/internal/faultproxy"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 	"github.com/tradewind-io/tradewind/internal/testservers"
 	"github.com/tradewind-io/tradewind/objstore"
 )
@@ -273,7 +274,7 @@ func TestNoCredentialAnywhere(t *testing.T) {
 			f.proxy.Clear()
 			f.proxy.Add(faultproxy.Rule{Fault: faultproxy.Fault{Lost: true}})
 			everything(f)
-			f.log.print(f.cfg, &f.cfg, cred, f.Driver().Caps())
+			printAll(&f.log, f.cfg, &f.cfg, cred, f.Driver().Caps())
 			require.Contains(t, f.log.String(), "InvalidToken", "the errors are among it")
 			mustNotHold(t, f.log.String(), secrets...)
 			for _, secret := range []string{v.SecretAccessKey, s.SecretKey} {
@@ -300,7 +301,7 @@ func TestNoCredentialAnywhere(t *testing.T) {
 			require.NoError(t, err)
 			f.Bucket = objstore.NewBucket(d, objstore.Config{PartSize: faultPart, Pool: f.pool, RetryTimeout: -1, Logger: f.cfg.Logger})
 			everything(f)
-			f.log.print(f.cfg, &f.cfg, key)
+			printAll(&f.log, f.cfg, &f.cfg, key)
 			require.NoError(t, f.Close())
 			mustNotHold(t, f.log.String(), string(key.Key[:]), base64.StdEncoding.EncodeToString(key.Key[:]), hex.EncodeToString(key.Key[:]), "tlssecret", "97, 110, 32, 101", "97 110 32 101")
 		}
@@ -312,7 +313,7 @@ func TestNoCredentialAnywhere(t *testing.T) {
 func everything(f *faulty) {
 	ctx := f.t.Context()
 	tree := objstore.NewTree(f.Bucket, "")
-	note := func(_ any, err error) { f.log.print(err) }
+	note := func(_ any, err error) { printAll(&f.log, err) }
 	note(f.Put(ctx, "first", strings.NewReader("x"), 1, objstore.PutOptions{}))
 	note(nil, f.stream("k"))
 	note(f.read("k"))
@@ -332,8 +333,8 @@ func everything(f *faulty) {
 	note(nil, f.Delete(ctx, "k"))
 }
 
-// print writes values in every way.
-func (l *lockedLog) print(values ...any) {
+// printAll writes values to l in every way.
+func printAll(l *testlog.Buffer, values ...any) {
 	for _, v := range values {
 		if v == nil {
 			continue

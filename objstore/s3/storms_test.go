@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/internal/faultproxy"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 	"github.com/tradewind-io/tradewind/objstore"
 )
 
@@ -27,24 +28,7 @@ type faulty struct {
 	proxy *faultproxy.Proxy
 	pool  *objstore.Pool
 	cfg   Config
-	log   lockedLog
-}
-
-type lockedLog struct {
-	mu sync.Mutex // protects b
-	b  strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log   testlog.Buffer
 }
 
 const faultPart = 5 << 20

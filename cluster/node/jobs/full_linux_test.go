@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/cluster/api"
-	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 	"github.com/tradewind-io/tradewind/internal/testservers"
 )
 

@@ -127,10 +127,7 @@ func may(g accesskey.Grant, allowed bool, right string) error {
 }
 
 // Exclusive runs fn while nobody else changes keys over this API: whoever reads a key and writes it back must not do so at the same time. The error is fn's, or that of ctx.
-func (s *Server) Exclusive(ctx context.Context, fn func() error) error { return s.exclusive(ctx, fn) }
-
-// exclusive runs fn while nobody else changes keys.
-func (s *Server) exclusive(ctx context.Context, fn func() error) error {
+func (s *Server) Exclusive(ctx context.Context, fn func() error) error {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()

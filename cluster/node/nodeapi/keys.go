@@ -116,7 +116,7 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 	if _, err := s.apply(&k, &in); err != nil {
 		return err
 	}
-	err = s.exclusive(r.Context(), func() error {
+	err = s.Exclusive(r.Context(), func() error {
 		_, err := s.cfg.Keys.Key(r.Context(), k.ID)
 		switch {
 		case err == nil:
@@ -151,7 +151,7 @@ func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 	if err := s.decode(w, r, s.cfg.MaxBody, &in); err != nil {
 		return err
 	}
-	return s.exclusive(r.Context(), func() error {
+	return s.Exclusive(r.Context(), func() error {
 		k, err := s.keyOf(r.Context(), g, r.PathValue("id"))
 		if err != nil {
 			return err
@@ -233,7 +233,7 @@ func (s *Server) put(ctx context.Context, k accesskey.Key, storage bool) error {
 
 // deleteKey answers DELETE /access_keys/{id}.
 func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
-	return s.exclusive(r.Context(), func() error {
+	return s.Exclusive(r.Context(), func() error {
 		k, err := s.keyOf(r.Context(), g, r.PathValue("id"))
 		if err != nil {
 			return err

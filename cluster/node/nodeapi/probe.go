@@ -54,7 +54,7 @@ func (s *Server) probe(ctx context.Context, id string) {
 		state, text = accesskey.Failed, probeText(&k, err)
 		s.cfg.Logger.Warn("the storage of an access key cannot be reached", "key", id, "reason", text, "error", redact(err, k.Storage))
 	}
-	err = s.exclusive(ctx, func() error {
+	err = s.Exclusive(ctx, func() error {
 		now, err := s.cfg.Keys.Key(ctx, id)
 		if err != nil || now.State != accesskey.Pending || !sameStorage(now.Storage, k.Storage) {
 			return err // what was tried is not what it has now; another probe is on its way

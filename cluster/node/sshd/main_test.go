@@ -19,10 +19,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 	"github.com/tradewind-io/tradewind/internal/leaktest"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -21,9 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tradewind-io/tradewind/accesskey"
-	"github.com/tradewind-io/tradewind/cluster/node/internal/testlog"
 	"github.com/tradewind-io/tradewind/cluster/node/logins"
 	"github.com/tradewind-io/tradewind/internal/leaktest"
+	"github.com/tradewind-io/tradewind/internal/testlog"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
