@@ -251,3 +251,17 @@ func TestDeleteWithoutCaller(t *testing.T) {
 	require.NoError(t, managedKeys{goneAfter{a.node.checker.Keys, leave}, a.node.desk.jobs}.Delete(ctx, "anna"))
 	require.Zero(t, total())
 }
+
+// TestNothingToKeepItIn: a node without a state store refuses what would have to be kept there, and does not leave it out.
+func TestNothingToKeepItIn(t *testing.T) {
+	c := &accesskey.Credential{ID: "a", Secret: "a secret of more than 128 bits, surely"}
+	for name, edit := range map[string]func(*Config){
+		"AccessKey": func(cfg *Config) { cfg.AccessKey = c }, "APIUser": func(cfg *Config) { cfg.APIUser = c }, "SSHUser": func(cfg *Config) { cfg.SSHUser = c },
+	} {
+		cfg := Config{DocRoot: t.TempDir(), StateDir: t.TempDir(), Keys: &accesskey.MemStore{}}
+		edit(&cfg)
+		require.ErrorContains(t, cfg.Check(), name)
+		cfg.API = "127.0.0.1:0"
+		require.NoError(t, cfg.Check(), name)
+	}
+}

@@ -41,9 +41,10 @@ type Config struct {
 	PacketConn net.PacketConn
 	// Identity is the key that clients know the node by; nil means the one in StateDir, made on first use.
 	Identity *fasp.Identity
-	// Keys are the access keys; nil means those of the state store in StateDir, which no other process may use while the node runs.
+	// Keys are the access keys; nil means those of the state store in StateDir, which no other process may use while the node runs. With Keys, and without API, SSH and WSS, a node has no state store and records
+	// no transfers.
 	Keys accesskey.Store
-	// AccessKey is made when Run begins, bound to the docroot, or given this secret if there is one of this id. nil changes nothing. It needs Keys to be nil, or API or SSH.
+	// AccessKey is made when Run begins, bound to the docroot, or given this secret if there is one of this id. nil changes nothing.
 	AccessKey *accesskey.Credential
 
 	// API is the TCP address "host:port" at which the node offers its REST API over HTTPS (docs/api.md); empty is none. Its certificate is in api.crt and api.key in StateDir.
@@ -114,6 +115,9 @@ const (
 // DefaultPort is the UDP port of nodes.
 const DefaultPort = 33001
 
+// keepsState says whether a node has a state store; see Config.Keys.
+func (c *Config) keepsState() bool { return c.Keys == nil || c.API != "" || c.SSH != "" || c.WSS != "" }
+
 // Check says what is wrong with c, nil if nothing is that can be seen before Run.
 func (c Config) Check() error {
 	c, err := c.withDefaults()
@@ -139,6 +143,9 @@ func (c Config) withDefaults() (Config, error) {
 		if err := apart(c.StateDir, dir); err != nil {
 			return c, err
 		}
+	}
+	if !c.keepsState() && (c.AccessKey != nil || c.APIUser != nil || c.SSHUser != nil) {
+		return c, errors.New("node: AccessKey, APIUser and SSHUser are kept in the state store, which a node with Keys and without API, SSH and WSS does not have")
 	}
 	if c.PartSize < 0 || c.PartMemory < 0 {
 		return c, errors.New("node: PartSize and PartMemory must not be negative")

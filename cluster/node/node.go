@@ -175,7 +175,7 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 			stop()
 		}
 	}()
-	if n.cfg.Keys != nil && n.cfg.API == "" && n.cfg.SSH == "" && n.cfg.WSS == "" {
+	if !n.cfg.keepsState() {
 		master, err := accesskey.LoadMaster(n.cfg.StateDir)
 		n.checker = &accesskey.Checker{Keys: n.cfg.Keys, Tokens: accesskey.NewKeyring(master), Node: n.Fingerprint().String()}
 		return stop, err

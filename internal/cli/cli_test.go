@@ -147,3 +147,16 @@ func TestVersionText(t *testing.T) {
 func TestSignalErrorIsCancel(t *testing.T) {
 	require.True(t, errors.Is(fmt.Errorf("x: %w", SignalError{os.Interrupt}), context.Canceled))
 }
+
+// TestShown: what is printable stands as it is, and what could steer a terminal is quoted.
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           "",
+		`C:\films "one" für Ä`:       `C:\films "one" für Ä`,
+		"\x1b]0;x\a\x1b[2J":          `"\x1b]0;x\a\x1b[2J"`,
+		"a\nid  root\tb\u009b2J\xff": `"a\nid  root\tb\u009b2J\xff"`,
+		"\u202egnp.exe":              `"\u202egnp.exe"`,
+	} {
+		require.Equal(t, want, Shown(text))
+	}
+}

@@ -211,7 +211,7 @@ func request(client *ssh.Client, command string) (t ticket, err error) {
 	switch err := s.Run(command); {
 	case errors.As(err, &exit):
 		text := strings.TrimPrefix(strings.TrimSpace(strings.ToValidUTF8(errs.String(), "?")), "tradewind: ")
-		return t, &transfer.Error{Code: transfer.CodeNoPerms, Err: fmt.Errorf("the server hands over no ticket: %s", shown(text))}
+		return t, &transfer.Error{Code: transfer.CodeNoPerms, Err: fmt.Errorf("the server hands over no ticket: %s", cli.Shown(text))}
 	case err != nil:
 		return t, unreachable("SSH", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
 func benchFlags(f *pflag.FlagSet, o *fileOptions) {
@@ -173,7 +174,7 @@ func (c *fileRun) printMeasured(m *measured) error {
 		wire = fmt.Sprintf(" (%s on the wire, %.2f %% lost)", mbit(m.Wire), m.Loss*100)
 	}
 	_, err := fmt.Fprintf(c.p.Stdout, "%-8s %s: %s of content in %.1f s%s, round trip %.1f ms (least %.1f), %.1f s of CPU here\n         limited by %s: %s\n",
-		m.Direction, shown(m.Host), mbit(m.Goodput), m.Seconds, wire, m.RTT*1e3, m.LeastRTT*1e3, m.CPU, limitText[m.Limit], m.Because)
+		m.Direction, cli.Shown(m.Host), mbit(m.Goodput), m.Seconds, wire, m.RTT*1e3, m.LeastRTT*1e3, m.CPU, limitText[m.Limit], m.Because)
 	return err
 }
 

@@ -212,7 +212,7 @@ func (c *fileRun) fail(target string, err error) {
 		}{target, text, code, code.String()})
 	}
 	if target != "" {
-		text = fmt.Sprintf("%s: %s", shown(target), text)
+		text = fmt.Sprintf("%s: %s", cli.Shown(target), text)
 	}
 	fmt.Fprintln(c.p.Stderr, "twcp: "+text)
 }
@@ -245,7 +245,7 @@ func list(ctx context.Context, c *fileRun) error {
 				if first {
 					first, blank = false, ""
 				}
-				fmt.Fprintf(c.p.Stdout, "%s%s:\n", blank, shown(target))
+				fmt.Fprintf(c.p.Stdout, "%s%s:\n", blank, cli.Shown(target))
 			}
 		}
 		for in, err := range r.List(ctx, name, transfer.WalkOptions{Deep: c.o.deep, Match: c.o.match}) {
@@ -298,7 +298,7 @@ func (l *lister) print(in transfer.Info) error {
 	if l.c.o.json {
 		return l.c.json(itemJSON(in.Name, l.target, in))
 	}
-	name := shown(in.Name)
+	name := cli.Shown(in.Name)
 	if in.Mode.IsDir() {
 		name += "/"
 	}
@@ -324,7 +324,7 @@ func stat(ctx context.Context, c *fileRun) error {
 			return c.json(itemJSON(target, "", in))
 		}
 		w := c.p.Stdout
-		fmt.Fprintf(w, "%s\n  type      %s\n", shown(target), typeOf(in))
+		fmt.Fprintf(w, "%s\n  type      %s\n", cli.Shown(target), typeOf(in))
 		if !in.Mode.IsDir() {
 			fmt.Fprintf(w, "  size      %d\n", in.Size)
 		}
@@ -415,7 +415,7 @@ func usageOf(ctx context.Context, c *fileRun) error {
 				Bytes int64  `json:"bytes"`
 			}{target, files, bytes})
 		}
-		_, err = fmt.Fprintf(c.p.Stdout, "%14d bytes  %10d files  %s\n", bytes, files, shown(target))
+		_, err = fmt.Fprintf(c.p.Stdout, "%14d bytes  %10d files  %s\n", bytes, files, cli.Shown(target))
 		return err
 	})
 }
@@ -439,7 +439,7 @@ func clean(ctx context.Context, c *fileRun) error {
 				if c.o.dry {
 					what = "would remove"
 				}
-				_, err = fmt.Fprintf(c.p.Stdout, "%s %s of %s, %s\n", what, l.Kind, shown(l.Name), timeText(unixNano(l.Begun)))
+				_, err = fmt.Fprintf(c.p.Stdout, "%s %s of %s, %s\n", what, l.Kind, cli.Shown(l.Name), timeText(unixNano(l.Begun)))
 			}
 			if err != nil {
 				return err

@@ -26,7 +26,7 @@ func TestShown(t *testing.T) {
 	for name, want := range map[string]string{
 		"plain ü \"q\"": "plain ü \"q\"", "a\x1b[2J": `"a\x1b[2J"`, "a\nb": `"a\nb"`, "a\u009b": `"a\u009b"`, "a\x9b": `"a\x9b"`,
 	} {
-		require.Equal(t, want, shown(name))
+		require.Equal(t, want, cli.Shown(name))
 	}
 }
 

@@ -122,7 +122,7 @@ func errorIn(b []byte) string {
 	if json.Unmarshal(b, &x) != nil || x.Error == "" {
 		return ""
 	}
-	return shown(x.Error)
+	return cli.Shown(x.Error)
 }
 
 // refusedBy is what an answer of HTTP means.

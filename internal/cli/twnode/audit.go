@@ -76,5 +76,5 @@ func (f *manager) listAudit(c *cobra.Command, n *admin.Client) error {
 }
 
 func printAudit(w io.Writer, r api.AuditRecord) {
-	fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Seq, r.Time, shown(r.Actor), r.Action, shown(r.Object), shown(strings.Join(r.Changed, ",")))
+	fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Seq, r.Time, cli.Shown(r.Actor), r.Action, cli.Shown(r.Object), cli.Shown(strings.Join(r.Changed, ",")))
 }

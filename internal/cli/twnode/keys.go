@@ -15,7 +15,6 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/api"
 	"github.com/tradewind-io/tradewind/cluster/node/admin"
 	"github.com/tradewind-io/tradewind/fasp"
-	"github.com/tradewind-io/tradewind/fasp/vlink"
 	"github.com/tradewind-io/tradewind/internal/cli"
 )
 
@@ -123,7 +122,7 @@ func printKeys(w io.Writer, keys []api.AccessKey) error {
 		if x.State != accesskey.Ready.String() {
 			state += ", storage " + x.State
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\n", k.ID, state, word(rights == "", "none", rights), shown(placeText(k)), capText(fasp.Rate(x.RateCap)), linkName(x.VLink), word(x.Tenant == "", "-", shown(x.Tenant)),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\n", k.ID, state, word(rights == "", "none", rights), cli.Shown(placeText(k)), capText(fasp.Rate(x.RateCap)), linkName(x.VLink), word(x.Tenant == "", "-", cli.Shown(x.Tenant)),
 			x.Created, x.Note)
 	}
 	return t.Flush()
@@ -163,7 +162,7 @@ func printKey(w io.Writer, k api.AccessKey) error {
 		{"note", x.Note},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", row[0], shown(row[1]))
+			fmt.Fprintf(t, "%s\t%s\n", row[0], cli.Shown(row[1]))
 		}
 	}
 	return t.Flush()
@@ -172,58 +171,6 @@ func printKey(w io.Writer, k api.AccessKey) error {
 // named says what an error is about.
 func named(what, name string, err error) error {
 	return fmt.Errorf("%s %q: %w", what, name, plain(err))
-}
-
-// boundFlags are what keys and accounts alike are bound by.
-type boundFlags struct{ root, rights, limit, link string }
-
-func (b *boundFlags) declare(c *cobra.Command, what string) {
-	c.Flags().StringVar(&b.root, "root", "", "`folder` below the docroot that the "+what+" is bound to, or the URI of a place of its own")
-	c.Flags().StringVar(&b.rights, "rights", "all", "`list` of read, write, list, delete, or all, or none")
-	c.Flags().StringVar(&b.limit, "rate-cap", "0", "`rate` that all sessions of the "+what+" share, such as 300M; 0 is no cap")
-	c.Flags().StringVar(&b.link, "vlink", "", "`name` of the vlink that sessions of the "+what+" belong to, default for none; see twnode vlinks --help")
-}
-
-// bounds are those that were given; nil ones were not.
-type bounds struct {
-	root   *string
-	rights *[]string
-	cap    *int64 // bits per second
-	link   *string
-}
-
-func (b *boundFlags) read(c *cobra.Command) (x bounds, err error) {
-	given := c.Flags().Changed
-	if given("root") {
-		x.root = &b.root
-	}
-	if given("rights") {
-		r, err := accesskey.ParseRights(b.rights)
-		if err != nil {
-			return x, usageError{err}
-		}
-		names := []string{}
-		if r != (accesskey.Rights{}) {
-			names = strings.Split(r.String(), ",")
-		}
-		x.rights = &names
-	}
-	if given("rate-cap") {
-		rate, err := fasp.ParseRate(b.limit)
-		if err != nil {
-			return x, usageError{err}
-		}
-		bps := int64(rate)
-		x.cap = &bps
-	}
-	if given("vlink") {
-		name, err := cleanLink(b.link)
-		if err != nil {
-			return x, err
-		}
-		x.link = &name
-	}
-	return x, nil
 }
 
 // keyFlags are what a key can be given.
@@ -393,17 +340,6 @@ func keysRotate(f *manager) *cobra.Command {
 	}
 	c.Flags().DurationVar(&overlap, "overlap", 0, "how `long` the secret before stays good, up to 720h")
 	return c
-}
-
-// cleanLink returns the vlink of a key as it is kept: that of keys without one has no name.
-func cleanLink(name string) (string, error) {
-	if name == defaultLink {
-		name = ""
-	}
-	if err := vlink.CheckName(name); err != nil {
-		return "", usagef("--vlink: %w", err)
-	}
-	return name, nil
 }
 
 func keysEnable(f *manager, name, short string, disabled bool) *cobra.Command {

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -116,15 +113,6 @@ func (f *manager) secret(variable string) (string, error) {
 		return "", usagef("the environment variable %s is set, and empty", variable)
 	}
 	return text, nil
-}
-
-// shown is a text as a terminal gets it: what others have chosen, notes of keys and names of files among it, must not steer it, nor pass for further lines of a table.
-func shown(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
 }
 
 func word(yes bool, a, b string) string {

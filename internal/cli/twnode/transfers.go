@@ -152,8 +152,8 @@ func printTransfers(w io.Writer, list []api.Transfer, head bool) error {
 		if x.ErrorDesc != "" {
 			what = fmt.Sprintf("error %d: %s", x.ErrorCode, x.ErrorDesc)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%.80s\n", x.ID, x.Status, x.Spec.AccessKey, shown(x.Spec.Initiator), x.Spec.Direction, x.BytesTransferred, x.FilesCompleted,
-			fasp.Rate(x.AvgRateKbps*1000), began, shown(what))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%.80s\n", x.ID, x.Status, x.Spec.AccessKey, cli.Shown(x.Spec.Initiator), x.Spec.Direction, x.BytesTransferred, x.FilesCompleted,
+			fasp.Rate(x.AvgRateKbps*1000), began, cli.Shown(what))
 	}
 	return t.Flush()
 }
