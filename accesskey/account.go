@@ -14,7 +14,12 @@ type Accounts interface {
 }
 
 // AccountID is what Grant.KeyID says of an account. No access key has it, since ids hold no colon.
-func AccountID(name string) string { return "ssh:" + name }
+func AccountID(name string) string { return accountPrefix + name }
+
+// IsAccount says whether a Grant is one of an account, not of an access key.
+func (g Grant) IsAccount() bool { return strings.HasPrefix(g.KeyID, accountPrefix) }
+
+const accountPrefix = "ssh:"
 
 // CheckAccount says what is wrong with the name of an account, nil if nothing is. Names are ids that may also be names of files, and do not begin with '.' or '-'.
 func CheckAccount(name string) error {

@@ -37,6 +37,7 @@ type desk struct {
 	people  *accounts
 	logins  *logins.Gate // of all ways in which passwords are tried
 	jobs    *jobs.Manager
+	files   *fileids.Files
 	api     *nodeapi.Server // nil before serve
 	log     *audit.Log
 }
@@ -81,6 +82,9 @@ func openDesk(ctx context.Context, cfg deskConfig) (_ *desk, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	if d.files, err = fileids.New(fileids.Config{State: d.state, Places: placesFunc(cfg.open), Keys: managedKeys{keys, d.jobs}, Log: cfg.logger}); err != nil {
+		return nil, err
+	}
 	d.log = audit.New(d.state)
 	return d, nil
 }
@@ -109,14 +113,11 @@ func (d *desk) close() {
 
 // serve makes the API, and the one for administration over it.
 func (d *desk) serve(info nodeapi.Info) (*admin.Server, error) {
-	files, err := fileids.New(fileids.Config{State: d.state, Places: placesFunc(d.cfg.open), Keys: managedKeys{d.checker.Keys, d.jobs}, Log: d.cfg.logger})
-	if err != nil {
-		return nil, err
-	}
-	keys := files.Keys()
+	keys := d.files.Keys()
+	var err error
 	if d.api, err = nodeapi.New(nodeapi.Config{
-		Auth: d.checker, Keys: keys, Places: files.Places(), TokenSecret: d.master.Derive("tw-iteration-1"), Info: info,
-		Logins: d.logins, Extensions: []nodeapi.Extension{d.jobs, files, d.log, &nodeapi.PublicKeys{Accounts: d.people, Audit: d.log.Write}}, Audit: d.log.Write,
+		Auth: d.checker, Keys: keys, Places: d.files.Places(), TokenSecret: d.master.Derive("tw-iteration-1"), Info: info,
+		Logins: d.logins, Extensions: []nodeapi.Extension{d.jobs, d.files, d.log, &nodeapi.PublicKeys{Accounts: d.people, Audit: d.log.Write}}, Audit: d.log.Write,
 		Unattended: d.cfg.stats == nil, Logger: d.cfg.logger,
 	}); err != nil {
 		return nil, err

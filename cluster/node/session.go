@@ -28,8 +28,6 @@ var (
 	errCrowded = errors.New("too many sessions wait to be authenticated")
 	errFull    = errors.New("too many sessions")
 	errSlow    = errors.New("no authentication in time")
-	// errNoPermissions: what a user of an application may do is for permissions to say, which are for files by their ids.
-	errNoPermissions = errors.New("tokens of scope user:all are for files by their ids, over the API; transfers need admin:all")
 )
 
 // admit enters a new session into the books; its proof must arrive while ctx lasts. When there are too many without proof, the oldest has to go: an honest client's proof
@@ -116,17 +114,13 @@ func (n *Node) authenticate(ctx context.Context, conn *fasp.Conn) (accesskey.Gra
 	if err != nil {
 		return accesskey.Grant{}, err
 	}
-	g, err := n.checker.Session(ctx, conn, msg)
-	if err == nil && g.User != "" && !g.Owner {
-		return g, errNoPermissions
-	}
-	return g, err
+	return n.checker.Session(ctx, conn, msg)
 }
 
 // refusal says what the client is told. What is not the client's business stays in the log.
 func refusal(err error) (fasp.Code, string) {
 	switch {
-	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled), errors.Is(err, accesskey.ErrExpired), errors.Is(err, errNoPermissions):
+	case errors.Is(err, accesskey.ErrAuth), errors.Is(err, accesskey.ErrDisabled), errors.Is(err, accesskey.ErrExpired):
 		return fasp.CodeAuth, err.Error()
 	case errors.Is(err, errSlow):
 		return fasp.CodeTimeout, err.Error()
@@ -179,13 +173,13 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	if n.desk != nil {
 		record = n.desk.jobs.Serve(grant, conn.RemoteAddr().String()).Event
 	}
+	limits := transfer.Limits{
+		Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
+		MaxRate: lower(fasp.Rate(grant.RateCap), tuned.maxRate), MinFree: tuned.minFree, Within: grant.Within,
+		ManageOnly: grant.Direction == accesskey.Manage,
+	}
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
-		Store: store,
-		Limits: transfer.Limits{
-			Read: grant.Rights.Read, Write: grant.Rights.Write, List: grant.Rights.List, Delete: grant.Rights.Delete,
-			MaxRate: lower(fasp.Rate(grant.RateCap), tuned.maxRate), MinFree: tuned.minFree, Within: grant.Within,
-			ManageOnly: grant.Direction == accesskey.Manage,
-		},
+		Place: n.placeOf(grant, store, transfer.Place{Store: store, Limits: limits}),
 		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: tuned.noCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session

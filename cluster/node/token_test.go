@@ -134,7 +134,7 @@ func TestBearerTokens(t *testing.T) {
 		}
 		require.NoError(t, up(accesskey.Bearer{User: "u", Key: "bob", Admin: true, Expires: time.Now().Add(time.Hour)}))
 		require.FileExists(t, filepath.Join(w.docroot, "bob/f"))
-		require.ErrorContains(t, up(accesskey.Bearer{User: "u", Key: "bob", Expires: time.Now().Add(time.Hour)}), "admin:all")
+		require.ErrorContains(t, up(accesskey.Bearer{User: "u", Key: "bob", Expires: time.Now().Add(time.Hour)}), "scope user:all")
 		require.Error(t, up(accesskey.Bearer{User: "u", Key: "bob", Admin: true, Expires: time.Now()}))
 		require.Error(t, up(accesskey.Bearer{User: "u", Key: "alice", Admin: true, Expires: time.Now().Add(time.Hour)}), "alice has no public key")
 	})

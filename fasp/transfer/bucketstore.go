@@ -22,14 +22,19 @@ import (
 // disk. Methods may be called by several goroutines at once.
 type BucketStore struct {
 	tree    *objstore.Tree
+	closing func() error
+	*bucketShared
+}
+
+// bucketShared is what a BucketStore and those of its folders have together.
+type bucketShared struct {
 	b       *objstore.Bucket
 	ahead   int64
-	closing func() error
 	small   *semaphore.Weighted // bytes of files that Put has taken and that are not published
 	buffers sync.Map            // block size -> *sync.Pool of *[]byte
 
-	mu   sync.Mutex // protects open
-	open map[string]struct{}
+	mu   sync.Mutex          // protects open
+	open map[string]struct{} // keys
 }
 
 // smallBytes bounds the memory of small files that wait for the store, beside that of parts; each counts smallCost more.
@@ -45,9 +50,27 @@ func NewBucketStore(b *objstore.Bucket, prefix string, ahead int64, closing func
 		ahead = InitialBytes
 	}
 	return &BucketStore{
-		tree: objstore.NewTree(b, prefix), b: b, ahead: ahead, closing: closing, small: semaphore.NewWeighted(smallBytes),
-		open: make(map[string]struct{}),
+		tree: objstore.NewTree(b, prefix), closing: closing,
+		bucketShared: &bucketShared{b: b, ahead: ahead, small: semaphore.NewWeighted(smallBytes), open: make(map[string]struct{})},
 	}
+}
+
+// Folder implements Manager.
+func (s *BucketStore) Folder(ctx context.Context, name string) (Manager, error) {
+	name, err := cleanPath(name)
+	if err != nil {
+		return nil, err
+	}
+	if name != "." {
+		in, err := s.Stat(ctx, name, false)
+		if err != nil {
+			return nil, err
+		}
+		if !in.Mode.IsDir() {
+			return nil, failf(CodeNotDir, name, "it is no folder")
+		}
+	}
+	return &BucketStore{tree: objstore.NewTree(s.b, s.tree.Key(name)), bucketShared: s.bucketShared}, nil
 }
 
 // Tree returns the folders and files, for what a transfer does not do.
@@ -278,15 +301,16 @@ func (s *BucketStore) recycle(b *[]byte) {
 func (s *BucketStore) claim(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.open[name]; taken {
+	key := s.tree.Key(name)
+	if _, taken := s.open[key]; taken {
 		return fmt.Errorf("%s: %w", name, ErrBusy)
 	}
-	s.open[name] = struct{}{}
+	s.open[key] = struct{}{}
 	return nil
 }
 
 func (s *BucketStore) unclaim(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, name)
+	delete(s.open, s.tree.Key(name))
 }

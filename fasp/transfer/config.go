@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -87,11 +88,32 @@ type Limits struct {
 	ManageOnly bool
 }
 
+// Asked is what a client wants, as ServeConfig.Place is told.
+type Asked struct {
+	// Manage says that the client wants to look at files and arrange them; else Direction is which way files are to go.
+	Manage    bool
+	Direction Direction
+	Folder    string          // see Spec
+	Tags      json.RawMessage // see Spec; checked to be an object if it is not nil
+}
+
+// Place is where the paths of a client are, and what it may do there.
+type Place struct {
+	Store  Store
+	Limits Limits
+	Path   string // of Store, for reports: it goes before the paths of a SessionRecord. "" if it is the one that they are told from
+	// Release is called when the session has ended, unless it is nil.
+	Release func()
+}
+
 // ServeConfig is the surroundings of Serve.
 type ServeConfig struct {
 	// Store is the place that clients may reach, shared by any number of sessions. Serve does not close it.
 	Store  Store
 	Limits Limits
+	// Place, unless it is nil, is asked where a client's paths are, in place of Store and Limits, and may refuse it, with an *Error. It must change nothing, since the session may
+	// not be confirmed yet (docs/protocol-transfer.md section 20.2). Without it a client that names a folder by its id is refused.
+	Place func(ctx context.Context, a Asked) (Place, error)
 	// Sources is the Store that the client reads from, where the client is in this process and acts for the same user: what
 	// it names by Config.TellSources is then copied within an object store that holds both, and does not pass here. nil
 	// for every other client, which could name what it may not read.

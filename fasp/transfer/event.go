@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,9 @@ type SessionRecord struct {
 	// the top-level names below it, none where the client did not say. The first MaxRecordPaths of them; they must not be changed.
 	Paths []string
 	Dest  string
+	// What the client wants to be kept with the transfer, at the server only; see Spec. Tags must not be changed.
+	Cookie, Title string
+	Tags          json.RawMessage
 
 	FilesTotal   int64 // found so far; final when Scanned
 	BytesTotal   int64

@@ -10,6 +10,9 @@ import (
 // shown and not counted, except by Clean.
 type Manager interface {
 	Store
+	// Folder opens the folder at name as a place of its own, out of which no name and no link leads, whatever stands at the name later. Links on the way to it are not
+	// followed. It fails with CodeNotDir for what is no folder. It must be closed, and before this place is.
+	Folder(ctx context.Context, name string) (Manager, error)
 	// Walk calls fn for what is in the folder at name, or with Deep for all below it, or for the file at name alone.
 	// Info.Name is the path below name. It stops at fn's first error and returns it.
 	Walk(ctx context.Context, name string, o WalkOptions, fn func(Info) error) error

@@ -165,7 +165,7 @@ func (s *BucketStore) Clean(ctx context.Context, name string, age time.Duration,
 func (s *BucketStore) writing(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, open := s.open[s.below(key)]
+	_, open := s.open[key]
 	return open
 }
 

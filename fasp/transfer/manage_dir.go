@@ -24,6 +24,59 @@ func (o WalkOptions) matches(name string) bool {
 	return strings.Contains(strings.ToLower(base), strings.ToLower(o.Match))
 }
 
+// Folder implements Manager.
+func (d *Dir) Folder(_ context.Context, name string) (Manager, error) {
+	name, err := cleanPath(name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := d.root.OpenRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	for el := range strings.SplitSeq(name, "/") {
+		if el == "." {
+			break
+		}
+		next, err := plainFolder(at, el)
+		if cerr := at.Close(); err == nil && cerr != nil {
+			err = errors.Join(cerr, next.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
+		at = next
+	}
+	sub, err := NewDir(at)
+	if err != nil {
+		return nil, errors.Join(err, at.Close())
+	}
+	return sub, nil
+}
+
+// plainFolder opens a folder in r, and no link to one.
+func plainFolder(r *os.Root, name string) (*os.Root, error) {
+	seen, err := r.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !seen.IsDir() {
+		return nil, failf(CodeNotDir, name, "it is no folder")
+	}
+	sub, err := r.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	is, err := sub.Stat(".")
+	if err == nil && !os.SameFile(seen, is) { // it gave way to a link, or to another folder
+		err = failf(CodeNoSuchFile, name, "it is another one than a moment ago")
+	}
+	if err != nil {
+		return nil, errors.Join(err, sub.Close())
+	}
+	return sub, nil
+}
+
 // Walk implements Manager.
 func (d *Dir) Walk(ctx context.Context, name string, o WalkOptions, fn func(Info) error) error {
 	in, err := d.Stat(ctx, name, true)

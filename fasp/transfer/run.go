@@ -68,6 +68,7 @@ type client struct {
 	store   Store
 	sources []source
 	names   []string // below the destination, for each source
+	folder  string   // id of the one at the server
 	dest    string   // in the store, for a download
 	job     id16
 	runID   uint64
@@ -82,6 +83,7 @@ func (c *client) run(ctx context.Context) error {
 	if err := c.spec.Check(); err != nil {
 		return err
 	}
+	c.folder, _ = c.spec.folder() // which Check has tried
 	if c.cfg.Dial == nil {
 		return failf(CodeUsage, "", "no way to reach the server: Config.Dial is nil")
 	}
@@ -292,6 +294,7 @@ func (c *client) request(n int) *request {
 	set(s.PreserveMode, flagMode)
 	set(s.SkipSpecial, flagSkipSpecial)
 	q.Filters = s.Filters
+	q.Folder, q.Cookie, q.Title, q.Tags = c.folder, s.Cookie, s.Title, s.Tags
 	q.Part, q.Split = s.Part, uint64(s.Split)
 	if s.Direction == Send {
 		q.Dest = s.Destination
@@ -363,6 +366,9 @@ func (c *client) jobID() id16 {
 	}
 	if c.cfg.Open != nil && s.Direction == Receive {
 		put(s.Destination)
+	}
+	if c.folder != "" {
+		put("folder", c.folder)
 	}
 	if s.Part != (Part{}) {
 		put(fmt.Sprint("part ", s.Part.Index, " of ", s.Part.Count))

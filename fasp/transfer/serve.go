@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,9 @@ func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
 	if srv.leave != nil {
 		srv.leave()
 	}
+	if srv.release != nil {
+		srv.release()
+	}
 	if err != nil {
 		return sessionError(err)
 	}
@@ -125,6 +129,8 @@ type server struct {
 	log     *slog.Logger
 	cancel  context.CancelCauseFunc
 	leave   func()
+	at      string // see Place.Path
+	release func() // see Place.Release; may be nil
 	started bool
 }
 
@@ -155,6 +161,9 @@ func (v *server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := v.find(ctx, req); err != nil {
+		return err
+	}
 	if err := v.allow(ctx, req); err != nil {
 		return err
 	}
@@ -172,6 +181,7 @@ func (v *server) run(ctx context.Context) error {
 	_, _ = rand.Read(ans.Session[:])
 	v.rep.update(func(s *SessionRecord) {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
+		s.Cookie, s.Title, s.Tags = req.Cookie, req.Title, req.Tags
 	})
 	if req.Direction != manage {
 		b := fasp.NewBond(v.sess)
@@ -211,6 +221,22 @@ func parseRequest(typ uint64, body []byte) (*request, error) {
 
 func errVersion(v uint64) error {
 	return &Error{Code: CodeFaspProto, Err: fmt.Errorf("transfer protocol version %d is not spoken here; this node speaks %d", v, wireVersion)}
+}
+
+// find puts what a client's paths are in, and what it may do there, in place of Store and Limits.
+func (v *server) find(ctx context.Context, req *request) error {
+	if v.cfg.Place == nil {
+		if req.Folder != "" {
+			return failf(CodeNoSuchFile, "", "there are no folders by ids here; name the folder by its path")
+		}
+		return nil
+	}
+	p, err := v.cfg.Place(ctx, Asked{Manage: req.Direction == manage, Direction: req.Direction, Folder: req.Folder, Tags: req.Tags})
+	if err != nil {
+		return err
+	}
+	v.cfg.Store, v.cfg.Limits, v.at, v.release = p.Store, p.Limits, p.Path, p.Release
+	return nil
 }
 
 // allow refuses what the limits do not grant.
@@ -313,9 +339,16 @@ func (v *server) answer(ctx context.Context, out *outbox, ans *answer) error {
 
 // asked notes what the client wants.
 func (v *server) asked(dest string, paths []string) {
-	v.rep.update(func(s *SessionRecord) {
-		s.Dest, s.Paths = dest, slices.Clone(paths[:min(len(paths), MaxRecordPaths)])
-	})
+	shown := slices.Clone(paths[:min(len(paths), MaxRecordPaths)])
+	if v.at != "" && dest == "" { // of an upload they are below dest
+		for i, p := range shown {
+			shown[i] = path.Join(v.at, p)
+		}
+	}
+	if v.at != "" && dest != "" {
+		dest = path.Join(v.at, dest)
+	}
+	v.rep.update(func(s *SessionRecord) { s.Dest, s.Paths = dest, shown })
 }
 
 func (v *server) start() {

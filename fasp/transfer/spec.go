@@ -64,10 +64,20 @@ type Spec struct {
 	// nothing. All jobs at the parts must have the same. The file has its name when the last stretch is there. It excludes Checksum, and
 	// destinations in an object store.
 	Split int64
-	// Cookie and Title are kept for those who report on the transfer.
+	// Folder is the id of a folder at the server below which its paths are, the Destination of an upload and the sources of a download. "" is the top of the
+	// server's place, unless Tags have one, aspera.node.file_id. What ids there are is the server's to say: a server that has none for these credentials refuses the session.
+	Folder string
+	// Cookie and Title, of up to MaxLabel bytes, and Tags, a JSON object of up to MaxTags bytes, nil if there is none, are kept with the transfer on both sides, for those who report on it.
 	Cookie string
 	Title  string
+	Tags   json.RawMessage
 }
+
+// MaxLabel and MaxTags bound what is kept with a transfer, in bytes.
+const (
+	MaxLabel = 1024
+	MaxTags  = 16 << 10
+)
 
 // MinIOSize and MaxIOSize bound Spec.ReadSize and Spec.WriteSize, in bytes.
 const (
@@ -115,8 +125,12 @@ type specJSON struct {
 	Cipher        string       `json:"cipher,omitempty"`
 	Part          *Part        `json:"part,omitempty"`
 	Split         int64        `json:"multi_session_threshold,omitempty"`
-	Cookie        string       `json:"cookie,omitempty"`
-	Title         string       `json:"title,omitempty"`
+	// Of a transfer one of these is at the server; what the other says is for who looks for the local files.
+	SourceFolder string          `json:"source_root_id,omitempty"`
+	DestFolder   string          `json:"destination_root_id,omitempty"`
+	Cookie       string          `json:"cookie,omitempty"`
+	Title        string          `json:"title,omitempty"`
+	Tags         json.RawMessage `json:"tags,omitempty"`
 }
 
 type filterJSON struct {
@@ -131,7 +145,12 @@ func (s Spec) MarshalJSON() ([]byte, error) {
 		s.Rates.Policy.String(), int64(s.Rates.Target / fasp.Kbps), int64(s.Rates.Min / fasp.Kbps),
 		s.Resume, s.Overwrite, nil, s.Symlinks, s.PreserveTimes, s.PreserveMtime, s.PreserveAtime, s.PreserveMode,
 		s.SkipSpecial, s.Checksum, s.Durability, s.Compression, s.BlockSize, s.ReadSize, s.WriteSize,
-		s.DatagramSize, s.Cipher, nil, s.Split, s.Cookie, s.Title,
+		s.DatagramSize, s.Cipher, nil, s.Split, "", "", s.Cookie, s.Title, s.Tags,
+	}
+	if s.Direction == Receive {
+		j.SourceFolder = s.Folder
+	} else {
+		j.DestFolder = s.Folder
 	}
 	if s.Part != (Part{}) {
 		j.Part = &s.Part
@@ -159,7 +178,13 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		PreserveMtime: j.PreserveMtime, PreserveAtime: j.PreserveAtime, PreserveMode: j.PreserveMode, SkipSpecial: j.SkipSpecial,
 		Checksum: j.Checksum, Durability: j.Durability, Compression: j.Compression, BlockSize: j.BlockSize,
 		ReadSize: j.ReadSize, WriteSize: j.WriteSize, DatagramSize: j.DatagramSize, Cipher: j.Cipher,
-		Split: j.Split, Cookie: j.Cookie, Title: j.Title,
+		Split: j.Split, Folder: j.DestFolder, Cookie: j.Cookie, Title: j.Title, Tags: j.Tags,
+	}
+	if j.Direction == Receive {
+		out.Folder = j.SourceFolder
+	}
+	if string(out.Tags) == "null" {
+		out.Tags = nil
 	}
 	if j.Part != nil {
 		out.Part = *j.Part
@@ -240,7 +265,7 @@ func (s *Spec) Check() error {
 	if err := checkFilters(s.Filters); err != nil {
 		return bad("%w", err)
 	}
-	return nil
+	return s.checkLabels()
 }
 
 func (s *Spec) blockSize() int {

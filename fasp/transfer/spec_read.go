@@ -20,9 +20,8 @@ type SpecNote struct {
 
 // SpecExtra is what a transfer specification says that is not for the transfer itself.
 type SpecExtra struct {
-	Tags     json.RawMessage // an object that applications keep with the transfer; nil if there is none
-	Sessions int             // that the data is to go over, see Config.Sessions; 0 is not said
-	Retries  int             // for who runs the transfer for somebody; -1 is not said
+	Sessions int // that the data is to go over, see Config.Sessions; 0 is not said
+	Retries  int // for who runs the transfer for somebody; -1 is not said
 	// Fingerprint is what the node's key must be, "sha256:" and 64 hexadecimal digits; "" is not said. It stands in the field sshfp, as a node's own API puts it there.
 	Fingerprint string
 	// WSS says that the node hands over tickets over WebSocket, at TCP port WSSPort; 0 is not said.
@@ -44,7 +43,6 @@ var specOthers = map[string]string{
 	"content_protection_password":    "client-side encryption at rest is an option of places (encrypt=true)",
 	"delete_before_transfer":         "files at the destination are not removed before a transfer",
 	"delete_source":                  "sources are not removed",
-	"destination_root_id":            "files are named by path",
 	"exclude_newer_than":             "files are not chosen by time",
 	"exclude_older_than":             "files are not chosen by time",
 	"fail_bad_filepass":              "client-side encryption at rest is an option of places (encrypt=true)",
@@ -89,7 +87,6 @@ var specOthers = map[string]string{
 	"retry_duration":                 "waits between attempts grow by themselves",
 	"save_before_overwrite":          "files that are replaced are not kept",
 	"skip_duplicate_check":           "",
-	"source_root_id":                 "files are named by path",
 	"ssh_args":                       "no other program is run to log in",
 	"ssh_port":                       "",
 	"ssh_private_key":                "secrets of accounts come from the environment",
@@ -119,8 +116,8 @@ var specAliases = map[string]func(j map[string]json.RawMessage, v json.RawMessag
 		}
 		return specSet(j, "paths", paths)
 	},
-	"tags": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error { return x.tags(v) },
-	"tags64": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {
+	"tags": func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error { return specTags(j, v) },
+	"tags64": func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error {
 		var text string
 		if err := json.Unmarshal(v, &text); err != nil {
 			return err
@@ -129,7 +126,7 @@ var specAliases = map[string]func(j map[string]json.RawMessage, v json.RawMessag
 		if err != nil {
 			return errors.New("want base64")
 		}
-		return x.tags(b)
+		return specTags(j, b)
 	},
 	"multi_session": func(_ map[string]json.RawMessage, v json.RawMessage, x *SpecExtra) error {
 		if err := json.Unmarshal(v, &x.Sessions); err != nil || x.Sessions < 0 || x.Sessions > 128 {
@@ -205,13 +202,12 @@ func specSet(j map[string]json.RawMessage, name string, v any) error {
 	return err
 }
 
-// tags takes an object.
-func (x *SpecExtra) tags(b []byte) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(b, &object); err != nil {
+// specTags takes an object.
+func specTags(j map[string]json.RawMessage, b []byte) error {
+	if checkTags(b) != nil {
 		return errors.New("want an object")
 	}
-	x.Tags = append(json.RawMessage(nil), b...)
+	j["tags"] = json.RawMessage(b)
 	return nil
 }
 
@@ -232,7 +228,7 @@ func ReadSpec(b []byte) (Spec, SpecExtra, error) {
 			if string(v) == "null" {
 				continue
 			}
-			if name != "resume_policy" {
+			if name != "resume_policy" && name != "tags" {
 				delete(j, name)
 			}
 			if err := alias(j, v, &x); err != nil {
@@ -269,6 +265,13 @@ func ReadSpec(b []byte) (Spec, SpecExtra, error) {
 	}
 	if err != nil {
 		return Spec{}, x, failf(CodeUsage, "", "%w", specReason(err))
+	}
+	local := "source_root_id"
+	if s.Direction == Receive {
+		local = "destination_root_id"
+	}
+	if v, ok := j[local]; ok && !specNothing(v) {
+		x.Notes = append(x.Notes, SpecNote{local, "files of this side are named by path"})
 	}
 	return s, x, nil
 }

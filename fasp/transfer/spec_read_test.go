@@ -19,15 +19,15 @@ func TestReadSpec(t *testing.T) {
 		"rate_policy": "fair", "target_rate_kbps": 5000, "min_rate_kbps": 0, "resume_policy": "sparse_checksum", "overwrite": "diff+older", "symlink_policy": "skip",
 		"src_base64": "L2Jhc2U=", "read_block_size": 1048576, "multi_session": 2, "multi_session_threshold": 1000000, "tags64": "eyJhc3BlcmEiOnt9fQ==",
 		"cipher": "aes-128", "cookie": "c", "title": "t", "http_fallback": false, "precalculate_job_size": true, "delete_source": true, "file_checksum": "md5",
-		"preserve_acls": "none", "unheard_of": {"x": 1}, "filters": [{"exclude": "*.o"}], "xfer_max_retries": 2, "wss_enabled": true, "wss_port": 9494, "sshfp": null
+		"preserve_acls": "none", "unheard_of": {"x": 1}, "filters": [{"exclude": "*.o"}], "xfer_max_retries": 2, "wss_enabled": true, "wss_port": 9494, "sshfp": null,
+		"source_root_id": "12"
 	}`))
 	require.NoError(t, err)
 	require.Equal(t, Spec{
 		Direction: Send, Host: "h", User: "xfer", Port: 33002, Token: "Basic x", Paths: []Path{{"/base/a/b", "c"}, {"/base/d", "e"}}, Destination: "/in", CreateDir: true,
 		SrcBase: "/base", Rates: fasp.Rates{Policy: fasp.Fair, Target: 5 * fasp.Mbps}, Resume: ResumeSparse, Overwrite: OverwriteDiffOlder, Symlinks: SymlinksSkip,
-		ReadSize: 1 << 20, Split: 1_000_000, Cipher: "aes-128", Cookie: "c", Title: "t", Checksum: ChecksumMD5, Filters: []Filter{{true, "*.o"}},
+		ReadSize: 1 << 20, Split: 1_000_000, Cipher: "aes-128", Cookie: "c", Title: "t", Tags: json.RawMessage(`{"aspera":{}}`), Checksum: ChecksumMD5, Filters: []Filter{{true, "*.o"}},
 	}, s)
-	require.JSONEq(t, `{"aspera":{}}`, string(x.Tags))
 	require.Equal(t, 2, x.Sessions)
 	require.Equal(t, 2, x.Retries)
 	require.True(t, x.WSS)
@@ -36,6 +36,7 @@ func TestReadSpec(t *testing.T) {
 		{"delete_source", "sources are not removed"},
 		{"precalculate_job_size", "sizes are found while the transfer goes on"},
 		{"unheard_of", "no such field is known"},
+		{"source_root_id", "files of this side are named by path"},
 	}, x.Notes)
 
 	_, x, err = ReadSpec([]byte(`{"sshfp":"sha256:abc"}`))

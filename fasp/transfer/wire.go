@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -101,6 +102,9 @@ type request struct {
 	Compression Compression
 	// ReadSize and WriteSize are those of the Spec, for whichever side reads or writes.
 	ReadSize, WriteSize uint64
+	Folder              string // id of the folder at the server that paths are below, "" for its top
+	Cookie, Title       string // for reports
+	Tags                []byte // JSON, nil if there are none
 }
 
 // answer is the server's one reply to a request (section 22.2).
@@ -374,6 +378,10 @@ func (q *request) encode() []byte {
 	w.num(q.ReadSize)
 	w.num(q.WriteSize)
 	w.num(q.Split)
+	w.str(q.Folder)
+	w.str(q.Cookie)
+	w.str(q.Title)
+	w.bytes(q.Tags)
 	return w.b
 }
 
@@ -420,6 +428,10 @@ func decodeRequest(b []byte) (*request, error) {
 		r.bad = true
 	}
 	q.Split = r.num(maxFileSize)
+	q.Folder, q.Cookie, q.Title = r.str(maxFolder), r.str(MaxLabel), r.str(MaxLabel)
+	if q.Tags = bytes.Clone(r.bytes(MaxTags)); len(q.Tags) > 0 && checkTags(q.Tags) != nil {
+		r.bad = true
+	}
 	if !r.bad && !validBlockSize(q.BlockSize) || q.divides() && q.Checksum != ChecksumNone {
 		r.bad = true
 	}

@@ -20,6 +20,7 @@ func sampleRequest() *request {
 		BlockSize: defaultBlockSize, Policy: 3, Target: 5e8, Min: 1, Dest: "in/x", SrcBase: "a", Roots: []string{"r", "s"},
 		Filters: []Filter{{true, "*.o"}, {false, "/**/"}}, Sources: 3, Compression: CompressionAlways,
 		ReadSize: MinIOSize, WriteSize: MaxIOSize, Split: 1 << 40,
+		Folder: "17", Cookie: "c", Title: "t", Tags: []byte(`{"a":1}`),
 	}
 }
 

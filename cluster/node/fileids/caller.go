@@ -72,13 +72,21 @@ func bound(g accesskey.Grant) bool { return !g.Master && g.User != "" && !g.Owne
 
 // open opens the place that a request is about: that of who makes it, or for a user of the node that of the key which the parameter access_key names.
 func (f *Files) open(r *http.Request, g accesskey.Grant) (_ *request, release func(), err error) {
-	q := &request{f: f, by: nameOf(g), bound: bound(g)}
+	by, held := nameOf(g), bound(g)
 	if id := r.URL.Query().Get("access_key"); id != "" && id != g.KeyID {
 		if g, err = f.grantOf(r.Context(), g, id); err != nil {
 			return nil, nil, err
 		}
 	}
-	q.g, q.place, q.most = g, placeOf(g), levelsOf(g.Rights)
+	q := f.request(g, held)
+	q.by = by
+	q.Manager, release, err = nodeapi.OpenPlace(r.Context(), f.cfg.Log, f.Places(), g)
+	return q, release, err
+}
+
+// request is one about the place of g; held says that permissions decide. Its Manager is missing.
+func (f *Files) request(g accesskey.Grant, held bool) *request {
+	q := &request{f: f, by: nameOf(g), bound: held, g: g, place: placeOf(g), most: levelsOf(g.Rights)}
 	if q.bound {
 		q.who = append(q.who, access(api.AccessUser, g.User))
 		for _, id := range g.Groups {
@@ -87,8 +95,7 @@ func (f *Files) open(r *http.Request, g accesskey.Grant) (_ *request, release fu
 		slices.Sort(q.who)
 		q.who = slices.Compact(q.who)
 	}
-	q.Manager, release, err = nodeapi.OpenPlace(r.Context(), f.cfg.Log, f.Places(), g)
-	return q, release, err
+	return q
 }
 
 // grantOf lets a user of the node act for a key.

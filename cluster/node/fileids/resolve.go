@@ -52,6 +52,22 @@ func (q *request) resolve(ctx context.Context, text string) (*file, error) {
 
 // look is resolve; nil without an error is a file that was not there and is again, as one that was being renamed is.
 func (q *request) look(ctx context.Context, id int64) (*file, error) {
+	at, err := q.known(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	at.in, err = nodeapi.Stat(ctx, q.Manager, at.name, false)
+	switch {
+	case err == nil:
+		return at, nil
+	case !gone(err):
+		return nil, q.fail(ctx, at, err)
+	}
+	return nil, q.drop(ctx, at)
+}
+
+// known finds where the file of an id is, whether it is there or not, and what the caller may do with it, who must be allowed something.
+func (q *request) known(ctx context.Context, id int64) (*file, error) {
 	at, err := q.path(ctx, id)
 	if err != nil {
 		return nil, err
@@ -73,14 +89,7 @@ func (q *request) look(ctx context.Context, id int64) (*file, error) {
 			return nil, err
 		}
 	}
-	at.in, err = nodeapi.Stat(ctx, q.Manager, at.name, false)
-	switch {
-	case err == nil:
-		return at, nil
-	case !gone(err):
-		return nil, q.fail(ctx, at, err)
-	}
-	return nil, q.drop(ctx, at)
+	return at, nil
 }
 
 // path finds where the file of an id is, whether it is there or not.

@@ -62,7 +62,7 @@ func TestDiskFullUnderJobs(t *testing.T) {
 	}
 	require.NoError(t, filler.Close())
 	large := func() []byte {
-		return spec(map[string]any{"destination_root": fmt.Sprint("/in", len(ids), "/"), "tags": map[string]any{"a": strings.Repeat("x", 60_000)}})
+		return spec(map[string]any{"destination_root": fmt.Sprint("/in", len(ids), "/"), "tags": map[string]any{"a": strings.Repeat("x", 16_000)}})
 	}
 	ask := func(pattern, body, id string) error {
 		r := httptest.NewRequest(http.MethodPost, "/ops/transfers", strings.NewReader(body))

@@ -51,8 +51,8 @@ func (m *Manager) Create(ctx context.Context, g accesskey.Grant, raw []byte) (ap
 		return api.Transfer{}, api.Errorf(http.StatusTooManyRequests, "%d transfers of this access key wait already; ask again when some have begun", n)
 	}
 	id := newID()
-	doc := jobDoc{Initiator: initiatorNode, Spec: startSpec(&spec, g, extra.Tags), KeyMade: usec(g.Created), MaxTries: m.cfg.MaxTries}
-	if doc.UsageID, err = api.UsageID(extra.Tags); err != nil {
+	doc := jobDoc{Initiator: initiatorNode, Spec: startSpec(&spec, g), KeyMade: usec(g.Created), MaxTries: m.cfg.MaxTries}
+	if doc.UsageID, err = api.UsageID(spec.Tags); err != nil {
 		return api.Transfer{}, err
 	}
 	if extra.Retries >= 0 {
@@ -185,11 +185,11 @@ func allowed(g accesskey.Grant, s *transfer.Spec) error {
 	return nil
 }
 
-func startSpec(s *transfer.Spec, g accesskey.Grant, tags json.RawMessage) api.StartSpec {
+func startSpec(s *transfer.Spec, g accesskey.Grant) api.StartSpec {
 	v := api.StartSpec{
 		Direction: s.Direction.String(), SourcePaths: []string{}, DestinationPath: s.Destination, RemoteHost: s.Host, RemoteUser: s.User, FaspPort: s.Port,
 		RatePolicy: s.Rates.Policy.String(), TargetRate: int64(s.Rates.Target / fasp.Kbps), MinRate: int64(s.Rates.Min / fasp.Kbps), Cipher: s.Cipher, CreateDir: s.CreateDir,
-		Overwrite: s.Overwrite.String(), Resume: s.Resume.String(), Cookie: s.Cookie, Title: s.Title, Tags: tags, AccessKey: g.KeyID, Initiator: initiatorNode,
+		Overwrite: s.Overwrite.String(), Resume: s.Resume.String(), Cookie: s.Cookie, Title: s.Title, Tags: s.Tags, AccessKey: g.KeyID, Initiator: initiatorNode,
 		TokenType: tokenType(s.Token),
 	}
 	const most = 20 // a list may have thousands

@@ -39,7 +39,7 @@ func (v *Served) Event(e transfer.Event) {
 		if e.Session.ID == "" || e.Kind == transfer.EventProgress { // it has not begun
 			return
 		}
-		doc := &jobDoc{Initiator: initiatorClient, KeyMade: usec(v.g.Created), UsageID: v.g.UsageID, Spec: api.StartSpec{
+		doc := &jobDoc{Initiator: initiatorClient, KeyMade: usec(v.g.Created), UsageID: v.usageID(e.Session.Tags), Spec: api.StartSpec{
 			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
 		}}
 		for _, p := range e.Session.Paths {
@@ -48,6 +48,7 @@ func (v *Served) Event(e transfer.Event) {
 		if d == transfer.Send {
 			doc.Spec.DestinationPath = shownPath(e.Session.Dest)
 		}
+		doc.Spec.Cookie, doc.Spec.Title, doc.Spec.Tags = e.Session.Cookie, e.Session.Title, e.Session.Tags
 		v.track = &track{
 			rec: v.m.rec, job: e.Session.ID, row: e.Session.ID, tenant: v.g.Tenant, key: v.g.KeyID, keyMade: doc.KeyMade, usageID: doc.UsageID, maxFiles: v.m.cfg.MaxFiles,
 			out: doc.out(), served: doc,
@@ -55,6 +56,18 @@ func (v *Served) Event(e transfer.Event) {
 		v.track.session.ClientAddress = v.peer
 	}
 	v.track.event(e)
+}
+
+// usageID is what a session is counted under: what its token says, or the tags of one whose word that of the key is.
+func (v *Served) usageID(tags json.RawMessage) string {
+	if v.g.UsageID != "" || v.g.Within != nil || v.g.User != "" && !v.g.Owner {
+		return v.g.UsageID
+	}
+	id, err := api.UsageID(tags)
+	if err != nil {
+		v.m.log.Warn("the usage of a session is counted for its key alone", "key", v.g.KeyID, "error", err)
+	}
+	return id
 }
 
 // transferRow is the row of a session of a client as a transfer of its own.

@@ -52,6 +52,16 @@ func (w *Crowd) Left(c io.Closer) bool {
 	return i >= 0
 }
 
+// Dismiss closes all that wait. Their Close calls Left.
+func (w *Crowd) Dismiss() {
+	w.mu.Lock()
+	waiting := slices.Clone(w.waiting)
+	w.mu.Unlock()
+	for _, c := range waiting {
+		_ = c.Close()
+	}
+}
+
 // Enter counts a connection of an account, unless there are too many.
 func (w *Crowd) Enter(account string) bool {
 	w.mu.Lock()

@@ -128,4 +128,7 @@ func TestCrowd(t *testing.T) {
 	}
 	require.Equal(t, Stats{Unauthenticated: 1}, w.Stats())
 	require.Empty(t, w.serving)
+	require.False(t, c.closed)
+	w.Dismiss()
+	require.True(t, c.closed)
 }

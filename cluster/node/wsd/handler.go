@@ -60,7 +60,7 @@ var (
 	errLogin     = &failure{http.StatusUnauthorized, accesskey.ErrAuth.Error()}
 	errExpired   = &failure{http.StatusUnauthorized, accesskey.ErrExpired.Error()}
 	errDisabled  = &failure{http.StatusForbidden, accesskey.ErrDisabled.Error()}
-	errUser      = &failure{http.StatusForbidden, "tokens of scope user:all are for files by their ids, over the API; transfers need admin:all"}
+	errUser      = &failure{http.StatusForbidden, "tokens of scope user:all are for folders by their ids, and need no ticket over UDP; tickets need admin:all"}
 	errGuesses   = &failure{http.StatusTooManyRequests, "too many logins from here, or at this name, have failed; try again in a minute"}
 	errBusy      = &failure{http.StatusServiceUnavailable, "too many logins at a time; try again"}
 	errCrowd     = &failure{http.StatusServiceUnavailable, "too many connections of this account or key; try again"}

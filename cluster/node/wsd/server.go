@@ -59,6 +59,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		cancel()
 		stopped.Wait()
 		h.end()
+		s.crowd.Dismiss() // one that was taken while the server closed is not known to it
 	}()
 	stopped.Go(func() {
 		<-ctx.Done()

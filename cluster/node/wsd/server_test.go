@@ -91,7 +91,7 @@ func TestWho(t *testing.T) {
 		text   string
 	}{
 		"forged token": {string(forged), 401, "failed to authenticate"}, "token of another node": {token(other), 401, "failed to authenticate"}, "expired token": {token(old), 401, "this token has expired"},
-		"bearer that permissions bind": {bearer(false, noon), 403, "tokens of scope user:all are for files by their ids, over the API; transfers need admin:all"},
+		"bearer that permissions bind": {bearer(false, noon), 403, "tokens of scope user:all are for folders by their ids, and need no ticket over UDP; tickets need admin:all"},
 		"expired bearer":               {bearer(true, before), 401, "this token has expired"}, "cut bearer": {bearer(true, noon)[:300], 401, "failed to authenticate"},
 		"no credentials": {"", 401, "failed to authenticate"}, "other scheme": {"Digest x", 401, "failed to authenticate"}, "no base64": {"Basic !", 401, "failed to authenticate"},
 	} {

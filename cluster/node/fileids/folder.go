@@ -1,0 +1,46 @@
+package fileids
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/cluster/node/nodeapi"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+)
+
+// Folder is a folder that somebody named by its id.
+type Folder struct {
+	Name   string           // in the place; "." is its top
+	Rights accesskey.Rights // what he may do in it and in all below it
+}
+
+// Folder finds the folder of an id for a transfer by who has g, whose place is m. It changes nothing. For one whose rights are given by permissions Rights are those that they give him for this
+// folder. Errors: *api.Error, with 404 alike for an id that there is none of and one that g must not know of, and with 409 for what is no folder.
+func (f *Files) Folder(ctx context.Context, g accesskey.Grant, m transfer.Manager, id string) (Folder, error) {
+	n, ok := parseID(id)
+	if !ok {
+		return Folder{}, errUnknown
+	}
+	q := f.request(g, bound(g))
+	q.Manager = m
+	at, err := q.known(ctx, n)
+	if err != nil {
+		return Folder{}, err
+	}
+	in, err := nodeapi.Stat(ctx, m, at.name, false)
+	switch {
+	case gone(err):
+		return Folder{}, errUnknown
+	case err != nil:
+		return Folder{}, q.fail(ctx, at, err)
+	case !in.Mode.IsDir():
+		return Folder{}, api.Errorf(http.StatusConflict, "the file of this id is no folder")
+	}
+	l := at.levels
+	return Folder{Name: at.name, Rights: accesskey.Rights{
+		List: l&canList != 0, Read: l&canRead != 0, Delete: l&canDelete != 0,
+		Write: l&canWrite != 0 && l&canMkdir != 0, // a transfer makes folders where it needs them
+	}}, nil
+}
