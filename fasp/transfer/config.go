@@ -28,6 +28,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Events gets every event; see Event. May be nil.
 	Events func(Event)
+	// Control, unless it is nil, changes the Run while it goes on.
+	Control *Control
 	// StateDir is a folder for markers of unfinished jobs, one small file each, made if needed. With it, an
 	// upload that no earlier run left unfinished starts without waiting for answers. "" means no markers:
 	// every upload asks first, which takes one round trip more.

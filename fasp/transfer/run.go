@@ -166,6 +166,11 @@ func refused(err error) bool {
 // attempt is one session.
 func (c *client) attempt(ctx context.Context, n int) error {
 	c.rep.result.Attempts = n
+	if c.cfg.Control != nil {
+		if r, ok := c.cfg.Control.Rates(); ok {
+			c.spec.Rates = r // which Dial sees
+		}
+	}
 	c.rep.update(func(s *SessionRecord) { s.Attempt, s.Started, s.ID = n, time.Now(), "" })
 	sess, err := c.cfg.Dial(ctx, &c.spec)
 	if err != nil {
@@ -216,6 +221,7 @@ func (c *client) session(ctx context.Context, sess *fasp.Bond, n int) error {
 			mode = modeAsk
 			req.Flags |= flagAsk
 		}
+		defer c.cfg.Control.begin(sess.SetRates)()
 		s := newSender(j, c.sources, c.srcBase(), mode, workers)
 		s.tell = c.cfg.TellSources
 		j.out.put(recRequest, req.encode())
@@ -237,6 +243,7 @@ func (c *client) session(ctx context.Context, sess *fasp.Bond, n int) error {
 	req.Parts = ruleOf(c.store)
 	j.out.put(recRequest, req.encode())
 	putSources(j.out, c.sources)
+	defer c.cfg.Control.begin(func(r fasp.Rates) { j.out.put(recRates, encodeRates(r)) })()
 	r := newReceiver(j, dest, workers)
 	r.fresh = dest.fresh && n == 1
 	return r.run(ctx, c.expectAnswer(func(a *answer) {

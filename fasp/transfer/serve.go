@@ -402,15 +402,9 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 			}
 		}
 	}
-	rates := fasp.Rates{Policy: fasp.Policy(req.Policy), Target: fasp.Rate(req.Target), Min: fasp.Rate(req.Min)}
-	if m := v.cfg.Limits.MaxRate; m > 0 && (rates.Target == 0 || rates.Target > m) {
-		rates.Target = m
-	}
-	if m := v.cfg.Limits.MaxRate; m > 0 && rates.Min > m {
-		rates.Min = m
-	}
-	if rates.Policy == fasp.Fixed && rates.Target == 0 {
-		return failf(CodeUsage, "", "policy fixed needs a target rate")
+	rates := limited(fasp.Rates{Policy: fasp.Policy(req.Policy), Target: fasp.Rate(req.Target), Min: fasp.Rate(req.Min)}, v.cfg.Limits.MaxRate)
+	if err := checkRates(rates); err != nil {
+		return err
 	}
 	v.sess.SetRates(rates)
 	mode := modeAsk
@@ -424,7 +418,20 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 	s.noList = !v.cfg.Limits.List // the walk looks again: what was no folder a moment ago may be one now
 	j.out.put(recAnswer, ans.encode())
 	v.start()
-	return s.run(ctx, nil)
+	return s.run(ctx, v.repace)
+}
+
+// repace takes the client's word about how fast to send from now on.
+func (v *server) repace(typ uint64, body []byte) (bool, error) {
+	if typ != recRates {
+		return false, nil
+	}
+	r, err := decodeRates(body)
+	if err != nil {
+		return true, protocolError(err)
+	}
+	v.sess.SetRates(limited(r, v.cfg.Limits.MaxRate))
+	return true, nil
 }
 
 // maxSourceBytes bounds the memory that the list of a download's sources takes.

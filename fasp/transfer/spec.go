@@ -255,8 +255,6 @@ func (s *Spec) Check() error {
 		return bad("files to be divided from %d bytes on: want 0 for never, or more", s.Split)
 	case s.Split > 0 && s.Part.Count > 1 && s.Checksum != ChecksumNone:
 		return bad("a digest of whole files and files that are divided among several jobs exclude each other: no job reads a whole one")
-	case s.Rates.Policy == fasp.Fixed && s.Rates.Target == 0:
-		return bad("policy fixed needs a target rate")
 	case int(s.Compression) >= len(compressionNames):
 		return bad("compression %d is none of %q", s.Compression, compressionNames)
 	case len(s.Filters) > maxFilters:
@@ -264,6 +262,9 @@ func (s *Spec) Check() error {
 	}
 	if err := checkFilters(s.Filters); err != nil {
 		return bad("%w", err)
+	}
+	if err := checkRates(s.Rates); err != nil {
+		return err
 	}
 	return s.checkLabels()
 }

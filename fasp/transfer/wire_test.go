@@ -75,6 +75,10 @@ func records() []struct {
 			v, err := decodeCompare(b)
 			return v.encode(), err
 		}},
+		{"rates", encodeRates(fasp.Rates{Policy: fasp.Low, Target: 5, Min: 3}), func(b []byte) ([]byte, error) {
+			v, err := decodeRates(b)
+			return encodeRates(v), err
+		}},
 		{"done", (&done{1, 2, 3}).encode(), func(b []byte) ([]byte, error) {
 			v, err := decodeDone(b)
 			return v.encode(), err

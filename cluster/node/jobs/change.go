@@ -11,7 +11,6 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/api"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
-	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // errUnknown is what is said of transfers that do not exist and of those of others.
@@ -305,28 +304,31 @@ func (m *Manager) changeTo(ctx context.Context, s stored, c *api.ChangeTransfer,
 	return err
 }
 
+// repace changes the rates of a try, at once.
+func (r *run) repace(c *api.ChangeTransfer) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.spec == nil {
+		return nil // it will look into the row
+	}
+	rates, ok := r.rates.Rates()
+	if !ok {
+		rates = r.spec.Rates
+	}
+	if err := apply(c, &rates); err != nil {
+		return err
+	}
+	return r.rates.SetRates(rates)
+}
+
 // changeRunning changes a job that is being tried. What it becomes by being ended is written by the one who tries it.
 func (m *Manager) changeRunning(ctx context.Context, r *run, c *api.ChangeTransfer, w wish) error {
 	if merged(nil, c) != nil {
 		if err := r.live.change(ctx, func(s *stored) { s.doc.Rates = merged(s.doc.Rates, c) }); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		spec, sess := r.spec, r.sess
-		err := apply(c, &spec.Rates)
-		if err == nil {
-			r.spec.Rates = spec.Rates
-		}
-		r.mu.Unlock()
-		if err != nil {
+		if err := r.repace(c); err != nil {
 			return err
-		}
-		if sess != nil {
-			if spec.Direction == transfer.Send {
-				sess.SetRates(spec.Rates)
-			} else {
-				sess.SetGrant(spec.Rates.Target)
-			}
 		}
 	}
 	switch w {

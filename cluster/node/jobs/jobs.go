@@ -74,10 +74,10 @@ type run struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when what came of it is written
 	live   *live
+	rates  transfer.Control
 
-	mu   sync.Mutex   // guards what follows
-	sess fasp.Session // nil between sessions
-	spec transfer.Spec
+	mu   sync.Mutex     // guards what follows
+	spec *transfer.Spec // nil before the try has begun
 }
 
 // Why a run is ended from outside.

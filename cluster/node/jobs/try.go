@@ -34,9 +34,6 @@ func (m *Manager) try(ctx context.Context, r *run) {
 	log := m.log.With("job", r.id, "key", l.s.row.Key)
 	l.mu.Unlock()
 	failure := m.transfer(ctx, r)
-	r.mu.Lock()
-	r.sess = nil
-	r.mu.Unlock()
 	// The row must say what happened, whatever else ends now: while there is no room for it, it is tried again. If the node ends first, the job is found running by the next one.
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		status, err := l.finish(context.WithoutCancel(ctx), ctx, failure)
@@ -104,11 +101,6 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if c := s.doc.Rates; c != nil {
-		if err := apply(c, &spec.Rates); err != nil {
-			return err
-		}
-	}
 	opener, err := accesskey.ParseOpener(spec.Token)
 	if err != nil {
 		return err
@@ -119,8 +111,16 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	}
 	defer release()
 	r.mu.Lock()
-	r.spec = spec
+	r.spec = &spec
 	r.mu.Unlock()
+	l.mu.Lock()
+	changed := l.s.doc.Rates // after r.spec is there, so that no change comes between
+	l.mu.Unlock()
+	if changed != nil {
+		if err := r.repace(changed); err != nil {
+			return err
+		}
+	}
 
 	saving, stop := context.WithCancel(ctx)
 	var saver sync.WaitGroup
@@ -133,23 +133,12 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	attempt := 0
 	cfg := transfer.Config{
 		Dial: func(ctx context.Context, s *transfer.Spec) (fasp.Session, error) {
-			r.mu.Lock()
-			rates := r.spec.Rates
-			r.mu.Unlock()
-			with := *s
-			with.Rates = rates
-			sess, err := m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: extra.Fingerprint, Spec: &with})
-			if err == nil {
-				r.mu.Lock()
-				r.sess = sess
-				r.mu.Unlock()
-			}
-			return sess, err
+			return m.cfg.Dial(ctx, g, Remote{Host: s.Host, Port: s.Port, Opener: opener, Fingerprint: extra.Fingerprint, Spec: s})
 		},
 		Open: func(_ context.Context, paths []string) (transfer.Store, []string, error) {
 			return place, paths, nil
 		},
-		KeepOpen: true, Logger: m.log, StateDir: m.cfg.StateDir, Origin: "job " + id, RetryTimeout: m.cfg.RetryTimeout, Sessions: extra.Sessions,
+		KeepOpen: true, Control: &r.rates, Logger: m.log, StateDir: m.cfg.StateDir, Origin: "job " + id, RetryTimeout: m.cfg.RetryTimeout, Sessions: extra.Sessions,
 		Events: func(e transfer.Event) {
 			if e.Session.Attempt != attempt {
 				attempt, before = e.Session.Attempt, last
