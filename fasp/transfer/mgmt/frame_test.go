@@ -133,7 +133,7 @@ func TestReaderLimits(t *testing.T) {
 	b, err = f.Append(nil)
 	require.NoError(t, err)
 	require.Len(t, b, MaxFrame)
-	got, err := NewReader(strings.NewReader(string(b) + string(b))).Next()
+	got, err := NewReader(strings.NewReader(strings.Repeat("\n", MaxFrame) + string(b) + string(b))).Next()
 	require.NoError(t, err)
 	require.Equal(t, f, got)
 
