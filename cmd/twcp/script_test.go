@@ -44,6 +44,9 @@ func TestMain(m *testing.M) {
 //	oddtree DIR               makes a tree of files with odd names
 //	samedir A B               compares two trees
 //	token                     makes ASPERA_SCP_TOKEN of the access key ID:SECRET that the last command printed
+//	ascp [-on TYPE COMMAND] ARGS...  runs twcp as a program that drives ascp does, see cmdASCP
+//	b64 NAME TEXT             sets NAME to the base64 form of TEXT
+//	fileid NAME PATH          sets NAME to the id of a folder below the place of the key in ASPERA_SCP_TOKEN
 //	result KEY OP VALUE       compares a field of the last JSON line on stdout (or of NAME.out) with =, > or <
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -59,6 +62,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "signal": cmdSignal, "ended": cmdEnded, "client": cmdClient, "until": cmdUntil,
 			"file": cmdFile, "oddtree": cmdOddTree, "samedir": cmdSameDir, "result": cmdResult, "token": cmdToken, "spec": cmdSpec, "sshkey": cmdSSHKey,
+			"ascp": cmdASCP, "b64": cmdB64, "fileid": cmdFileID,
 		},
 	})
 }
@@ -90,7 +94,7 @@ func start(ts *testscript.TestScript, name, program string, args ...string) *pro
 	for _, v := range []string{"HOME", "TWNODE_BOOTSTRAP_KEY", "ASPERA_SCP_TOKEN"} {
 		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
 	}
-	for _, v := range []string{"TWNODE_SSH_USER", "ASPERA_SCP_PASS"} { // which must not be empty
+	for _, v := range []string{"TWNODE_SSH_USER", "ASPERA_SCP_PASS", "ASPERA_SCP_COOKIE"} { // which must not be empty
 		if text := ts.Getenv(v); text != "" {
 			p.cmd.Env = append(p.cmd.Env, v+"="+text)
 		}
@@ -150,6 +154,7 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 		SSHFingerprint string `json:"ssh_fingerprint"`
 		WSS            string
 		WSSFingerprint string `json:"wss_fingerprint"`
+		API            string
 	}
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	_, port, err := net.SplitHostPort(ready.Addresses[0])
@@ -157,6 +162,8 @@ func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
 	w.ports[name] = port
 	ts.Setenv("PORT", port)
 	ts.Setenv("FP", ready.Fingerprint)
+	ts.Setenv("API", ready.API)
+	ts.Setenv("CERT", ts.MkAbs(filepath.Join(name+".state", "api.crt")))
 	for _, s := range []struct{ name, addr, fingerprint string }{{"SSH", ready.SSH, ready.SSHFingerprint}, {"WSS", ready.WSS, ready.WSSFingerprint}} {
 		if s.addr == "" {
 			continue

@@ -43,6 +43,7 @@ const (
 	CodeReadOnlyFS         Code = 26
 	CodeSomeFileErrors     Code = 27
 	CodeUserCancel         Code = 28
+	CodeSockSetup          Code = 31
 	CodeUnauthorized       Code = 34
 	CodeDiskRead           Code = 35
 	CodeDiskWrite          Code = 36

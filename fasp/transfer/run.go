@@ -83,7 +83,7 @@ func (c *client) run(ctx context.Context) error {
 	if err := c.spec.Check(); err != nil {
 		return err
 	}
-	c.folder, _ = c.spec.folder() // which Check has tried
+	c.folder, _ = c.spec.FolderID() // which Check has tried
 	if c.cfg.Dial == nil {
 		return failf(CodeUsage, "", "no way to reach the server: Config.Dial is nil")
 	}

@@ -20,7 +20,7 @@ func (s *Spec) checkLabels() error {
 	case len(s.Folder) > maxFolder || strings.ContainsAny(s.Folder, "\x00\r\n"):
 		return bad("the id of a folder is a line of at most %d bytes", maxFolder)
 	}
-	_, err := s.folder()
+	_, err := s.FolderID()
 	return err
 }
 
@@ -33,8 +33,8 @@ func checkTags(tags json.RawMessage) error {
 	return nil
 }
 
-// folder is the id of the folder at the server, "" for its top.
-func (s *Spec) folder() (string, error) {
+// FolderID returns the id of the folder at the server that paths there are below, as Folder or Tags have it; "" is none. The error has CodeUsage, and is one that Check returns, too.
+func (s *Spec) FolderID() (string, error) {
 	if len(s.Tags) == 0 {
 		return s.Folder, nil
 	}

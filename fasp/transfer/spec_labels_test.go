@@ -39,7 +39,7 @@ func TestFolderOfSpec(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, "%s %s", c.folder, c.tags)
-		id, err := s.folder()
+		id, err := s.FolderID()
 		require.NoError(t, err)
 		require.Equal(t, c.want, id, "%s %s", c.folder, c.tags)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -57,7 +58,10 @@ func (e Env) dir(xdg, below, windows string) (string, error) {
 // Main runs a command with the process's surroundings and signals, and exits with its code. It is all that a main function does.
 func Main(run Command) {
 	ctx, stop := SignalContext()
-	code := run(ctx, Process{Args: os.Args[1:], Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	code := run(ctx, Process{
+		Args: os.Args[1:], Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Settled: func() { signal.Ignore(os.Interrupt) },
+	})
 	stop()
 	os.Exit(code)
 }

@@ -14,6 +14,8 @@ type Process struct {
 	Env            Env
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Settled, unless it is nil, is called by a command whose exit code nothing changes any more: SIGINT has no effect from then on.
+	Settled func()
 }
 
 // Command is a program: it returns its exit code. When ctx ends it tidies up and returns soon.

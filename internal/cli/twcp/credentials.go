@@ -19,6 +19,9 @@ const (
 	keyVariable      = "ASPERA_SCP_KEY"
 )
 
+// cookieVariable has what an application wants to be kept with the transfer.
+const cookieVariable = "ASPERA_SCP_COOKIE"
+
 // credentials are how to authenticate: one of the two.
 type credentials struct {
 	opener  accesskey.Opener // an access key, or a token

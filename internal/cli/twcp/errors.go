@@ -31,10 +31,13 @@ func errorText(err error) string {
 		peer     *fasp.PeerError
 		te       *transfer.Error
 		connect  *connectError
+		stopped  stoppedError
 	)
 	switch {
 	case errors.As(err, &mismatch):
 		return mismatch.Error()
+	case errors.As(err, &stopped):
+		return string(stopped) + "; what has arrived is kept, and the same command resumes"
 	case errors.As(err, &sig):
 		return fmt.Sprintf("stopped by signal (%s); what has arrived is kept, and the same command resumes", sig)
 	case errors.Is(err, context.Canceled):

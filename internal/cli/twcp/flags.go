@@ -73,6 +73,9 @@ type options struct {
 	filters    []transfer.Filter
 	symlinks   string
 	srcBase    string
+	srcBase64  string
+	prefix     string // --source-prefix
+	prefix64   string
 	fileList   string
 	pairList   string
 	checksum   string
@@ -106,6 +109,17 @@ type options struct {
 	retryTimeout  string
 	idleTimeout   string
 	earlyData     bool
+
+	managePort int    // -M; 0 is none
+	userString string // -u
+	tags       string
+	tags64     string
+	fallback   string // -y
+	// What only the fallback over HTTPS would need.
+	fallbackKey, fallbackCert string
+	fallbackPort              int
+
+	manager *manager // nil without -M
 
 	spec  string // --spec
 	notes []transfer.SpecNote
@@ -141,6 +155,9 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.VarP(filterFlag{o, true}, "exclude", "E", "exclude what matches `pattern`")
 	f.StringVar(&o.symlinks, "symbolic-links", "follow", "`how` links in the source are treated: follow, copy, copy+force, skip")
 	f.StringVar(&o.srcBase, "src-base", "", "cut this `path` off the sources and keep the rest of their paths")
+	f.StringVar(&o.srcBase64, "src-base64", "", "the same in `base64`")
+	f.StringVar(&o.prefix, "source-prefix", "", "put this `path` in front of each source")
+	f.StringVar(&o.prefix64, "source-prefix64", "", "the same in `base64`")
 	f.StringVar(&o.fileList, "file-list", "", "`file` with a source on each line; - is standard input")
 	f.StringVar(&o.pairList, "file-pair-list", "", "`file` with source and destination on alternating lines")
 	f.StringVar(&o.checksum, "file-checksum", "none", "`digest` to report for each file: md5, sha1, sha-256, sha-384, sha-512, none")
@@ -170,6 +187,14 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.StringVar(&o.retryTimeout, "retry-timeout", "600", "`seconds` to go on trying while nothing moves, or with a unit: 10m; 0 never tries again")
 	f.BoolVar(&o.earlyData, "early-data", true, "begin a round trip sooner at nodes that gave a ticket; --early-data=false never does")
 	f.StringVar(&o.idleTimeout, "idle-timeout", "30", "`seconds` of silence after which a link counts as lost, 1 to 86400, or with a unit")
+	f.StringVar(&o.tags, "tags", "", "`object` in JSON that is kept with the transfer on both sides; aspera.node.file_id in it is the id of the folder at the node that its paths are below, and aspera.xfer_retry is in place of --retry-timeout")
+	f.StringVar(&o.tags64, "tags64", "", "the same in `base64`")
+	f.IntVarP(&o.managePort, "management-port", "M", 0, "TCP `port` of 127.0.0.1 at which an application follows and steers this transfer (docs/management-port.md)")
+	f.StringVarP(&o.userString, "user-string", "u", "", "`text` by which that application knows the transfer")
+	f.StringVarP(&o.fallback, "http-fallback", "y", "0", "0, or 1 for a fallback over HTTPS where UDP does not pass, which is not offered yet: it is said, and only UDP is tried")
+	f.StringVarP(&o.fallbackKey, "fallback-key", "Y", "", "a `file` that the fallback would need; no effect")
+	f.StringVarP(&o.fallbackCert, "fallback-cert", "I", "", "a `file` that the fallback would need; no effect")
+	f.IntVarP(&o.fallbackPort, "fallback-port", "t", 0, "a `port` that the fallback would need; no effect")
 	f.BoolVar(&o.dest64, "dest64", false, "the destination is given in base64")
 	f.StringVarP(&o.keyFile, "private-key", "i", "", "private key `file` of an account; not used with a token. With --ws-connect, certificates of those who alone may sign the node's, in PEM")
 	f.StringVarP(&o.token, "token", "W", "", "refused: a `token` belongs into the variable ASPERA_SCP_TOKEN")
@@ -256,15 +281,14 @@ func usageText(err error) error {
 // later says whether the product has an option of this name that this version lacks.
 func later(name string) bool {
 	switch name {
-	case "-6", "-I", "-K", "-M", "-R", "-S", "-X", "-Y", "-@", "-e", "-f", "-t", "-u", "-w", "-x", "-y",
+	case "-6", "-K", "-R", "-S", "-X", "-@", "-e", "-f", "-w", "-x",
 		"--apply-local-docroot", "--delete-before-transfer", "--exclude-newer-than", "--exclude-older-than",
 		"--fail-bad-filepass", "--file-crypt", "--file-manifest", "--file-manifest-inprogress-suffix", "--file-manifest-path", "--keepalive",
-		"--move-after-transfer", "--multi-session-threshold", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",
+		"--move-after-transfer", "--partial-file-suffix", "--precalculate-disable", "--precalculate-job-size",
 		"--preserve-access-time", "--preserve-acls", "--preserve-creation-time", "--preserve-file-owner-gid", "--preserve-file-owner-uid",
 		"--preserve-modification-time", "--preserve-source-access-time", "--preserve-xattrs", "--proxy", "--remote-preserve-acls",
 		"--remote-preserve-xattrs", "--remove-after-transfer", "--remove-empty-directories", "--remove-empty-source-directory", "--remove-skipped",
-		"--save-before-overwrite", "--skip-dir-traversal-dupes", "--skip-special-files", "--source-prefix", "--source-prefix64",
-		"--src-base64", "--ssh-arg", "--tags", "--tags64":
+		"--save-before-overwrite", "--skip-dir-traversal-dupes", "--skip-special-files", "--ssh-arg":
 		return true
 	}
 	return false

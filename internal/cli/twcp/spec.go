@@ -1,8 +1,10 @@
 package twcp
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 // makeSpec turns options into what is to be transferred; the error has CodeUsage.
 func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	s := transfer.Spec{
-		Port: o.udpPort, CreateDir: o.createDir, SrcBase: o.srcBase, Filters: o.filters, PreserveTimes: o.preserve, DatagramSize: o.datagram,
+		Port: o.udpPort, CreateDir: o.createDir, Filters: o.filters, PreserveTimes: o.preserve, DatagramSize: o.datagram,
 	}
 	listed := o.fileList != "" || o.pairList != ""
 	rt, err := findRoute(o, listed)
@@ -22,8 +24,20 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 		return s, err
 	}
 	o.direct = rt.direct
+	if err := o.decode64(); err != nil {
+		return s, err
+	}
+	s.SrcBase = o.srcBase
 	s.Direction, s.Host, s.User, s.Destination, s.FromList = rt.direction, rt.host, rt.user, rt.destination, listed
 	if s.Paths, err = o.paths(rt, stdin); err != nil {
+		return s, err
+	}
+	if o.prefix != "" {
+		for i := range s.Paths {
+			s.Paths[i].Source = path.Join(o.prefix, s.Paths[i].Source)
+		}
+	}
+	if s.Tags, err = parseTags(o.tags, o.tags64); err != nil {
 		return s, err
 	}
 	if o.udpPort < 1 || o.udpPort > 65535 || o.tcpPort < 1 || o.tcpPort > 65535 {
@@ -36,6 +50,13 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	case "auto", "always", "never":
 	default:
 		return s, usagef("--progress %q: want auto, always or never", o.progress)
+	}
+	switch o.fallback {
+	case "0", "1":
+	case "F":
+		return s, usagef("-y F: the fallback over HTTPS is not offered yet; -y 0 uses UDP")
+	default:
+		return s, usagef("-y %q: want 0 or 1", o.fallback)
 	}
 	if s.Rates, err = o.rates(); err != nil {
 		return s, err
@@ -79,6 +100,27 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// decode64 reads the options that are the base64 form of others.
+func (o *options) decode64() error {
+	for _, f := range []struct {
+		name, text string
+		into       *string
+	}{{"src-base", o.srcBase64, &o.srcBase}, {"source-prefix", o.prefix64, &o.prefix}} {
+		if f.text == "" {
+			continue
+		}
+		b, err := base64.StdEncoding.DecodeString(f.text)
+		if err != nil {
+			return usagef("--%s64: want base64", f.name)
+		}
+		if *f.into != "" {
+			return usagef("--%s and --%s64 exclude each other", f.name, f.name)
+		}
+		*f.into = string(b)
+	}
+	return nil
 }
 
 // parsePart reads -C.

@@ -15,7 +15,7 @@ import (
 // specWith are the options that go with --spec: those about this program, not about the transfer.
 var specWith = map[string]bool{
 	"spec": true, "quiet": true, "json": true, "progress": true, "verbose": true, "log-dir": true, "profile": true, "sessions": true, "fingerprint": true, "check-sshfp": true, "private-key": true, "tcp-port": true, "ws-connect": true,
-	"insecure-ignore-host-key": true, "ignore-host-key": true, "known-hosts": true, "retry-timeout": true, "idle-timeout": true, "early-data": true, "part-size": true, "part-memory": true,
+	"insecure-ignore-host-key": true, "ignore-host-key": true, "known-hosts": true, "retry-timeout": true, "idle-timeout": true, "early-data": true, "management-port": true, "user-string": true, "part-size": true, "part-memory": true,
 }
 
 const maxSpecFile = 64 << 20 // bytes

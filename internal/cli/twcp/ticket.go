@@ -18,6 +18,13 @@ const maxPaths = 8 << 10
 
 // toTransfer asks for a ticket for a transfer.
 func toTransfer(spec *transfer.Spec) wsd.Question {
+	if id, err := spec.FolderID(); err == nil && id != "" { // paths are below a folder that only the node knows
+		all := []string{"."}
+		if spec.Direction == transfer.Receive {
+			return wsd.Question{For: "download", Paths: all}
+		}
+		return wsd.Question{For: "upload", Paths: all}
+	}
 	if spec.Direction != transfer.Receive {
 		return wsd.Question{For: "upload", Paths: bounds([]string{spec.Destination})}
 	}

@@ -37,6 +37,14 @@ func Run(ctx context.Context, p cli.Process) int {
 	show := newDisplay(o, out, p.Stderr)
 	var res *transfer.Result
 	var profiled func() error
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if o.managePort != 0 {
+		var merr error
+		if o.manager, merr = connectManager(ctx, o, cancel); err == nil {
+			err = merr
+		}
+	}
 	if err == nil {
 		profiled, err = cli.Profile(o.profile)
 	}
@@ -47,11 +55,18 @@ func Run(ctx context.Context, p cli.Process) int {
 		}
 	}
 	show.finish(outcome{res, err})
-	if err == nil {
-		return 0
+	code := 0
+	if err != nil {
+		printError(p.Stderr, res, err)
+		code = 1
 	}
-	printError(p.Stderr, res, err)
-	return 1
+	if o.manager != nil {
+		if p.Settled != nil {
+			p.Settled()
+		}
+		o.manager.finish(o, outcome{res, err})
+	}
+	return code
 }
 
 // maxPrinted bounds the files that are named on standard error; --json names all that are known.
@@ -82,6 +97,12 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	if err != nil {
 		return nil, err
 	}
+	if spec.Cookie == "" {
+		spec.Cookie = p.Env.Get(cookieVariable)
+	}
+	if o.manager != nil {
+		o.manager.begin(spec, o)
+	}
 	var cred credentials
 	user := spec.User
 	if !o.direct {
@@ -99,6 +120,9 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	defer closeLog()
 	book := logbook{log}
 	defer func() { book.end(res, err) }() // before the log is closed
+	if o.manager != nil {
+		o.manager.listen(ctx, log)
+	}
 	warn := func(format string, args ...any) {
 		if !o.quiet {
 			fmt.Fprintf(p.Stderr, "twcp: "+format+"\n", args...)
@@ -111,6 +135,9 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 	for _, n := range o.notes {
 		warn("specification: %s has no effect: %s", n.Field, n.Why)
 	}
+	if o.fallback == "1" {
+		warn("-y 1 has no effect: the fallback over HTTPS is not offered yet; only UDP is tried")
+	}
 	d := &dialer{log: log}
 	if !o.direct {
 		if err := d.use(cred, o, p.Env, warn); err != nil {
@@ -122,9 +149,18 @@ func copyFiles(ctx context.Context, o *options, p cli.Process, show display) (re
 		book.event(e)
 		reasons.event(e)
 		show.event(e)
+		if o.manager != nil {
+			o.manager.port.Event(e)
+		}
 	}}
+	if o.manager != nil {
+		cfg.Control = &o.manager.control
+	}
 	if cfg.RetryTimeout, err = parseSeconds("retry-timeout", o.retryTimeout); err != nil {
 		return nil, err
+	}
+	if retry := readTags(spec.Tags).retry; retry != nil {
+		cfg.RetryTimeout = *retry
 	}
 	d.handshake = min(15*time.Second, max(3*time.Second, cfg.RetryTimeout))
 	if cfg.RetryTimeout == 0 {
