@@ -11,6 +11,7 @@ import (
 // A struct linux_dirent64 is the inode, the offset of the next one, the length of this one, the type and the name, behind which is
 // a NUL; see getdents64(2).
 const (
+	direntNext   = 8  // offset of the position of the next one, 64 bits
 	direntLength = 16 // offset of the length, 16 bits
 	direntName   = 19
 )
@@ -51,4 +52,24 @@ func EachName(b []byte, fn func(name []byte) error) error {
 		}
 	}
 	return nil
+}
+
+// Before returns the entries of b, which ReadDirents has read from position pos on, that stand before limit, and the position behind the last one of them. Positions are those of the folder that was read;
+// that they ascend is for the caller to know. With a limit of 0 all are taken. The error is unix.EIO if b is something else.
+func Before(b []byte, pos, limit int64) (part []byte, next int64, err error) {
+	for i := 0; i < len(b); {
+		if limit > 0 && pos >= limit {
+			return b[:i], pos, nil
+		}
+		if len(b)-i <= direntName {
+			return nil, pos, unix.EIO
+		}
+		n := int(binary.NativeEndian.Uint16(b[i+direntLength:]))
+		if n <= direntName || n > len(b)-i {
+			return nil, pos, unix.EIO
+		}
+		pos = int64(binary.NativeEndian.Uint64(b[i+direntNext:]))
+		i += n
+	}
+	return b, pos, nil
 }

@@ -65,12 +65,38 @@ func TestDirentsErrors(t *testing.T) {
 	require.ErrorIs(t, EachName(dirent("a"), func([]byte) error { return os.ErrInvalid }), os.ErrInvalid)
 }
 
+func TestBefore(t *testing.T) {
+	var b []byte
+	for i, name := range []string{"a", "bcdefghi", "c"} {
+		e := dirent(name)
+		binary.NativeEndian.PutUint64(e[direntNext:], uint64(10*(i+1)))
+		b = append(b, e...)
+	}
+	for limit, want := range map[int64]int{0: 3, 5: 0, 6: 1, 10: 1, 11: 2, 20: 2, 21: 3, 30: 3, 99: 3} {
+		part, next, err := Before(b, 5, limit)
+		require.NoError(t, err)
+		names, err := namesIn(part)
+		require.NoError(t, err)
+		require.Len(t, names, want, "limit %d", limit)
+		require.Equal(t, []int64{5, 10, 20, 30}[want], next, "limit %d", limit)
+	}
+	_, _, err := Before(b[:20], 0, 0)
+	require.ErrorIs(t, err, unix.EIO)
+	_, _, err = Before(make([]byte, 64), 0, 0)
+	require.ErrorIs(t, err, unix.EIO)
+}
+
 func FuzzEachName(f *testing.F) {
 	f.Add([]byte(nil), "a")
 	f.Add(append(dirent("."), dirent("..")...), "x\xff\n")
 	f.Add(dirent("a")[:20], "..")
 	f.Add(make([]byte, 64), "")
 	f.Fuzz(func(t *testing.T, b []byte, name string) {
+		if part, _, err := Before(b, 0, int64(len(name))); err != nil {
+			require.ErrorIs(t, err, unix.EIO)
+		} else {
+			require.LessOrEqual(t, len(part), len(b))
+		}
 		if names, err := namesIn(b); err != nil {
 			require.ErrorIs(t, err, unix.EIO)
 		} else {
