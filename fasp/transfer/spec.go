@@ -255,6 +255,8 @@ func (s *Spec) Check() error {
 		return bad("files to be divided from %d bytes on: want 0 for never, or more", s.Split)
 	case s.Split > 0 && s.Part.Count > 1 && s.Checksum != ChecksumNone:
 		return bad("a digest of whole files and files that are divided among several jobs exclude each other: no job reads a whole one")
+	case s.Rates.Target != 0 && s.Rates.Min > s.Rates.Target:
+		return bad("the minimum rate is above the target rate")
 	case int(s.Compression) >= len(compressionNames):
 		return bad("compression %d is none of %q", s.Compression, compressionNames)
 	case len(s.Filters) > maxFilters:

@@ -387,11 +387,7 @@ func (m *Manager) serveEvent(w http.ResponseWriter, r *http.Request, g accesskey
 }
 
 func (m *Manager) serveUsage(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
-	key := g.KeyID
-	if g.Master {
-		key = r.URL.Query().Get("access_key")
-	}
-	u, err := m.usage(r.Context(), key, "")
+	u, err := m.usageFor(r, g, "")
 	if err != nil {
 		return err
 	}
@@ -404,16 +400,24 @@ func (m *Manager) serveUsageID(w http.ResponseWriter, r *http.Request, g accessk
 	if len(id) > api.MaxUsageID {
 		return api.Errorf(http.StatusBadRequest, "the id has more than %d bytes", api.MaxUsageID)
 	}
-	key := g.KeyID
-	if g.Master {
-		key = r.URL.Query().Get("access_key")
-	}
-	u, err := m.usage(r.Context(), key, id)
+	u, err := m.usageFor(r, g, id)
 	if err != nil {
 		return err
 	}
 	u.ID = id
 	return writeJSON(w, u)
+}
+
+// usageFor is usage of the key that a request is about, for a user of the node of all if it names none. To a key, others have moved nothing.
+func (m *Manager) usageFor(r *http.Request, g accesskey.Grant, id string) (api.Moved, error) {
+	key := r.URL.Query().Get("access_key")
+	switch {
+	case g.Master, key == g.KeyID:
+		return m.usage(r.Context(), key, id)
+	case key == "":
+		return m.usage(r.Context(), g.KeyID, id)
+	}
+	return api.Moved{ID: key}, nil
 }
 
 // usage sums what a key moved, under an id; of all keys, and with all ids, where these are empty.
