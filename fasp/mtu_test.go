@@ -47,6 +47,9 @@ func TestSearchOverLoopback(t *testing.T) {
 func TestSearch(t *testing.T) {
 	for mtu, want := range map[int]int{1280: 1200, 1400: 1200, 1500: 1472, 2100: 1952, 9000: 8972} {
 		for _, loss := range []float64{0, 0.3} {
+			if testing.Short() && (mtu < 9000) == (loss == 0) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%d/%g", mtu, loss), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testConfig()
@@ -70,6 +73,9 @@ func TestSearch(t *testing.T) {
 func TestBlackHole(t *testing.T) {
 	for _, policy := range []Policy{Fixed, Fair} {
 		for _, loss := range []float64{0, 0.1} {
+			if testing.Short() && (policy == Fair) == (loss == 0) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%v/%g", policy, loss), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					path := simnet.Impair{Rate: 150e6, Queue: 50 * time.Millisecond, Delay: 20 * time.Millisecond, Loss: loss, MTU: 9000}
@@ -106,7 +112,11 @@ func TestBlackHole(t *testing.T) {
 // the data is not sent again.
 func TestBlackHoleInTail(t *testing.T) {
 	var parity, decoded uint64
-	for seed := range 20 {
+	seeds := 20
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			path := simnet.Impair{Delay: 20 * time.Millisecond, Loss: 0.2, MTU: 9000}
 			cfg := testConfig()

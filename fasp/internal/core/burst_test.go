@@ -67,8 +67,17 @@ func policer(depth, share float64) func(at time.Duration, place int) bool {
 	}
 }
 
+// long skips a test of many seconds in the short run, which is for the race detector: nothing in this package runs beside anything.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long, and has one goroutine")
+	}
+}
+
 // Losses that do not depend on the place in a burst set no limit, however they cluster.
 func TestBurstNoLimit(t *testing.T) {
+	long(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	random := func(p float64) func(time.Duration, int) bool {
 		return func(time.Duration, int) bool { return rng.Float64() < p }
@@ -122,6 +131,7 @@ func TestBurstNoLimit(t *testing.T) {
 
 // A policer is found out within some forty turns a step, the losses end, and of a minute less than one packet in a hundred is lost in tries.
 func TestBurstLimit(t *testing.T) {
+	long(t)
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, depth := range []float64{2, 5, 10, 40} {
 		for _, n := range []int{16, 300} {

@@ -93,6 +93,7 @@ func (s *sim) pausedRun(until time.Duration, ends [2]*pausing) error {
 // Sessions of hosts that have little time for them, at either end or at both, move about as much as that time allows, in every stretch of four seconds. What a sender did not
 // send because it did not run was taken for what the path takes: each pause lowered the rate, and nothing raised it again.
 func TestPauses(t *testing.T) {
+	long(t)
 	type hosts struct{ run, rest time.Duration }
 	for _, h := range []hosts{{5 * ms, 50 * ms}, {20 * ms, 200 * ms}} {
 		for _, who := range []string{"sender", "both"} {

@@ -270,6 +270,7 @@ func TestReportIntervalSlow(t *testing.T) {
 // A peer that fills old gaps one number at a time, after the stretches around them were forgotten, must not make the receiver keep
 // something for each.
 func TestManyLateArrivals(t *testing.T) {
+	long(t)
 	s := newScript(t, nil)
 	ping := func(pn uint64) {
 		require.NoError(t, s.c.OnFrames(s.now, pn, s.echo, []byte{wire.FramePing}, 57, nil))

@@ -381,6 +381,7 @@ func TestRefused(t *testing.T) {
 
 // Full packets vanish: the size falls, from one to the next, and the rate and the estimate of loss are what they were.
 func TestBlackHoleFalls(t *testing.T) {
+	long(t)
 	s := flying(t, nil)
 	s.fly(time.Second, 9000)
 	require.Equal(t, 8972, s.c.Datagram())
