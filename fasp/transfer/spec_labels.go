@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxFolder bounds the id of a folder, in bytes.
@@ -24,8 +25,11 @@ func (s *Spec) checkLabels() error {
 	return err
 }
 
-// checkTags wants an object.
+// checkTags wants an object, in UTF-8: encoding/json takes other bytes within texts, but not all who keep tags or read them again do.
 func checkTags(tags json.RawMessage) error {
+	if !utf8.Valid(tags) {
+		return failf(CodeUsage, "", "tags: want UTF-8")
+	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(tags, &object); err != nil || object == nil {
 		return failf(CodeUsage, "", "tags: want a JSON object")

@@ -30,6 +30,7 @@ func TestFolderOfSpec(t *testing.T) {
 		{strings.Repeat("x", maxFolder+1), "", "", "a line of at most"},
 		{"", `[]`, "", "want a JSON object"},
 		{"", `{"a":`, "", "want a JSON object"},
+		{"", "{\"a\":\"\xff\"}", "", "want UTF-8"},
 		{"", `{"a":"` + strings.Repeat("x", MaxTags) + `"}`, "", "at most 16384 are taken"},
 	} {
 		s := Spec{Paths: []Path{{Source: "a"}}, Destination: "/", Folder: c.folder, Tags: json.RawMessage(c.tags)}

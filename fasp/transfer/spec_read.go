@@ -205,7 +205,7 @@ func specSet(j map[string]json.RawMessage, name string, v any) error {
 // specTags takes an object.
 func specTags(j map[string]json.RawMessage, b []byte) error {
 	if checkTags(b) != nil {
-		return errors.New("want an object")
+		return errors.New("want an object, in UTF-8")
 	}
 	j["tags"] = json.RawMessage(b)
 	return nil

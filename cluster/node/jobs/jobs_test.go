@@ -780,6 +780,20 @@ func TestKeyMadeAnew(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(b.remote, "in/f"))
 }
 
+// TestRecordsThatCannotBeKept: a session that the store will never take keeps nobody else's waiting, and no memory.
+func TestRecordsThatCannotBeKept(t *testing.T) {
+	b := newBench(t)
+	b.stop()
+	r := newRecorder(b.cfg.State, b.m.bad, b.m.paces)
+	bad := &track{rec: r, row: "\xff", job: "j", maxFiles: 100}
+	for _, k := range []transfer.EventKind{transfer.EventSessionStarted, transfer.EventFileDone, transfer.EventSessionEnded} {
+		bad.event(transfer.Event{Kind: k, Time: time.Now(), Session: transfer.SessionRecord{ID: bad.row, Started: paceBegin}, File: transfer.FileRecord{Name: "f"}})
+	}
+	require.True(t, r.round(t.Context()))
+	require.Empty(t, r.dirty)
+	require.Zero(t, r.files.Load())
+}
+
 // TestRecordsThatWait: while sessions cannot be written down, a bounded number of them and of their files waits in memory, and those that still run are not forgotten.
 func TestRecordsThatWait(t *testing.T) {
 	b := newBench(t)

@@ -199,7 +199,10 @@ func (r *recorder) round(ctx context.Context) (ok bool) {
 	for t := range list {
 		if errors.Is(failed, state.ErrFull) { // which others will find, too
 			r.mark(t)
-		} else if err := t.write(ctx, r.store); err != nil {
+		} else if err := t.write(ctx, r.store); errors.Is(err, state.ErrInvalid) { // as it will be in each later round
+			t.giveUp()
+			r.bad.failed(badLost, err, "lost", 1)
+		} else if err != nil {
 			failed = err
 			r.mark(t)
 		}
