@@ -105,15 +105,21 @@ func TestControlRefuses(t *testing.T) {
 	require.ErrorContains(t, c.SetRates(fasp.Rates{Policy: fasp.Fixed}), "policy fixed needs a target rate")
 	require.Error(t, c.SetRates(fasp.Rates{Target: -1}))
 	require.Error(t, c.SetRates(fasp.Rates{Policy: 99}))
+	require.ErrorContains(t, c.SetRates(fasp.Rates{Target: maxRate + 1}), "rates are at most")
+	require.ErrorContains(t, c.SetRates(fasp.Rates{Min: maxRate + 1}), "rates are at most")
 	_, ok := c.Rates()
 	require.False(t, ok)
+
+	// What is taken here is taken by the server.
+	_, err := decodeRates(encodeRates(fasp.Rates{Target: maxRate, Min: maxRate}))
+	require.NoError(t, err)
 
 	// At the server the limits hold.
 	require.Equal(t, fasp.Rates{Target: 5, Min: 5}, limited(fasp.Rates{Target: 9, Min: 7}, 5))
 	require.Equal(t, fasp.Rates{Target: 5}, limited(fasp.Rates{}, 5))
 	require.Equal(t, fasp.Rates{Target: 9}, limited(fasp.Rates{Target: 9}, 0))
 	v := &server{sess: new(transfertest.Conn)}
-	_, err := v.repace(recRates, encodeRates(fasp.Rates{Policy: fasp.Fixed}))
+	_, err = v.repace(recRates, encodeRates(fasp.Rates{Policy: fasp.Fixed}))
 	require.Error(t, err)
 	handled, err := v.repace(recTotals, nil)
 	require.NoError(t, err)
