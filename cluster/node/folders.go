@@ -18,6 +18,9 @@ import (
 // errByID is what such a user is told who names none.
 var errByID = &transfer.Error{Code: transfer.CodeNoPerms, Err: errors.New("tokens of scope user:all are for folders by their ids; name one in tags, aspera.node.file_id")}
 
+// errArrange is for a session to look and arrange. The API tells levels of permissions apart that a session does not, renaming being one, and keeps the ids of what is renamed.
+var errArrange = &transfer.Error{Code: transfer.CodeNoPerms, Err: errors.New("tokens of scope user:all are for transfers; look at files and arrange them over the API")}
+
 // placeOf returns what finds the place of a session's paths; whole is that of its grant.
 func (n *Node) placeOf(g accesskey.Grant, m transfer.Manager, whole transfer.Place) func(context.Context, transfer.Asked) (transfer.Place, error) {
 	return func(ctx context.Context, a transfer.Asked) (transfer.Place, error) {
@@ -29,6 +32,9 @@ func (n *Node) placeOf(g accesskey.Grant, m transfer.Manager, whole transfer.Pla
 				return whole, errByID
 			}
 			return whole, nil
+		}
+		if a.Manage && byPermissions(g) {
+			return whole, errArrange
 		}
 		if err := n.mayName(g, a); err != nil {
 			return whole, err

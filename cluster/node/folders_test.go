@@ -50,6 +50,30 @@ func (r *realNode) entry(auth, folder, name string) string {
 	return list[0].ID
 }
 
+// TestOwnerOf: users of an application are not each other, nor the key.
+func TestOwnerOf(t *testing.T) {
+	key := accesskey.Grant{KeyID: "anna"}
+	olga := accesskey.Grant{KeyID: "anna", User: "olga", Owner: true}
+	una, ute := accesskey.Grant{KeyID: "anna", User: "una"}, accesskey.Grant{KeyID: "anna", User: "ute"}
+	require.Equal(t, "anna", ownerOf(key))
+	require.Equal(t, "anna", ownerOf(olga))
+	require.NotEqual(t, "anna", ownerOf(una))
+	require.NotEqual(t, ownerOf(una), ownerOf(ute))
+}
+
+// TestManagingByPermission: a session to look and arrange knows no permission to rename, so that there is none for users whose permissions are all they have.
+func TestManagingByPermission(t *testing.T) {
+	n := &Node{}
+	for g, code := range map[*accesskey.Grant]transfer.Code{
+		{KeyID: "anna", User: "una"}:               transfer.CodeNoPerms,
+		{KeyID: "anna", User: "olga", Owner: true}: transfer.CodeNoSuchFile, // since this node keeps no state
+		{KeyID: "anna"}:                            transfer.CodeNoSuchFile,
+	} {
+		_, err := n.placeOf(*g, nil, transfer.Place{})(t.Context(), transfer.Asked{Manage: true, Folder: "2"})
+		require.Equal(t, code, codeOf(t, err), "%v", err)
+	}
+}
+
 // TestTransfersByFolderID: files land in the folder of the id, wherever that is by now, or nowhere.
 func TestTransfersByFolderID(t *testing.T) {
 	r := startReal(t, "n", func(c *Config) { c.SSH, c.SSHUser, c.WSS = "127.0.0.1:0", &joe, "127.0.0.1:0" })
@@ -182,6 +206,19 @@ func TestTransfersByPermission(t *testing.T) {
 	require.Error(t, err) // some files failed: what the links lead to
 	require.NoFileExists(t, filepath.Join(dir, "out"))
 	require.NoDirExists(t, filepath.Join(dir, "closed/f"))
+
+	// Who has the same work as somebody else does not end it.
+	file := filepath.Join(t.TempDir(), "same")
+	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o644))
+	same := transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: "/", Tags: tagged("anna", ids["shared"])}
+	var second error
+	_, err = transfer.Run(t.Context(), transfer.Config{RetryTimeout: -1, Dial: r.dial(anna.Token()), Events: func(e transfer.Event) {
+		if e.Kind == transfer.EventSessionStarted {
+			_, second = transfer.Run(t.Context(), transfer.Config{RetryTimeout: -1, Dial: r.dial(una)}, same)
+		}
+	}}, same)
+	require.NoError(t, second)
+	require.NoError(t, err)
 
 	// A link in place of the folder is not the folder.
 	require.NoError(t, os.Rename(filepath.Join(r.docroot, "anna/a/shared"), filepath.Join(r.docroot, "anna/a/was")))

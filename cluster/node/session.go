@@ -180,7 +180,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 	}
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
 		Place: n.placeOf(grant, store, transfer.Place{Store: store, Limits: limits}),
-		Owner: grant.KeyID, Sessions: &n.live, Logger: log, NoCompression: tuned.noCompression,
+		Owner: ownerOf(grant), Sessions: &n.live, Logger: log, NoCompression: tuned.noCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session
 			logEvent(log, e)
@@ -192,6 +192,15 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		},
 	})
 	logSession(log, conn, last, err)
+}
+
+// ownerOf is whose a session's work is: sessions of one owner end each other, join each other, and go on with each other's files. The users of an application have nothing to do with each other's,
+// nor with that of who has the key. No id of a key has a slash.
+func ownerOf(g accesskey.Grant) string {
+	if byPermissions(g) {
+		return g.KeyID + "/" + g.User
+	}
+	return g.KeyID
 }
 
 // logEvent writes what happened to a file.
