@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -184,10 +185,12 @@ func chooser(q url.Values) (func(api.Transfer) bool, error) {
 	}, nil
 }
 
-// tagged says whether tags have a value at the path a.b.c, or that very value.
+// tagged says whether tags have a value at the path a.b.c, or that very value; a number as it is written.
 func tagged(tags json.RawMessage, path, value string, hasValue bool) bool {
 	var at any
-	if len(tags) == 0 || json.Unmarshal(tags, &at) != nil {
+	d := json.NewDecoder(bytes.NewReader(tags))
+	d.UseNumber() // others would be rounded, and written otherwise
+	if d.Decode(&at) != nil {
 		return false
 	}
 	for el := range strings.SplitSeq(path, ".") {

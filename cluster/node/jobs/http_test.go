@@ -170,3 +170,16 @@ func TestCallsOfWhatMoved(t *testing.T) {
 	}
 	require.Equal(t, 405, web.Do(web.Alpha, "POST", "/usage/x", "{}").Status)
 }
+
+// TestTagged: a number is what is written, however large, and one that no float can be is no reason to find nothing.
+func TestTagged(t *testing.T) {
+	tags := json.RawMessage(`{"app":{"case":12345678,"big":12345678901234567890,"none":null},"far":1e400,"a":"b"}`)
+	for ask, want := range map[string]bool{
+		"app.case=12345678": true, "app.case=1.2345678e+07": false, "app.big=12345678901234567890": true, "far=1e400": true, "a=b": true, "a=": false, "a": true, "app": true,
+		"app.none": true, "b": false, "a.b": false, "app.case.x": false,
+	} {
+		path, value, hasValue := strings.Cut(ask, "=")
+		require.Equal(t, want, tagged(tags, path, value, hasValue), ask)
+	}
+	require.False(t, tagged(nil, "a", "", false))
+}
