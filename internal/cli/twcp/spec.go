@@ -34,6 +34,9 @@ func makeSpec(o *options, stdin io.Reader) (transfer.Spec, error) {
 	}
 	if o.prefix != "" {
 		for i := range s.Paths {
+			if (s.Direction == transfer.Send || o.direct) && (objstore.IsURI(o.prefix) || objstore.IsURI(s.Paths[i].Source)) {
+				return s, usagef("--source-prefix is for paths, not for URIs such as s3://...: write each source in full")
+			}
 			s.Paths[i].Source = path.Join(o.prefix, s.Paths[i].Source)
 		}
 	}
