@@ -57,14 +57,14 @@ func (c *Control) begin(apply func(fasp.Rates)) (end func()) {
 	}
 }
 
-// maxRate is the highest rate that can be told to the other side, in bit/s.
-const maxRate fasp.Rate = 1<<62 - 1
+// MaxRate is the highest rate that a Spec and a Control take, since no higher one can be told to the other side, in bit/s.
+const MaxRate fasp.Rate = 1<<62 - 1
 
 // checkRates refuses rates that do not fit together, or into a record.
 func checkRates(r fasp.Rates) error {
 	switch {
-	case r.Target > maxRate || r.Min > maxRate:
-		return failf(CodeUsage, "", "rates are at most %d kbit/s", int64(maxRate/fasp.Kbps))
+	case r.Target > MaxRate || r.Min > MaxRate:
+		return failf(CodeUsage, "", "rates are at most %d kbit/s", int64(MaxRate/fasp.Kbps))
 	case r.Target < 0 || r.Min < 0:
 		return failf(CodeUsage, "", "rates are 0 or more")
 	case r.Policy > fasp.Fixed:
@@ -88,7 +88,7 @@ func encodeRates(r fasp.Rates) []byte {
 
 func decodeRates(b []byte) (fasp.Rates, error) {
 	r := rd{b: b}
-	x := fasp.Rates{Policy: fasp.Policy(r.num(uint64(fasp.Fixed))), Target: fasp.Rate(r.num(uint64(maxRate))), Min: fasp.Rate(r.num(uint64(maxRate)))}
+	x := fasp.Rates{Policy: fasp.Policy(r.num(uint64(fasp.Fixed))), Target: fasp.Rate(r.num(uint64(MaxRate))), Min: fasp.Rate(r.num(uint64(MaxRate)))}
 	if !r.bad && checkRates(x) != nil {
 		r.bad = true
 	}

@@ -105,13 +105,13 @@ func TestControlRefuses(t *testing.T) {
 	require.ErrorContains(t, c.SetRates(fasp.Rates{Policy: fasp.Fixed}), "policy fixed needs a target rate")
 	require.Error(t, c.SetRates(fasp.Rates{Target: -1}))
 	require.Error(t, c.SetRates(fasp.Rates{Policy: 99}))
-	require.ErrorContains(t, c.SetRates(fasp.Rates{Target: maxRate + 1}), "rates are at most")
-	require.ErrorContains(t, c.SetRates(fasp.Rates{Min: maxRate + 1}), "rates are at most")
+	require.ErrorContains(t, c.SetRates(fasp.Rates{Target: MaxRate + 1}), "rates are at most")
+	require.ErrorContains(t, c.SetRates(fasp.Rates{Min: MaxRate + 1}), "rates are at most")
 	_, ok := c.Rates()
 	require.False(t, ok)
 
 	// What is taken here is taken by the server.
-	_, err := decodeRates(encodeRates(fasp.Rates{Target: maxRate, Min: maxRate}))
+	_, err := decodeRates(encodeRates(fasp.Rates{Target: MaxRate, Min: MaxRate}))
 	require.NoError(t, err)
 
 	// At the server the limits hold.

@@ -403,8 +403,8 @@ func decodeRequest(b []byte) (*request, error) {
 	q.Durable = Durability(r.num(uint64(len(durabilityNames) - 1)))
 	q.BlockSize = r.num(maxBlockSize)
 	q.Policy = r.num(uint64(fasp.Fixed))
-	q.Target = r.num(uint64(maxRate))
-	q.Min = r.num(uint64(maxRate))
+	q.Target = r.num(uint64(MaxRate))
+	q.Min = r.num(uint64(MaxRate))
 	q.Dest = r.str(maxName)
 	q.SrcBase = r.str(maxName)
 	for range r.count(maxRoots, 1) {

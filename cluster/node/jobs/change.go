@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/api"
 	"github.com/tradewind-io/tradewind/cluster/state"
 	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // errUnknown is what is said of transfers that do not exist and of those of others.
@@ -144,7 +144,7 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 
 // apply changes rates.
 func apply(c *api.ChangeTransfer, r *fasp.Rates) error {
-	const most = math.MaxInt64 / int64(fasp.Kbps)
+	const most = int64(transfer.MaxRate / fasp.Kbps)
 	bad := func(what string) error { return api.Errorf(http.StatusBadRequest, "%s", what) }
 	if c.TargetRate != nil {
 		if *c.TargetRate < 0 || *c.TargetRate > most {

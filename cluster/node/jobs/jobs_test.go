@@ -403,6 +403,9 @@ func TestCancelPauseResume(t *testing.T) {
 	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &bad}), "sideways")
 	tr = b.create(map[string]any{"target_rate_kbps": 1_000, "destination_root": "/in3/"})
 	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &negative}), "out of range")
+	most := int64(transfer.MaxRate/fasp.Kbps) + 1
+	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &most}), "out of range")
+	require.ErrorContains(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{MinRate: &most}), "out of range")
 	require.NoError(t, change(tr.ID, canceled))
 }
 

@@ -2,11 +2,11 @@ package mgmt
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 // CommandKind says what a manager wants.
@@ -113,7 +113,7 @@ func parseChange(f Frame) (Change, error) {
 		if !ok || err != nil {
 			return 0, false
 		}
-		const limit = math.MaxInt64 / int64(fasp.Kbps)
+		const limit = int64(transfer.MaxRate / fasp.Kbps)
 		n, bad := strconv.ParseInt(s, 10, 64)
 		if bad != nil || n < 0 || n > limit {
 			err = fmt.Errorf("%w: %s %.100q: want a whole number of kbit/s", ErrCommand, name, s)

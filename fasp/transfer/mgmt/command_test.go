@@ -35,6 +35,7 @@ func TestParseCommand(t *testing.T) {
 		{"share", "RATE", []Field{{"Rate", "50%"}}, Command{}},
 		{"negative", "RATE", []Field{{"MinRate", "-1"}}, Command{}},
 		{"too much", "RATE", []Field{{"Rate", "9223372036854775807"}}, Command{}},
+		{"more than a session takes", "RATE", []Field{{"Rate", "4611686018427388"}}, Command{}},
 		{"one of two", "RATE", []Field{{"Rate", "1"}, {"MinRate", ""}}, Command{}},
 		{"policy", "RATE", []Field{{"Adaptive", "fast"}}, Command{}},
 		{"priority", "RATE", []Field{{"Priority", "3"}}, Command{}},
