@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
@@ -80,7 +81,7 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	if err := rates(out, in, g); err != nil {
 		return nil, err
 	}
-	if t := bytes.TrimSpace(in.Tags); len(t) > 0 && t[0] != '{' && !bytes.Equal(t, []byte("null")) {
+	if t := bytes.TrimSpace(in.Tags); len(t) > 0 && t[0] != '{' && !bytes.Equal(t, []byte("null")) || !utf8.Valid(t) {
 		return nil, api.Errorf(http.StatusBadRequest, "tags: want an object")
 	}
 	usage, err := api.UsageID(in.Tags)

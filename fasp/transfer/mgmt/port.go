@@ -135,13 +135,18 @@ func (p *Port) Event(e transfer.Event) {
 	}
 }
 
-// Beat sends STATS as they were at the last event, for managers that take silence for the end: between attempts, and while a server does not answer, no event may come for half a minute.
-// Before the first session it does nothing.
+// Beat sends STATS as they were at the last event, and before the first session NOP. It is for managers that take silence for the end, and tells in time that a manager is gone: between attempts, and while a
+// server does not answer, no event may come for half a minute or more.
 func (p *Port) Beat() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err == nil && p.agreed && !p.finished {
+	switch {
+	case p.finished || p.init() != nil:
+	case p.agreed:
 		p.stats()
+	default:
+		p.begin("NOP")
+		_ = p.send() // kept in p.err
 	}
 	return p.err
 }

@@ -1,6 +1,7 @@
 package twcp
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -31,7 +32,7 @@ func openDirect(ctx context.Context, o *options, p cli.Process, log *slog.Logger
 		if err = openLocal(o, p, log, spec, cfg); err != nil {
 			return nil, closeStore(serve.Store, err)
 		}
-		spec.Destination = names[0]
+		spec.Destination = cmp.Or(names[0], ".") // of a place that has nothing but itself, such as faux://
 		if open := cfg.Open; open != nil {
 			cfg.TellSources = true
 			cfg.Open = func(ctx context.Context, paths []string) (transfer.Store, []string, error) {

@@ -39,7 +39,7 @@ func Run(ctx context.Context, p cli.Process) int {
 	var profiled func() error
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if o.managePort != 0 {
+	if o.flags.Changed("management-port") {
 		var merr error
 		if o.manager, merr = connectManager(ctx, o, cancel); err == nil {
 			err = merr
