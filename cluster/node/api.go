@@ -68,6 +68,7 @@ func (n *Node) startDesk(ctx context.Context) (stop func(), err error) {
 			n.cfg.Logger.Error("jobs do not run", "error", err)
 		}
 	})
+	running.Go(func() { n.forgetHistory(life, n.desk.state) })
 	return func() {
 		end()
 		probing, done := context.WithTimeout(context.WithoutCancel(ctx), apiStopTimeout)

@@ -88,6 +88,8 @@ type Config struct {
 	// Window is how far the window of an authenticated session may grow with what the network holds half-arrived; 0 means 1 GiB.
 	// About 5 x rate x RTT is used at 30 % loss. What storage is slow to take does not make it grow.
 	Window int64
+	// History is how long transfers that are over, their sessions and files, and events are kept; 0 means 90 days, negative means for ever. Usage, the audit log, and what is not over yet stay.
+	History time.Duration
 	// DrainTimeout is how long running sessions may go on after Run's context has ended; 0 means 1 hour, negative means not at all. Clients of sessions
 	// that are cut resume later by themselves.
 	DrainTimeout time.Duration
@@ -185,6 +187,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.UnprovenMemory == 0 {
 		c.UnprovenMemory = 512 << 20
+	}
+	if c.History == 0 {
+		c.History = defaultHistory
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = time.Hour

@@ -13,6 +13,7 @@ type History string
 
 // What Prune removes.
 const (
+	HistoryJobs     History = "jobs"     // those that changed last before, and have no specification by which they would go on; their sessions stay
 	HistorySessions History = "sessions" // those that ended before, with their files
 	HistoryFiles    History = "files"    // the files of sessions that ended before
 	HistoryEvents   History = "events"
@@ -36,6 +37,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time, of ...History) (Pru
 		var err error
 		old := micros(before)
 		switch h {
+		case HistoryJobs:
+			p.Jobs, err = s.dropOldJobs(ctx, old)
 		case HistorySessions:
 			err = s.dropSessions(ctx, &p, "ended > 0 AND ended < ?", old)
 		case HistoryFiles:
@@ -96,6 +99,51 @@ func (s *Store) dropRows(ctx context.Context, table, col, cond string, args ...a
 		n += done
 		if err != nil {
 			return n, err
+		}
+	}
+}
+
+// dropOldJobs removes jobs that nothing goes on with. It looks at them in the order in which they changed, up to the first that is not old, so that those which stay are not read each time.
+func (s *Store) dropOldJobs(ctx context.Context, old int64) (n int64, err error) {
+	query := fmt.Sprintf("SELECT iter, updated, EXISTS (SELECT 1 FROM job_specs WHERE job = jobs.id) FROM jobs WHERE iter > ? ORDER BY iter LIMIT %d", pruneRows)
+	for after := int64(0); ; {
+		var gone []int64
+		var seen int
+		last := false
+		from := after
+		err := s.read(ctx, func(q queries) error {
+			gone, seen, last = nil, 0, false
+			return q.each(ctx, func(rows *sql.Rows) error {
+				var iter, updated int64
+				var goesOn bool
+				if err := rows.Scan(&iter, &updated, &goesOn); err != nil {
+					return err
+				}
+				seen++
+				after = iter
+				switch {
+				case updated >= old:
+					last = true
+				case !goesOn && !last:
+					gone = append(gone, iter)
+				}
+				return nil
+			}, query, from)
+		})
+		if err != nil {
+			return n, err
+		}
+		if len(gone) > 0 {
+			var w where
+			in(&w, "iter", gone) // a job that has changed meanwhile has another
+			done, err := s.drop(ctx, "DELETE FROM jobs"+w.String(), w.args...)
+			n += done
+			if err != nil {
+				return n, err
+			}
+		}
+		if last || seen < pruneRows {
+			return n, nil
 		}
 	}
 }

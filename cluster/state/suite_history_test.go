@@ -189,10 +189,40 @@ func testPrune(t *testing.T, s *Store) {
 	require.Equal(t, []string{"0", "3"}, []string{ss[0].ID, ss[1].ID}, "what still runs stays")
 	p = must(s.Prune(ctx, clock.Add(90*time.Minute), HistorySessions, HistoryFiles, HistoryEvents, HistoryUsage, HistoryAudit))(t)
 	require.Zero(t, p)
-	_, err = s.Prune(ctx, clock, "jobs")
+	_, err = s.Prune(ctx, clock, "everything")
 	require.ErrorIs(t, err, ErrInvalid)
 	require.Equal(t, int64(5), must(s.AddEvents(ctx, []Event{{Type: "x"}}))(t), "numbers go on")
 	t.Run("all audit records", func(t *testing.T) { testPruneAuditAll(t, s) })
+}
+
+// testPruneJobs: what is over goes, what would go on stays, however old it is.
+func testPruneJobs(t *testing.T, s *Store) {
+	ctx := t.Context()
+	n := pruneRows + 10
+	require.NoError(t, s.Update(ctx, func(tx *Tx) error {
+		for i := range n {
+			j, err := tx.CreateJob(ctx, Job{ID: fmt.Sprintf("old-%04d", i), Status: "completed"})
+			if err == nil && i%100 == 0 {
+				err = tx.SetJobSpec(ctx, j.ID, []byte("sealed"))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(s.CreateSession(ctx, Session{ID: "x", Job: "old-0001", Ended: clock}))(t)
+	require.Zero(t, must(s.Prune(ctx, clock, HistoryJobs))(t), "they are not older than that")
+	later := clock.Add(time.Hour)
+	p := must(s.Prune(ctx, later, HistoryJobs))(t)
+	stay := (n + 99) / 100
+	require.Equal(t, Pruned{Jobs: int64(n - stay)}, p)
+	left, _, err := s.Jobs(ctx, JobFilter{}, Page{Limit: 1000})
+	require.NoError(t, err)
+	require.Len(t, left, stay)
+	must(s.Session(ctx, "x"))(t)
+	require.NoError(t, s.SetJobSpec(ctx, "old-0000", nil))
+	require.Equal(t, Pruned{Jobs: 1}, must(s.Prune(ctx, later, HistoryJobs))(t))
 }
 
 // testPruneMany removes more than a transaction takes.

@@ -41,6 +41,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"audit", testAudit},
 		{"audit of concurrent writers", testAuditConcurrent},
 		{"prune", testPrune},
+		{"prune jobs", testPruneJobs},
 		{"prune in batches", testPruneMany},
 		{"forget", testForget},
 		{"prune audit", testPruneAudit},

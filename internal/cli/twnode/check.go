@@ -27,6 +27,7 @@ var settingChecks = map[string]func(text string) error{
 	"log-size":      checkLogSize,
 	"log-count":     checkNumber(checkLogCount),
 	"drain-timeout": checkDrain,
+	"history-days":  checkNumber(checkHistory),
 	"api":           checkService,
 	"ssh":           checkService,
 	"wss":           checkService,
@@ -59,6 +60,13 @@ func checkNumber(check func(int) error) func(string) error {
 func checkSessions(n int) error {
 	if n < 1 {
 		return fmt.Errorf("%d: want at least 1", n)
+	}
+	return nil
+}
+
+func checkHistory(n int) error {
+	if n < 0 || n > 36500 {
+		return fmt.Errorf("%d: want 1 to 36500 days, or 0 for ever", n)
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ func serveCommand(p cli.Process) *cobra.Command {
 	f.String("part-size", "64M", "`bytes` of the parts in which objects in a store are written; they grow where an object needs it")
 	f.String("part-memory", "0", "most `bytes` of parts in memory, of all sessions together; 0 is 32 parts")
 	f.Int("datagram-size", 0, "largest UDP `payload` in bytes, 1200 to 65507; 0 fits an MTU of 1500, or up to 9000 where the path takes it")
+	f.Int("history-days", 90, "`days` for which transfers that are over, their sessions and files, and events are kept; 0 is for ever. Usage and the audit log stay")
 	f.Duration("drain-timeout", time.Hour, "how long running sessions may go on after SIGTERM")
 	f.Bool("early-data", true, "let clients that were here before begin a round trip sooner")
 	f.Bool("compression", true, "let clients have data compressed on its way, where that makes transfers faster")

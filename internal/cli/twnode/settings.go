@@ -28,6 +28,7 @@ type settings struct {
 	PartMemory   string        `mapstructure:"part_memory"`
 	DatagramSize int           `mapstructure:"datagram_size"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
+	HistoryDays  int           `mapstructure:"history_days"`
 	EarlyData    bool          `mapstructure:"early_data"`
 	Compression  bool          `mapstructure:"compression"`
 	LogLevel     string        `mapstructure:"log_level"`
@@ -115,13 +116,20 @@ func (s settings) nodeConfig() (node.Config, error) {
 	if memory == 0 && part < minPart {
 		return node.Config{}, fmt.Errorf("part-size %s: want at least 5M, or give part-memory, too", s.PartSize)
 	}
+	if err := checkHistory(s.HistoryDays); err != nil {
+		return node.Config{}, fmt.Errorf("history-days %w", err)
+	}
+	history := time.Duration(s.HistoryDays) * 24 * time.Hour
+	if history == 0 {
+		history = -1 // the user's 0 is for ever, that of the library its default
+	}
 	drain := s.DrainTimeout
 	if drain == 0 {
 		drain = -1 // the user's 0 is none at all, that of the library its default
 	}
 	return node.Config{
 		DocRoot: s.DocRoot, StateDir: s.State, Listen: s.Listen, MaxRate: rate, VLinks: links, MinFree: free, MaxSessions: s.MaxSessions,
-		Datagram: s.DatagramSize, DrainTimeout: drain, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
+		Datagram: s.DatagramSize, DrainTimeout: drain, History: history, PartSize: part, PartMemory: memory, NoEarlyData: !s.EarlyData,
 		NoCompression: !s.Compression, API: tcpAddress(s.API), SSH: tcpAddress(s.SSH), WSS: tcpAddress(s.WSS), Version: cli.Version(),
 	}, nil
 }
