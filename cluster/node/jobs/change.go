@@ -92,7 +92,12 @@ type Filter struct {
 	Active bool   // only those that are not over
 	Since  int64  // a point that List has returned: only what has changed since, in the order in which it did
 	Count  int    // at most, 0 means 100; 1,000 are the most
+	// Match, unless it is nil, says whether a transfer is wanted, which has neither sessions nor files. It is asked of maxLooked transfers at most.
+	Match func(api.Transfer) bool
 }
+
+// maxLooked bounds the transfers that one List looks at.
+const maxLooked = 10_000
 
 // List returns transfers, newest first or, with Since, oldest first, and the point up to which they were told.
 func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list []api.Transfer, point int64, err error) {
@@ -109,7 +114,8 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 	running := m.snapshots()
 	point = f.Since
 	after := ""
-	for len(list) < f.Count {
+	looked := 0
+	for len(list) < f.Count && looked < maxLooked {
 		rows, next, err := m.cfg.State.Jobs(ctx, state.JobFilter{Key: f.Key, Since: f.Since, Newest: f.Since == 0}, state.Page{After: after, Limit: f.Count})
 		if err != nil {
 			return nil, 0, err
@@ -132,8 +138,11 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 			if f.Active && api.TransferStatus(s.row.Status).Over() {
 				continue
 			}
-			list = append(list, m.view(&s))
+			if v := m.view(&s); f.Match == nil || f.Match(v) {
+				list = append(list, v)
+			}
 		}
+		looked += len(rows)
 		if next == "" {
 			break
 		}

@@ -130,19 +130,15 @@ func (m *Manager) serveList(w http.ResponseWriter, r *http.Request, g accesskey.
 	}
 	// With a token the client follows the changes from there; without one it gets the newest, and the token of now.
 	f.Since, f.Count = since, int(count)
-	list, at, err := m.List(r.Context(), g, f)
-	if err != nil {
+	if f.Match, err = chooser(q); err != nil {
 		return err
 	}
-	keep, err := chooser(q)
+	list, at, err := m.List(r.Context(), g, f)
 	if err != nil {
 		return err
 	}
 	out := []any{}
 	for _, t := range list {
-		if !keep(t) {
-			continue
-		}
 		switch q.Get("view") {
 		case "id":
 			out = append(out, map[string]string{"id": t.ID})
@@ -159,7 +155,7 @@ func (m *Manager) serveList(w http.ResponseWriter, r *http.Request, g accesskey.
 		}
 		out = append(out, t)
 	}
-	if given || len(list) > 0 {
+	if given || at > 0 {
 		link(w, r, at)
 	}
 	return writeJSON(w, out)
@@ -180,6 +176,9 @@ func chooser(q url.Values) (func(api.Transfer) bool, error) {
 		return nil, api.Errorf(http.StatusBadRequest, "direction: want send or receive")
 	}
 	tag, value, hasValue := strings.Cut(q.Get("tag"), "=")
+	if after == 0 && direction == "" && tag == "" {
+		return nil, nil
+	}
 	return func(t api.Transfer) bool {
 		return (after == 0 || max(t.Start, t.End) >= after) && (direction == "" || t.Spec.Direction == direction) && (tag == "" || tagged(t.Spec.Tags, tag, value, hasValue))
 	}, nil

@@ -69,7 +69,7 @@ func TestCalls(t *testing.T) {
 	held := start(nil)
 
 	for query, n := range map[string]int{
-		"": 2, "?count=1": 1, "?active_only=true": 1, "?direction=send": 2, "?direction=receive": 0, "?after_time=2026-01-01T00:00:00Z&tag=app.n": 1, "?tag=app.n=1": 1, "?tag=app.n=2": 0,
+		"": 2, "?count=1": 1, "?active_only=true": 1, "?direction=send": 2, "?direction=receive": 0, "?after_time=2026-01-01T00:00:00Z&tag=app.n": 1, "?tag=app.n=1": 1, "?tag=app.n=2": 0, "?count=1&tag=app.n=1": 1,
 		"?view=id": 2, "?view=summary": 2, "?view=short_summary": 2, "?max_items=1000": 2, "?access_key=anna": 2, "?access_key=bert": 0, "?after_time=2200-01-01T00:00:00Z": 0,
 	} {
 		a := web.Do(web.Alpha, "GET", "/ops/transfers"+query, "")
