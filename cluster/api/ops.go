@@ -81,6 +81,7 @@ type StartSpec struct {
 	Title           string          `json:"title,omitempty"`
 	Tags            json.RawMessage `json:"tags,omitempty"`
 	TokenType       string          `json:"token_type"`
+	ClientUser      string          `json:"client_token_user_id,omitempty"` // whom a client's bearer token names
 	// AccessKey is the key whose place is the node's side, and Initiator who has begun it: node for jobs, client for others.
 	AccessKey string `json:"access_key"`
 	Initiator string `json:"initiator"`

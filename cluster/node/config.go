@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -130,6 +131,28 @@ func (c Config) Check() error {
 	return links.Check()
 }
 
+// checkAddresses refuses two services at one TCP address.
+func (c Config) checkAddresses() error {
+	type service struct{ name, host, port string }
+	var all []service
+	for _, s := range []struct{ name, addr string }{{"API", c.API}, {"SSH", c.SSH}, {"WSS", c.WSS}} {
+		host, port, err := net.SplitHostPort(s.addr)
+		if s.addr == "" || err != nil || port == "0" { // what is no address is found out when it is opened
+			continue
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+			host = ""
+		}
+		for _, o := range all {
+			if o.port == port && (o.host == host || o.host == "" || host == "") {
+				return fmt.Errorf("node: %s and %s are at the same TCP address, %s", o.name, s.name, s.addr)
+			}
+		}
+		all = append(all, service{s.name, host, port})
+	}
+	return nil
+}
+
 func (c Config) withDefaults() (Config, error) {
 	if c.DocRoot == "" || c.StateDir == "" {
 		return c, errors.New("node: DocRoot and StateDir are required")
@@ -148,6 +171,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !c.keepsState() && (c.AccessKey != nil || c.APIUser != nil || c.SSHUser != nil) {
 		return c, errors.New("node: AccessKey, APIUser and SSHUser are kept in the state store, which a node with Keys and without API, SSH and WSS does not have")
+	}
+	if err := c.checkAddresses(); err != nil {
+		return c, err
 	}
 	if c.PartSize < 0 || c.PartMemory < 0 {
 		return c, errors.New("node: PartSize and PartMemory must not be negative")

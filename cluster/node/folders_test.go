@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
 	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
+	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
@@ -39,6 +41,25 @@ func (r *realNode) back(token string, tags json.RawMessage, source string, more 
 	}
 	_, err := transfer.Run(r.t.Context(), transfer.Config{RetryTimeout: -1, Dial: r.dial(token)}, spec)
 	return dir, err
+}
+
+// recorded waits until n transfers of a key are written down to their end, and returns them, newest first.
+func (r *realNode) recorded(c accesskey.Credential, n int, q api.TransferQuery) []api.Transfer {
+	r.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		list, _, err := r.client(c).Transfers(r.t.Context(), q)
+		require.NoError(r.t, err)
+		over := len(list) == n
+		for _, x := range list {
+			over = over && x.Status.Over()
+		}
+		if over {
+			return list
+		}
+		require.True(r.t, time.Now().Before(deadline), "%+v", list)
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // entry is the id of the one file of this name in a folder, as the API shows it to who has the authorization.
@@ -98,11 +119,9 @@ func TestTransfersByFolderID(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "g"))
 
 	// The record says where, and has what the application gave with it.
-	list, _, err := r.client(anna).Transfers(t.Context(), api.TransferQuery{Tag: "app.case=7"})
-	require.NoError(t, err)
-	require.Len(t, list, 4)
-	require.Equal(t, []string{"projects/alpha/g"}, list[0].Spec.SourcePaths)
-	require.Equal(t, "projects/alpha", list[3].Spec.DestinationPath)
+	list := r.recorded(anna, 4, api.TransferQuery{Tag: "app.case=7"})
+	require.Equal(t, []string{"/projects/alpha/g"}, list[0].Spec.SourcePaths)
+	require.Equal(t, "/projects/alpha", list[3].Spec.DestinationPath)
 	require.Equal(t, "biscuit", list[3].Spec.Cookie)
 	require.JSONEq(t, string(tagged("anna", alpha)), string(list[3].Spec.Tags))
 	moved, err := r.client(anna).MovedFor(t.Context(), "u-1")
@@ -181,6 +200,21 @@ func TestTransfersByPermission(t *testing.T) {
 	require.NoError(t, r.in(owner, tagged("anna", ids["closed"]), "/"))
 	require.NoError(t, r.in(owner, nil, "/by/path"))
 
+	// Whose transfers these were is told.
+	var users, types []string
+	for _, x := range r.recorded(anna, 4, api.TransferQuery{}) {
+		users, types = append(users, x.Spec.ClientUser), append(types, x.Spec.TokenType)
+	}
+	require.Equal(t, []string{"olga", "olga", "una", "una"}, users)
+	require.Equal(t, []string{"bearer_token", "bearer_token", "bearer_token", "bearer_token"}, types)
+	events, _, err := r.client(anna).Events(t.Context(), "")
+	require.NoError(t, err)
+	said := ""
+	for _, e := range events {
+		said += string(e.Data)
+	}
+	require.Contains(t, said, `"user_id":"una"`)
+
 	deny := func(code transfer.Code, err error) {
 		t.Helper()
 		require.Error(t, err)
@@ -225,4 +259,22 @@ func TestTransfersByPermission(t *testing.T) {
 	require.NoError(t, os.Symlink("closed", filepath.Join(r.docroot, "anna/a/shared")))
 	deny(transfer.CodeNotDir, r.in(una, tagged("anna", ids["shared"]), "x"))
 	require.NoFileExists(t, filepath.Join(r.docroot, "anna/a/closed/x/f"))
+}
+
+// TestCancelledByClient: what the client has ended itself is no failure.
+func TestCancelledByClient(t *testing.T) {
+	r := startReal(t, "n", nil)
+	anna := r.key("anna")
+	file := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(file, make([]byte, 1<<20), 0o644))
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := transfer.Run(ctx, transfer.Config{RetryTimeout: -1, Dial: r.dial(anna.Token()), Events: func(e transfer.Event) {
+		if e.Kind == transfer.EventSessionStarted {
+			cancel()
+		}
+	}}, transfer.Spec{Paths: []transfer.Path{{Source: file}}, Destination: "/", Rates: fasp.Rates{Target: fasp.Mbps}})
+	require.Equal(t, transfer.CodeUserCancel, codeOf(t, err))
+	list := r.recorded(anna, 1, api.TransferQuery{})
+	require.Equal(t, api.Canceled, list[0].Status)
+	require.EqualValues(t, transfer.CodeUserCancel, list[0].ErrorCode)
 }

@@ -100,7 +100,11 @@ func (n *Node) serve(life, ctx context.Context, w *waiter) {
 		return
 	}
 	defer n.demote()
-	n.transfer(life, w.conn, grant, log.With("key", grant.KeyID))
+	log = log.With("key", grant.KeyID)
+	if grant.User != "" {
+		log = log.With("user", grant.User)
+	}
+	n.transfer(life, w.conn, grant, log)
 }
 
 // shortID is what the log shows of a key id that was not proved; package accesskey takes printable ASCII only.

@@ -102,6 +102,10 @@ func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx) // who noticed the end first may know only that there is one
 	}
+	var peer *fasp.PeerError
+	if errors.As(err, &peer) && peer.Code == fasp.CodeCancelled {
+		err = &Error{Code: CodeUserCancel, Err: errors.New("the client cancelled the transfer")}
+	}
 	if err == nil {
 		srv.linger(ctx)
 	}
@@ -342,11 +346,11 @@ func (v *server) asked(dest string, paths []string) {
 	shown := slices.Clone(paths[:min(len(paths), MaxRecordPaths)])
 	if v.at != "" && dest == "" { // of an upload they are below dest
 		for i, p := range shown {
-			shown[i] = path.Join(v.at, p)
+			shown[i] = path.Join("/", v.at, p)
 		}
 	}
 	if v.at != "" && dest != "" {
-		dest = path.Join(v.at, dest)
+		dest = path.Join("/", v.at, dest)
 	}
 	v.rep.update(func(s *SessionRecord) { s.Dest, s.Paths = dest, shown })
 }

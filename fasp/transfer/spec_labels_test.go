@@ -47,6 +47,12 @@ func TestFolderOfSpec(t *testing.T) {
 	s := Spec{Paths: []Path{{Source: "a"}}, Destination: "/", Cookie: strings.Repeat("x", MaxLabel+1)}
 	require.ErrorContains(t, s.Check(), "cookie and title")
 
+	n, _, err := ReadSpec([]byte(`{"destination_root_id":12}`))
+	require.NoError(t, err)
+	require.Equal(t, "12", n.Folder)
+	_, _, err = ReadSpec([]byte(`{"destination_root_id":1.5}`))
+	require.ErrorContains(t, err, "destination_root_id: want a text or a whole number")
+
 	// In JSON the field says which side it is about.
 	for _, d := range []Direction{Send, Receive} {
 		b, err := json.Marshal(Spec{Direction: d, Folder: "7"})
@@ -102,7 +108,7 @@ func TestFolderByID(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(r.root, "f"))
 	require.Equal(t, []Asked{{Direction: Send, Folder: "17", Tags: up.Tags}}, asked)
 	require.Equal(t, 1, released)
-	require.Equal(t, "deep/er", started[0].Dest)
+	require.Equal(t, "/deep/er", started[0].Dest)
 	require.Equal(t, "biscuit title", started[0].Cookie+" "+started[0].Title)
 	require.JSONEq(t, string(up.Tags), string(started[0].Tags))
 
@@ -110,7 +116,7 @@ func TestFolderByID(t *testing.T) {
 	_, err = r.run(down)
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(r.local, "back/g"))
-	require.Equal(t, []string{"deep/er/g"}, started[1].Paths)
+	require.Equal(t, []string{"/deep/er/g"}, started[1].Paths)
 	require.Equal(t, 2, released)
 
 	down.Tags, down.Folder = nil, "18"

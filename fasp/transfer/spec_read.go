@@ -116,7 +116,9 @@ var specAliases = map[string]func(j map[string]json.RawMessage, v json.RawMessag
 		}
 		return specSet(j, "paths", paths)
 	},
-	"tags": func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error { return specTags(j, v) },
+	"source_root_id":      specID("source_root_id"),
+	"destination_root_id": specID("destination_root_id"),
+	"tags":                func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error { return specTags(j, v) },
 	"tags64": func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error {
 		var text string
 		if err := json.Unmarshal(v, &text); err != nil {
@@ -182,6 +184,21 @@ func rename(to string) func(map[string]json.RawMessage, json.RawMessage, *SpecEx
 	}
 }
 
+// specID takes the id of a file, which may be a number.
+func specID(name string) func(map[string]json.RawMessage, json.RawMessage, *SpecExtra) error {
+	return func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error {
+		var id string
+		if json.Unmarshal(v, &id) == nil {
+			return nil
+		}
+		var n uint64
+		if err := json.Unmarshal(v, &n); err != nil {
+			return errors.New("want a text or a whole number")
+		}
+		return specSet(j, name, fmt.Sprint(n))
+	}
+}
+
 func specBase64(to string) func(map[string]json.RawMessage, json.RawMessage, *SpecExtra) error {
 	return func(j map[string]json.RawMessage, v json.RawMessage, _ *SpecExtra) error {
 		var text string
@@ -228,7 +245,7 @@ func ReadSpec(b []byte) (Spec, SpecExtra, error) {
 			if string(v) == "null" {
 				continue
 			}
-			if name != "resume_policy" && name != "tags" {
+			if !specKnown[name] {
 				delete(j, name)
 			}
 			if err := alias(j, v, &x); err != nil {

@@ -116,6 +116,12 @@ func link(w http.ResponseWriter, r *http.Request, token int64) {
 func (m *Manager) serveList(w http.ResponseWriter, r *http.Request, g accesskey.Grant) error {
 	q := r.URL.Query()
 	f := Filter{Key: q.Get("access_key"), Active: q.Get("active_only") == "true"}
+	if !slices.Contains([]string{"", "true", "false"}, q.Get("active_only")) {
+		return api.Errorf(http.StatusBadRequest, "active_only: want true or false")
+	}
+	if !slices.Contains([]string{"", "id", "summary", "short_summary"}, q.Get("view")) {
+		return api.Errorf(http.StatusBadRequest, "view: want id, summary or short_summary")
+	}
 	since, given, err := point(q)
 	if err != nil {
 		return err

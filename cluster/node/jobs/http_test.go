@@ -110,6 +110,8 @@ func TestCalls(t *testing.T) {
 		{web.Alpha, "GET", "/ops/transfers?direction=up", "", 400},
 		{web.Alpha, "GET", "/ops/transfers?after_time=noon", "", 400},
 		{web.Alpha, "GET", "/ops/transfers?iteration_token=x", "", 400},
+		{web.Alpha, "GET", "/ops/transfers?view=nope", "", 400},
+		{web.Alpha, "GET", "/ops/transfers?active_only=maybe", "", 400},
 		{web.Alpha, "POST", "/ops/transfers", `{}`, 400},
 		{web.Alpha, "POST", "/ops/transfers", string(spec(map[string]any{"cookie": strings.Repeat("x", maxRequest)})), 413},
 		{"", "GET", "/ops/transfers", "", 401},

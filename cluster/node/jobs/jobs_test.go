@@ -502,7 +502,7 @@ func TestServed(t *testing.T) {
 	require.Empty(t, list[0].Spec.DestinationPath)
 	got, err := b.m.Get(t.Context(), anna, list[0].ID, 10)
 	require.NoError(t, err)
-	require.Equal(t, "192.0.2.1:5", got.Sessions[0].ClientAddress)
+	require.Equal(t, "192.0.2.1", got.Sessions[0].ClientAddress)
 	require.EqualValues(t, 100_000, got.BytesTransferred)
 	require.Len(t, got.Files, 1)
 	list, next, err := b.m.List(t.Context(), anna, Filter{Since: point})

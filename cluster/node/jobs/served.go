@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"sync"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -24,6 +26,9 @@ type Served struct {
 
 // Serve begins to record a session of a client that was granted g. It costs nothing until files are to be transferred.
 func (m *Manager) Serve(g accesskey.Grant, peer string) *Served {
+	if host, _, err := net.SplitHostPort(peer); err == nil {
+		peer = host
+	}
 	return &Served{m: m, g: g, peer: peer}
 }
 
@@ -40,7 +45,7 @@ func (v *Served) Event(e transfer.Event) {
 			return
 		}
 		doc := &jobDoc{Initiator: initiatorClient, KeyMade: usec(v.g.Created), UsageID: v.usageID(e.Session.Tags), Spec: api.StartSpec{
-			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: "access_key_auth_token", RatePolicy: fasp.Fair.String(),
+			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: grantType(v.g), ClientUser: v.g.User, RatePolicy: fasp.Fair.String(),
 		}}
 		for _, p := range e.Session.Paths {
 			doc.Spec.SourcePaths = append(doc.Spec.SourcePaths, shownPath(p))
@@ -56,6 +61,17 @@ func (v *Served) Event(e transfer.Event) {
 		v.track.session.ClientAddress = v.peer
 	}
 	v.track.event(e)
+}
+
+// grantType is what kind of token a session was opened with.
+func grantType(g accesskey.Grant) string {
+	switch {
+	case g.User != "" && !g.Master:
+		return "bearer_token"
+	case g.Within != nil || g.Direction != accesskey.Both:
+		return "auth_token"
+	}
+	return "access_key_auth_token"
 }
 
 // usageID is what a session is counted under: what its token says, or the tags of one whose word that of the key is.
@@ -82,12 +98,15 @@ func (t *track) transferRow(x api.TransferSession, s transfer.SessionRecord) (st
 	status := api.Running
 	switch {
 	case x.End == 0:
+	case x.ErrorCode == int(transfer.CodeUserCancel):
+		status, r.ErrorCode, r.ErrorDesc = api.Canceled, x.ErrorCode, x.ErrorDesc
 	case x.ErrorCode != 0 || x.ErrorDesc != "":
 		status, r.ErrorCode, r.ErrorDesc = api.Failed, x.ErrorCode, x.ErrorDesc
-	case s.FilesFailed > 0 && r.some():
-		status = api.PartiallyCompleted
 	case s.FilesFailed > 0:
-		status = api.Failed
+		status, r.ErrorCode, r.ErrorDesc = api.Failed, int(transfer.CodeSomeFileErrors), fmt.Sprintf("%d files failed", s.FilesFailed)
+		if r.some() {
+			status = api.PartiallyCompleted
+		}
 	default:
 		status = api.Completed
 	}

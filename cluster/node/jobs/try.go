@@ -274,10 +274,14 @@ func (s *stored) encode() (state.Job, error) {
 
 // tell adds an event about a transfer.
 func tell(ctx context.Context, tx *state.Tx, s *stored, kind string) error {
-	doc, err := json.Marshal(map[string]any{
+	said := map[string]any{
 		"transfer_id": s.row.ID, "status": s.row.Status, "direction": s.doc.Spec.Direction, "initiator": s.doc.Spec.Initiator, "cookie": s.doc.Spec.Cookie, "tags": s.doc.Spec.Tags,
 		"bytes_transferred": s.report.Transferred, "files_completed": s.report.Files, "error_code": s.report.ErrorCode, "error_desc": s.report.ErrorDesc,
-	})
+	}
+	if s.doc.Spec.ClientUser != "" {
+		said["user_id"] = s.doc.Spec.ClientUser
+	}
+	doc, err := json.Marshal(said)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,11 @@ import (
 )
 
 // info answers GET /info.
-func (s *Server) info(w http.ResponseWriter, _ *http.Request, _ accesskey.Grant) error {
+func (s *Server) info(w http.ResponseWriter, _ *http.Request, g accesskey.Grant) error {
 	in := s.cfg.Info
+	if !g.Master { // where that is on the machine is for those who look after the node
+		in.Docroot = "/"
+	}
 	out := api.Info{
 		Application: "node", Version: in.Version, CurrentTime: s.cfg.Now().UTC().Format(api.TimeFormat), OS: runtime.GOOS,
 		AejStatus: "disconnected", AsyncReporting: "no", TransferReporting: "no",

@@ -27,13 +27,14 @@ func TestInfo(t *testing.T) {
 	require.Equal(t, 200, a.Status)
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	require.JSONEq(t, `{"application":"node","version":"1.2.3","current_time":"2026-03-01T12:00:00Z","os":"`+runtime.GOOS+`","aej_status":"disconnected",
-		"async_reporting":"no","transfer_activity_reporting":"no","transfer_user":"xfer","docroot":"file:////data","node_id":"node-1","cluster_id":"cluster-1","acls":[],
+		"async_reporting":"no","transfer_activity_reporting":"no","transfer_user":"xfer","docroot":"/","node_id":"node-1","cluster_id":"cluster-1","acls":[],
 		"access_key_configuration_capabilities":{"transfer":["policy","target_rate_kbps","target_rate_cap_kbps"],"server":["allow","deny"]},
 		"capabilities":[{"name":"symbolic_links","value":true},{"name":"move_file","value":true},{"name":"move_directory","value":true},{"name":"page","value":true},
 			{"name":"ssh_fingerprint","value":true},{"name":"sync","value":false},{"name":"watchfolder","value":false},{"name":"filelock","value":false},
 			{"name":"file_id_version","value":""},{"name":"auto_delete","value":false}],
 		"settings":[{"name":"content_protection_required","value":false},{"name":"content_protection_strong_pass_required","value":false},
 			{"name":"filelock_restriction","value":"none"},{"name":"ssh_fingerprint","value":"sha256:abc"},{"name":"wss_enabled","value":true},{"name":"wss_port","value":9093}]}`, a.Body)
+	require.Contains(t, b.Do(b.Admin, "GET", "/info", "").Body, `"docroot":"file:////data"`)
 }
 
 func TestUnknownRoutesAndMethods(t *testing.T) {

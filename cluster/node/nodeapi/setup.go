@@ -10,6 +10,7 @@ import (
 
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/cluster/api"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
 )
 
 const (
@@ -83,6 +84,9 @@ func (s *Server) spec(in *api.TransferRequest, r *http.Request, g accesskey.Gran
 	}
 	if t := bytes.TrimSpace(in.Tags); len(t) > 0 && t[0] != '{' && !bytes.Equal(t, []byte("null")) || !utf8.Valid(t) {
 		return nil, api.Errorf(http.StatusBadRequest, "tags: want an object")
+	}
+	if id, err := (&transfer.Spec{Tags: in.Tags}).FolderID(); err != nil || id != "" {
+		return nil, api.Errorf(http.StatusBadRequest, "tags: aspera.node.file_id names a folder to who transfers with the access key itself; the token of a setup is for the paths that it names")
 	}
 	usage, err := api.UsageID(in.Tags)
 	if err != nil {

@@ -31,6 +31,7 @@ type Port struct {
 	begun     bool  // INIT was sent
 	agreed    bool  // SESSION was sent
 	finished  bool  // DONE or ERROR was sent
+	spoke     bool  // something was sent since the last Beat
 	err       error // the first error of w
 }
 
@@ -135,18 +136,23 @@ func (p *Port) Event(e transfer.Event) {
 	}
 }
 
-// Beat sends STATS as they were at the last event, and before the first session NOP. It is for managers that take silence for the end, and tells in time that a manager is gone: between attempts, and while a
+// Beat sends STATS as they were at the last event, and before the first session NOP, if nothing else was sent since the call before. It is for managers that take silence for the end, and tells in time that a manager is gone: between attempts, and while a
 // server does not answer, no event may come for half a minute or more.
 func (p *Port) Beat() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	spoke := p.spoke
+	p.spoke = false
 	switch {
-	case p.finished || p.init() != nil:
+	case p.finished || p.init() != nil || spoke:
 	case p.agreed:
 		p.stats()
 	default:
 		p.begin("NOP")
 		_ = p.send() // kept in p.err
+	}
+	if !spoke {
+		p.spoke = false // that was this one
 	}
 	return p.err
 }
@@ -325,6 +331,7 @@ func (p *Port) send() error {
 		return p.err
 	}
 	p.f.end()
+	p.spoke = true
 	n, err := p.w.Write(p.f.b)
 	if err == nil && n < len(p.f.b) {
 		err = io.ErrShortWrite

@@ -67,6 +67,15 @@ func (s *story) golden(t *testing.T, name string) {
 	require.Equal(t, string(want), s.out.String())
 }
 
+// silence is a while in which nothing happens: the first Beat finds that something was said before it.
+func (s *story) silence() error {
+	n := s.out.Len()
+	if err := s.Beat(); err != nil || s.out.Len() != n {
+		return errors.Join(err, errors.New("a beat, though something was said"))
+	}
+	return s.Beat()
+}
+
 // upload is a transfer with everything: a link that is lost, files that are resumed, skipped and failed, and a query between.
 func upload(s *story) *story {
 	const kb = 1000
@@ -86,7 +95,7 @@ func upload(s *story) *story {
 		r.BytesSent, r.Code, r.Error = 450*kb, transfer.CodeConnectionLost, "nothing was heard for 15s"
 	})
 	s.tell(transfer.EventRetry, transfer.FileRecord{}, nil)
-	_ = s.Beat()
+	_ = s.silence()
 	s.after(time.Second).tell(transfer.EventSessionStarted, transfer.FileRecord{}, func(r *transfer.SessionRecord) {
 		r.Attempt, r.Code, r.Error, r.Transport = 2, 0, "", fasp.Stats{}
 		r.FilesTotal, r.BytesTotal = 0, 0
@@ -97,11 +106,11 @@ func upload(s *story) *story {
 	}, func(r *transfer.SessionRecord) {
 		r.BytesSent, r.BytesResumed, r.BytesDone, r.FilesTotal, r.BytesTotal, r.FilesDone = 650*kb, 300*kb, 500*kb, 4, 1000*kb, 1
 	})
-	_ = s.Beat() // 500 kB are there, though 650 kB were sent and 300 kB resumed
+	_ = s.silence() // 500 kB are there, though 650 kB were sent and 300 kB resumed
 	s.tell(transfer.EventFileSkipped, transfer.FileRecord{Name: "in/there", Size: 400 * kb}, func(r *transfer.SessionRecord) {
 		r.FilesSkipped, r.BytesDone = 1, 900*kb
 	})
-	_ = s.Beat()
+	_ = s.silence()
 	s.tell(transfer.EventFileDone, transfer.FileRecord{Name: "in/link", Size: 11, Link: true}, func(r *transfer.SessionRecord) { r.Folders = 2 })
 	return s
 }
@@ -138,7 +147,7 @@ func TestPort(t *testing.T) {
 		s := newStory(cfg)
 		require.NoError(t, s.Init())
 		s.tell(transfer.EventSessionEnded, transfer.FileRecord{}, func(r *transfer.SessionRecord) { r.Scanned, r.Code = true, transfer.CodeAuth })
-		require.NoError(t, s.Beat())
+		require.NoError(t, s.silence())
 		require.NoError(t, s.Finish(nil, errors.New("wrong key"), transfer.CodeAuth, "failed to authenticate"))
 		s.golden(t, "refused")
 	})
@@ -167,7 +176,7 @@ func TestFinish(t *testing.T) {
 	require.ErrorIs(t, s.Finish(nil, nil, 0, ""), ErrFinished)
 	require.ErrorIs(t, s.Answer(Command{Kind: CommandQuery}), ErrFinished)
 	require.NoError(t, s.Init())
-	require.NoError(t, s.Beat())
+	require.NoError(t, s.silence())
 	s.tell(transfer.EventSessionStarted, transfer.FileRecord{}, nil)
 	require.Equal(t, n, s.out.Len(), "nothing behind the last frame")
 
