@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/http"
 	"slices"
 
@@ -44,8 +45,9 @@ func (n *Node) placeOf(g accesskey.Grant, m transfer.Manager, whole transfer.Pla
 			return whole, folderError(err)
 		}
 		sub, err := m.Folder(ctx, f.Name)
-		if err != nil {
-			return whole, err
+		if err != nil { // it went, or gave way to something else, since it was found
+			n.cfg.Logger.Warn("a folder named by its id was not opened", "folder", f.Name, "error", err)
+			return whole, openError(err)
 		}
 		p := whole
 		p.Store, p.Path, p.Release = sub, f.Name, func() {
@@ -87,6 +89,18 @@ func (n *Node) mayName(g accesskey.Grant, a transfer.Asked) error {
 		return no(transfer.CodeNoPerms, "the tags are about a file of another access key (aspera.node.access_key) than that of the credentials")
 	}
 	return nil
+}
+
+// openError is for a client whose folder was not opened. Its text does not say where that is, which a user of an application must not know.
+func openError(err error) error {
+	var e *transfer.Error
+	if errors.As(err, &e) && e.Code == transfer.CodeNotDir {
+		return &transfer.Error{Code: transfer.CodeNotDir, Op: "aspera.node.file_id", Err: errors.New("there is no folder where the file of this id was")}
+	}
+	if errors.As(err, &e) || errors.Is(err, fs.ErrNotExist) {
+		return &transfer.Error{Code: transfer.CodeNoSuchFile, Op: "aspera.node.file_id", Err: errors.New("there is no file of this id")}
+	}
+	return err
 }
 
 // folderError is an error of fileids for a client.

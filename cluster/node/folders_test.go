@@ -82,6 +82,24 @@ func TestOwnerOf(t *testing.T) {
 	require.NotEqual(t, ownerOf(una), ownerOf(ute))
 }
 
+// TestFolderThatWent: what happens to a folder between its being found and being opened tells nobody where it was.
+func TestFolderThatWent(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "secret"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret/file"), nil, 0o644))
+	d, err := transfer.OpenDir(dir)
+	require.NoError(t, err)
+	defer d.Close()
+	for name, code := range map[string]transfer.Code{"secret/gone": transfer.CodeNoSuchFile, "gone/x": transfer.CodeNoSuchFile, "secret/file": transfer.CodeNotDir} {
+		_, err := d.Folder(t.Context(), name)
+		require.Error(t, err, name)
+		err = openError(err)
+		require.Equal(t, code, codeOf(t, err), name)
+		require.NotContains(t, err.Error(), "secret")
+		require.NotContains(t, err.Error(), "gone")
+	}
+}
+
 // TestManagingByPermission: a session to look and arrange knows no permission to rename, so that there is none for users whose permissions are all they have.
 func TestManagingByPermission(t *testing.T) {
 	n := &Node{}
