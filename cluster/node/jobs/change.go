@@ -53,8 +53,8 @@ func (m *Manager) Get(ctx context.Context, g accesskey.Grant, id string, files i
 	if err != nil {
 		return api.Transfer{}, err
 	}
-	if now, ok := m.snapshots()[id]; ok {
-		s = now
+	if r := m.runOf(id); r != nil {
+		s = latest(s, r.live.snapshot())
 	}
 	t := m.view(&s)
 	list, _, err := m.cfg.State.Sessions(ctx, state.SessionFilter{Job: id, Newest: true}, state.Page{Limit: 100})
@@ -133,7 +133,7 @@ func (m *Manager) List(ctx context.Context, g accesskey.Grant, f Filter) (list [
 				continue
 			}
 			if now, ok := running[j.ID]; ok {
-				s = now
+				s = latest(s, now)
 			}
 			if f.Active && api.TransferStatus(s.row.Status).Over() {
 				continue

@@ -364,26 +364,13 @@ func (m *Manager) begin(ctx context.Context, j state.Job) error {
 	m.running[j.ID] = r
 	m.mu.Unlock()
 	s, err := decodeJob(j)
+	r.live.s = s // what others see of it unless the row becomes a running one
 	if err == nil {
-		s.row.Status, s.row.NextTry = string(api.Running), time.Time{}
-		first := s.report.Tries == 0
-		s.report.Tries++ // now, so that a job which the node does not survive is not tried for ever
-		if s.report.Start == 0 {
-			s.report.Start = usec(m.cfg.Now())
-		}
-		s.report.End, s.report.ErrorCode, s.report.ErrorDesc = 0, 0, ""
-		s.row, err = s.encode()
-		if err != nil {
-			first = false
-		}
-		err = errors.Join(err, m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
-			if s.row, err = tx.UpdateJob(ctx, s.row); err == nil && first {
-				err = tell(ctx, tx, &s, "transfer.started")
-			}
-			return err
-		}))
+		s, err = m.started(ctx, s)
 	}
-	r.live.s, r.live.base = s, s.report
+	if err == nil {
+		r.live.s, r.live.base = s, s.report
+	}
 	r.live.mu.Unlock()
 	if err != nil {
 		m.forget(r)
@@ -400,6 +387,28 @@ func (m *Manager) begin(ctx context.Context, j state.Job) error {
 		m.look()
 	})
 	return nil
+}
+
+// started writes that a job runs, and returns it as it was written.
+func (m *Manager) started(ctx context.Context, s stored) (stored, error) {
+	s.row.Status, s.row.NextTry = string(api.Running), time.Time{}
+	first := s.report.Tries == 0
+	s.report.Tries++ // now, so that a job which the node does not survive is not tried for ever
+	if s.report.Start == 0 {
+		s.report.Start = usec(m.cfg.Now())
+	}
+	s.report.End, s.report.ErrorCode, s.report.ErrorDesc = 0, 0, ""
+	row, err := s.encode()
+	if err != nil {
+		return s, err
+	}
+	err = m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
+		if s.row, err = tx.UpdateJob(ctx, row); err == nil && first {
+			err = tell(ctx, tx, &s, "transfer.started")
+		}
+		return err
+	})
+	return s, err
 }
 
 // forget takes a run out of the books.

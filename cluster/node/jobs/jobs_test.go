@@ -866,3 +866,44 @@ func FuzzStartTime(f *testing.F) {
 		require.GreaterOrEqual(t, got.StartTime, int64(0))
 	})
 }
+
+// TestChangedBeforeItBegan: a job that was changed after it had been chosen to run does not run, and nobody is told that it does.
+func TestChangedBeforeItBegan(t *testing.T) {
+	b := newBench(t)
+	b.write("local/anna/f", 10)
+	canceled, paused := "canceled", "paused"
+	tr := b.create(map[string]any{"target_rate_kbps": 1})
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &paused}))
+	stale, err := b.cfg.State.Job(t.Context(), tr.ID)
+	require.NoError(t, err)
+	require.NoError(t, b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{Status: &canceled}))
+
+	stop, asked := make(chan struct{}), make(chan struct{})
+	var seen []api.TransferStatus
+	go func() {
+		defer close(asked)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			got, err := b.m.Get(t.Context(), anna, tr.ID, 0)
+			list, _, errList := b.m.List(t.Context(), anna, Filter{})
+			target := int64(5)
+			errRate := b.m.Change(t.Context(), anna, tr.ID, api.ChangeTransfer{TargetRate: &target})
+			var e *api.Error
+			if err != nil || errList != nil || len(list) != 1 || !errors.As(errRate, &e) || e.Code != http.StatusConflict {
+				t.Errorf("%v, %v, %v, %v", err, errList, list, errRate)
+				return
+			}
+			seen = append(seen, got.Status, list[0].Status)
+		}
+	}()
+	for range 300 {
+		require.NoError(t, b.m.begin(t.Context(), stale))
+	}
+	close(stop)
+	<-asked
+	require.Equal(t, []api.TransferStatus{api.Canceled}, slices.Compact(seen))
+}

@@ -248,8 +248,8 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 	if err != nil {
 		return status, err
 	}
-	return status, l.m.cfg.State.Update(ctx, func(tx *state.Tx) error {
-		if _, err := tx.UpdateJob(ctx, row); err != nil {
+	err = l.m.cfg.State.Update(ctx, func(tx *state.Tx) (err error) {
+		if s.row, err = tx.UpdateJob(ctx, row); err != nil {
 			return err
 		}
 		if !status.Over() {
@@ -260,6 +260,10 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 		}
 		return tell(ctx, tx, &s, "transfer.ended")
 	})
+	if err == nil {
+		l.s = s
+	}
+	return status, err
 }
 
 // encode returns the row as it is to be kept.
@@ -300,9 +304,23 @@ func (m *Manager) snapshots() map[string]stored {
 	m.mu.Unlock()
 	out := make(map[string]stored, len(running))
 	for id, r := range running {
-		r.live.mu.Lock()
-		out[id] = r.live.s
-		r.live.mu.Unlock()
+		out[id] = r.live.snapshot()
 	}
 	return out
+}
+
+// snapshot returns the job as it is in memory.
+func (l *live) snapshot() stored {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.s
+}
+
+// latest chooses between what was read of a job and what was in memory of it. What is in memory knows more of a row, but it may be of an earlier one: another request may have changed the job just before it
+// began, or it may have ended in between.
+func latest(read, inMemory stored) stored {
+	if inMemory.row.Rev < read.row.Rev {
+		return read
+	}
+	return inMemory
 }
