@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -58,6 +59,21 @@ func (k Key) granted(id string, right bool) (Grant, error) {
 		return Grant{KeyID: id}, ErrDisabled
 	}
 	return k.Grant(), nil
+}
+
+// Standing returns what the access key or account of a Grant.KeyID allows now, for whoever was let in by it before. Errors are ErrNotFound, of an account that was disabled, too, ErrDisabled, and those of the store.
+func (c *Checker) Standing(ctx context.Context, id string) (Grant, error) {
+	if name, ok := strings.CutPrefix(id, AccountID("")); ok {
+		if c.Accounts == nil {
+			return Grant{KeyID: id}, ErrNotFound
+		}
+		return c.Accounts.AccountGrant(ctx, name)
+	}
+	key, err := c.Keys.Key(ctx, id)
+	if err != nil {
+		return Grant{KeyID: id}, err
+	}
+	return key.granted(id, true)
 }
 
 // Basic checks an id and a secret that came over a channel whose server is known, such as HTTPS: of an access key, or of a user of the node. Errors are ErrAuth and ErrDisabled,

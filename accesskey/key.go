@@ -46,6 +46,11 @@ func (r Rights) String() string {
 	return "none"
 }
 
+// Covers says whether r has all that other has.
+func (r Rights) Covers(other Rights) bool {
+	return (r.Read || !other.Read) && (r.Write || !other.Write) && (r.List || !other.List) && (r.Delete || !other.Delete)
+}
+
 func (r Rights) names() []string {
 	var n []string
 	for _, f := range []struct {

@@ -33,9 +33,10 @@ type accountDoc struct {
 
 // accounts implements sshd.Accounts and accesskey.Accounts.
 type accounts struct {
-	state *state.Store
-	dir   string // files of public keys, each named for its account
-	log   *slog.Logger
+	state   *state.Store
+	dir     string // files of public keys, each named for its account
+	changed func() // after what an account allows has changed
+	log     *slog.Logger
 }
 
 // keysFolder is the folder of public keys in the state folder.

@@ -136,23 +136,32 @@ func nodeID(fingerprint string) string { return fingerprint[len("sha256:"):][:32
 // managedKeys are the keys as the API changes them: what a key did goes with it.
 type managedKeys struct {
 	accesskey.Store
-	jobs *jobs.Manager
+	jobs    *jobs.Manager
+	changed func() // after what a key allows has changed
 }
 
 // Put implements accesskey.Store.
 func (m managedKeys) Put(ctx context.Context, k accesskey.Key) error {
-	if _, err := m.Key(ctx, k.ID); errors.Is(err, accesskey.ErrNotFound) {
+	old, err := m.Key(ctx, k.ID)
+	isNew := errors.Is(err, accesskey.ErrNotFound)
+	if isNew {
 		// One of the same id may have been removed without this node's knowing.
-		if err := m.jobs.Forget(ctx, k.ID); err != nil {
-			return err
-		}
-	} else if err != nil {
+		err = m.jobs.Forget(ctx, k.ID)
+	}
+	if err != nil {
 		return err
 	}
-	if err := m.Store.Put(ctx, k); err != nil || !k.Disabled {
+	if err := m.Store.Put(ctx, k); err != nil {
 		return err
 	}
-	return m.jobs.Disable(ctx, k.ID)
+	m.changed()
+	switch {
+	case k.Disabled:
+		return m.jobs.Disable(ctx, k.ID)
+	case !isNew && narrowed(old.Grant(), k.Grant()) != nil:
+		return m.jobs.Again(ctx, k.ID)
+	}
+	return nil
 }
 
 // Delete implements accesskey.Store.
@@ -160,6 +169,7 @@ func (m managedKeys) Delete(ctx context.Context, id string) error {
 	if err := m.Store.Delete(ctx, id); err != nil {
 		return err
 	}
+	m.changed()
 	return m.jobs.Forget(context.WithoutCancel(ctx), id) // there is no key any more whose removal could be asked for again
 }
 

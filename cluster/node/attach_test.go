@@ -248,7 +248,7 @@ func TestDeleteWithoutCaller(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return total() == 1 }, time.Minute, time.Millisecond, "it is written down a moment later")
 	ctx, leave := context.WithCancel(t.Context())
-	require.NoError(t, managedKeys{goneAfter{a.node.checker.Keys, leave}, a.node.desk.jobs}.Delete(ctx, "anna"))
+	require.NoError(t, managedKeys{goneAfter{a.node.checker.Keys, leave}, a.node.desk.jobs, a.node.guests.changed}.Delete(ctx, "anna"))
 	require.Zero(t, total())
 }
 

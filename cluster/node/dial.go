@@ -43,7 +43,7 @@ func (n *Node) dial(ctx context.Context, g accesskey.Grant, to jobs.Remote) (fas
 		return nil, err
 	}
 	// Its caps bind jobs of a key and sessions of its clients together.
-	sess, err := n.links.Join(conn, vlink.Member{Link: g.VLink, Key: g.KeyID, Caps: vlink.Caps{Out: fasp.Rate(g.RateCap), In: fasp.Rate(g.RateCap)}})
+	sess, err := n.links.Join(conn, memberOf(g))
 	if err != nil {
 		conn.Close(fasp.CodeCancelled, "")
 		return nil, &transfer.Error{Code: transfer.CodeAuth, Op: "vlink", Err: fmt.Errorf("the access key belongs to a vlink that this node does not have: %s", g.VLink)}

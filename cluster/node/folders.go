@@ -22,9 +22,11 @@ var errByID = &transfer.Error{Code: transfer.CodeNoPerms, Err: errors.New("token
 // errArrange is for a session to look and arrange. The API tells levels of permissions apart that a session does not, renaming being one, and keeps the ids of what is renamed.
 var errArrange = &transfer.Error{Code: transfer.CodeNoPerms, Err: errors.New("tokens of scope user:all are for transfers; look at files and arrange them over the API")}
 
-// placeOf returns what finds the place of a session's paths; whole is that of its grant.
-func (n *Node) placeOf(g accesskey.Grant, m transfer.Manager, whole transfer.Place) func(context.Context, transfer.Asked) (transfer.Place, error) {
+// placeOf returns what finds the place of a session's paths; whole is that of its grant. What permissions allowed is noted in x.
+func (n *Node) placeOf(x *guest, m transfer.Manager, whole transfer.Place) func(context.Context, transfer.Asked) (transfer.Place, error) {
+	g := x.grant
 	return func(ctx context.Context, a transfer.Asked) (transfer.Place, error) {
+		epoch := n.guests.epoch.Load()
 		if _, err := api.UsageID(a.Tags); err != nil {
 			return whole, &transfer.Error{Code: transfer.CodeUsage, Err: err}
 		}
@@ -48,6 +50,9 @@ func (n *Node) placeOf(g accesskey.Grant, m transfer.Manager, whole transfer.Pla
 		if err != nil { // it went, or gave way to something else, since it was found
 			n.cfg.Logger.Warn("a folder named by its id was not opened", "folder", f.Name, "error", err)
 			return whole, openError(err)
+		}
+		if byPermissions(g) {
+			n.guests.allowed(x, a.Folder, f.Rights, epoch)
 		}
 		p := whole
 		p.Store, p.Path, p.Release = sub, f.Name, func() {

@@ -102,13 +102,13 @@ func TestFolderThatWent(t *testing.T) {
 
 // TestManagingByPermission: a session to look and arrange knows no permission to rename, so that there is none for users whose permissions are all they have.
 func TestManagingByPermission(t *testing.T) {
-	n := &Node{}
+	n := &Node{guests: newGuests()}
 	for g, code := range map[*accesskey.Grant]transfer.Code{
 		{KeyID: "anna", User: "una"}:               transfer.CodeNoPerms,
 		{KeyID: "anna", User: "olga", Owner: true}: transfer.CodeNoSuchFile, // since this node keeps no state
 		{KeyID: "anna"}:                            transfer.CodeNoSuchFile,
 	} {
-		_, err := n.placeOf(*g, nil, transfer.Place{})(t.Context(), transfer.Asked{Manage: true, Folder: "2"})
+		_, err := n.placeOf(&guest{grant: *g}, nil, transfer.Place{})(t.Context(), transfer.Asked{Manage: true, Folder: "2"})
 		require.Equal(t, code, codeOf(t, err), "%v", err)
 	}
 }

@@ -42,6 +42,7 @@ type Node struct {
 	ssh    *sshService // nil without Config.SSH
 	wss    *wssService // nil without Config.WSS
 	links  *vlink.Links
+	guests *guests
 	idle   chan struct{} // closed when the node drains and serves nobody
 
 	mu       sync.Mutex // guards what follows
@@ -59,7 +60,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, identity: cfg.Identity, reloads: make(chan struct{}, 1), ready: make(chan struct{}), idle: make(chan struct{})}
+	n := &Node{cfg: cfg, identity: cfg.Identity, reloads: make(chan struct{}, 1), ready: make(chan struct{}), idle: make(chan struct{}), guests: newGuests()}
 	if n.identity == nil {
 		if n.identity, err = LoadIdentity(cfg.StateDir); err != nil {
 			return nil, err
@@ -183,7 +184,7 @@ func (n *Node) manage(ctx context.Context) (_ func(), err error) {
 	if err := unlocked(ctx, startPatience, func(ctx context.Context) (err error) {
 		n.desk, err = openDesk(ctx, deskConfig{
 			dir: n.cfg.StateDir, keys: n.cfg.Keys, node: n.Fingerprint().String(), version: n.cfg.Version, open: n.places.open, dial: n.dial,
-			stats: func() any { return n.Stats() }, reload: n.cfg.Reload, logger: n.cfg.Logger,
+			stats: func() any { return n.Stats() }, reload: n.cfg.Reload, changed: n.guests.changed, logger: n.cfg.Logger,
 		})
 		return err
 	}); err != nil {
@@ -263,6 +264,7 @@ func (n *Node) Run(ctx context.Context) error {
 	sharing, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last session is over
 	var shared sync.WaitGroup
 	shared.Go(func() { n.links.Run(sharing) })
+	shared.Go(func() { n.review(sharing) })
 	defer shared.Wait()
 	defer stop()
 	select {

@@ -86,6 +86,7 @@ func (a *accounts) DeleteAccount(ctx context.Context, name string) error {
 	if err := a.remove(ctx, kindSSH, "account", name); err != nil {
 		return err
 	}
+	a.changed()
 	if err := os.Remove(filepath.Join(a.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the account is gone, and its public keys could not be removed: %w", err)
 	}
@@ -133,6 +134,7 @@ func (a *accounts) ChangeAccount(ctx context.Context, name string, c admin.Accou
 			return api.Errorf(http.StatusBadRequest, "%v", err)
 		}
 	}
+	defer a.changed()
 	return a.state.Update(ctx, func(tx *state.Tx) error {
 		u, err := tx.User(ctx, kindSSH, name)
 		known := err == nil

@@ -86,16 +86,7 @@ func (p *places) close() error {
 // key brings with it. release must be called when the store is not used any more.
 func (p *places) open(ctx context.Context, g accesskey.Grant) (_ transfer.Manager, release func(), err error) {
 	s, root := stored(g)
-	name := root
-	if !objstore.IsURI(name) {
-		if name = strings.Trim(name, "/"); name == "" {
-			name = "."
-		}
-	}
-	root = name
-	if s != nil {
-		name = storageName(s, root)
-	}
+	name := placeName(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.used[name]
@@ -112,16 +103,33 @@ func (p *places) open(ctx context.Context, g accesskey.Grant) (_ transfer.Manage
 	return at.store, func() { once.Do(func() { p.release(name, at) }) }, nil
 }
 
+// placeName tells places apart.
+func placeName(g accesskey.Grant) string {
+	s, root := stored(g)
+	if s != nil {
+		return storageName(s, root)
+	}
+	return root
+}
+
 // stored returns the storage that is not below the docroot, nil if there is none, and the place in it, or below the docroot.
 func stored(g accesskey.Grant) (*accesskey.Storage, string) {
 	if g.Storage == nil || g.Storage.Type != "local" {
-		return g.Storage, g.Root
+		root := g.Root
+		if !objstore.IsURI(root) {
+			root = orTop(root)
+		}
+		return g.Storage, root
 	}
-	below := strings.Trim(g.Root, "/")
-	if below == "" {
-		below = "."
+	return nil, orTop(joinKey(g.Storage.Fields["path"], orTop(g.Root)))
+}
+
+// orTop is a path without slashes at its ends, "." if nothing is left of it.
+func orTop(path string) string {
+	if path = strings.Trim(path, "/"); path == "" {
+		return "."
 	}
-	return nil, joinKey(g.Storage.Fields["path"], below)
+	return path
 }
 
 // storageName tells storages apart that differ in anything, credentials included.

@@ -10,7 +10,6 @@ import (
 	"github.com/tradewind-io/tradewind/accesskey"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
-	"github.com/tradewind-io/tradewind/fasp/vlink"
 )
 
 // A session goes through these states:
@@ -86,6 +85,7 @@ func (n *Node) forget(w *waiter) {
 // serve takes one session from its first message to its end.
 func (n *Node) serve(life, ctx context.Context, w *waiter) {
 	log := n.cfg.Logger.With("peer", w.conn.RemoteAddr().String())
+	epoch := n.guests.epoch.Load()
 	grant, err := n.authenticate(ctx, w.conn)
 	if err == nil {
 		err = n.promote(w)
@@ -104,7 +104,11 @@ func (n *Node) serve(life, ctx context.Context, w *waiter) {
 	if grant.User != "" {
 		log = log.With("user", grant.User)
 	}
-	n.transfer(life, w.conn, grant, log)
+	life, end := context.WithCancelCause(life)
+	defer end(nil)
+	guest := &guest{end: end, grant: grant}
+	defer n.guests.enter(guest, epoch)()
+	n.transfer(life, w.conn, guest, log)
 }
 
 // shortID is what the log shows of a key id that was not proved; package accesskey takes printable ASCII only.
@@ -145,9 +149,10 @@ func lower(a, b fasp.Rate) fasp.Rate {
 }
 
 // transfer serves an authenticated session.
-func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.Grant, log *slog.Logger) {
+func (n *Node) transfer(life context.Context, conn *fasp.Conn, guest *guest, log *slog.Logger) {
+	grant := guest.grant
 	// An unknown link is no reason to go without a cap.
-	sess, err := n.links.Join(conn, vlink.Member{Link: grant.VLink, Key: grant.KeyID, Caps: vlink.Caps{Out: fasp.Rate(grant.RateCap), In: fasp.Rate(grant.RateCap)}})
+	sess, err := n.links.Join(conn, memberOf(grant))
 	if err != nil {
 		log.Warn("session refused", "reason", "the key's vlink is not configured; create it, or change the key", "error", err)
 		conn.Close(fasp.CodeAuth, "the access key belongs to a vlink that this server does not have: "+grant.VLink)
@@ -183,7 +188,7 @@ func (n *Node) transfer(life context.Context, conn *fasp.Conn, grant accesskey.G
 		ManageOnly: grant.Direction == accesskey.Manage,
 	}
 	err = transfer.Serve(life, sess, transfer.ServeConfig{
-		Place: n.placeOf(grant, store, transfer.Place{Store: store, Limits: limits}),
+		Place: n.placeOf(guest, store, transfer.Place{Store: store, Limits: limits}),
 		Owner: ownerOf(grant), Sessions: &n.live, Logger: log, NoCompression: tuned.noCompression,
 		Events: func(e transfer.Event) {
 			last = e.Session

@@ -91,7 +91,8 @@ func (s *Sessions) swap(key sessionKey, me *liveSession, replace bool) (old *liv
 // Serve is the node's side of one session whose credentials were consumed and accepted. It answers as
 // sender or receiver, as the client asks, closes the session, and returns what the session came to: nil
 // when everything was settled, even if files failed (events say which). When ctx ends, the client is told
-// that the node shuts down, and resumes elsewhere or later; what was received is kept for that.
+// that the node shuts down, and resumes elsewhere or later; what was received is kept for that. If the cause of
+// that is an *Error, the client is told of it instead, and comes again only if its code is one of those that may pass.
 func Serve(ctx context.Context, sess fasp.Session, cfg ServeConfig) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -449,8 +450,11 @@ func closeSession(sess fasp.Session, ctx context.Context, err error, cancelled f
 	case err == nil:
 	case ctx.Err() != nil:
 		code, reason = cancelled, cancelled.String()
-		if errors.Is(context.Cause(ctx), errReplaced) {
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, errReplaced):
 			code, reason = fasp.CodeCancelled, errReplaced.Error()
+		case errors.As(cause, &e):
+			code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.Error()
 		}
 	case errors.As(err, &e) && e.Code == CodeFaspProto:
 		code, reason = fasp.CodeProtocol, e.Error()

@@ -148,16 +148,44 @@ func (l *Links) Join(sess fasp.Session, m Member) (*Session, error) {
 	now := time.Since(l.began)
 	s.dirs[in].meter.begin(now, sess.Stats().RTT)
 	s.dirs[in].want = math.Inf(1)
-	for _, other := range l.sessions {
-		if m.Key != "" && other.member.Key == m.Key {
-			other.member = m
-		}
-	}
+	l.adopt(m)
 	l.sessions = append(l.sessions, s)
 	l.order()
 	l.mu.Unlock()
 	l.again()
 	return s, nil
+}
+
+// Change applies what m says of Link and Caps to the sessions of m.Key that there are; it does nothing if there are none. Errors: ErrUnknown, and nothing changes then.
+func (l *Links) Change(m Member) error {
+	l.mu.Lock()
+	changed := false
+	for _, s := range l.sessions {
+		changed = changed || s.member.Key == m.Key && s.member != m
+	}
+	known := l.find(m.Link) >= 0
+	if changed && known {
+		l.adopt(m)
+		l.order()
+	}
+	l.mu.Unlock()
+	switch {
+	case !changed:
+		return nil
+	case !known:
+		return fmt.Errorf("%w %q", ErrUnknown, m.Link)
+	}
+	l.again()
+	return nil
+}
+
+// adopt makes m the member of all sessions of its key; mu is held.
+func (l *Links) adopt(m Member) {
+	for _, s := range l.sessions {
+		if m.Key != "" && s.member.Key == m.Key {
+			s.member = m
+		}
+	}
 }
 
 // leave takes a session out.

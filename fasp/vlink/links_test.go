@@ -92,6 +92,13 @@ func TestVlinksOfAHost(t *testing.T) {
 		key := Member{Link: "b", Key: "k", Caps: Caps{Out: 2 * fasp.Mbps}}
 		b2, b3 := w.join(key, simnet.Impair{}).download(fixed), w.join(key, simnet.Impair{}).download(fixed)
 		w.sharedWithinASecond([]float64{20e6, 8e6, 1e6, 1e6}, 0.05, "two to one, and a key's cap", a, b1, b2, b3)
+		require.NoError(t, w.links.Change(Member{Link: "b", Key: "k", Caps: Caps{Out: 4 * fasp.Mbps}}))
+		w.sharedWithinASecond([]float64{20e6, 6e6, 2e6, 2e6}, 0.05, "the key's cap rises", a, b1, b2, b3)
+		require.NoError(t, w.links.Change(Member{Link: "a", Key: "k"}))
+		w.sharedWithinASecond([]float64{20e6 / 3, 10e6, 20e6 / 3, 20e6 / 3}, 0.05, "the key's sessions move to another vlink", a, b1, b2, b3)
+		require.ErrorIs(t, w.links.Change(Member{Link: "none", Key: "k"}), ErrUnknown)
+		require.NoError(t, w.links.Change(Member{Link: "none", Key: "nobody"}))
+		require.NoError(t, w.links.Change(key))
 		cfg.Links = []Link{{Name: "b", Weight: 1, Caps: Caps{Out: 6 * fasp.Mbps}}, {Name: "c", Weight: 1}}
 		require.NoError(t, w.links.Set(cfg))
 		c := w.join(Member{Link: "c"}, simnet.Impair{}).download(fixed)

@@ -19,6 +19,8 @@ type Config struct {
 	Places nodeapi.Places
 	// Keys is where access keys are kept.
 	Keys accesskey.Store
+	// Changed is called after permissions were changed or withdrawn; nil does nothing.
+	Changed func()
 	// Log gets a line for what went wrong on this side; nil is silent.
 	Log *slog.Logger
 }
@@ -34,6 +36,9 @@ type Files struct {
 func New(cfg Config) (*Files, error) {
 	if cfg.State == nil || cfg.Places == nil || cfg.Keys == nil {
 		return nil, errors.New("fileids: State, Places and Keys are required")
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

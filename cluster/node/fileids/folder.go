@@ -2,6 +2,7 @@ package fileids
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/tradewind-io/tradewind/accesskey"
@@ -38,9 +39,36 @@ func (f *Files) Folder(ctx context.Context, g accesskey.Grant, m transfer.Manage
 	case !in.Mode.IsDir():
 		return Folder{}, api.Errorf(http.StatusConflict, "the file of this id is no folder")
 	}
-	l := at.levels
-	return Folder{Name: at.name, Rights: accesskey.Rights{
+	return Folder{Name: at.name, Rights: at.levels.rights()}, nil
+}
+
+// Allowed returns what permissions let who has g do now in the folder of an id that he was given before by Folder. It looks at permissions alone, not at the place: what has none any more is allowed nothing.
+func (f *Files) Allowed(ctx context.Context, g accesskey.Grant, id string) (accesskey.Rights, error) {
+	n, ok := parseID(id)
+	if !ok {
+		return accesskey.Rights{}, errUnknown
+	}
+	q := f.request(g, bound(g))
+	at, err := q.path(ctx, n)
+	var known *api.Error
+	switch {
+	case errors.As(err, &known):
+		return accesskey.Rights{}, nil // its id is forgotten, and its permissions with it
+	case err != nil:
+		return accesskey.Rights{}, err
+	}
+	got, err := q.granted(ctx, at.chain)
+	var l levels
+	for _, more := range got {
+		l |= more
+	}
+	return l.rights(), err
+}
+
+// rights are what levels mean to a transfer.
+func (l levels) rights() accesskey.Rights {
+	return accesskey.Rights{
 		List: l&canList != 0, Read: l&canRead != 0, Delete: l&canDelete != 0,
 		Write: l&canWrite != 0 && l&canMkdir != 0, // a transfer makes folders where it needs them
-	}}, nil
+	}
 }

@@ -256,6 +256,7 @@ func (f *Files) serveChange(q *request, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
+	f.cfg.Changed()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -275,6 +276,7 @@ func (f *Files) serveTake(q *request, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
+	f.cfg.Changed()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

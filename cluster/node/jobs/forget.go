@@ -27,6 +27,13 @@ func (m *Manager) Disable(ctx context.Context, key string) error {
 	return m.end(ctx, key, errDisabled)
 }
 
+// Again ends what a key's jobs that run are at, and has them begin again by what the key allows now.
+func (m *Manager) Again(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
+	defer cancel()
+	return m.end(ctx, key, errChanged)
+}
+
 // end ends the jobs of a key that run, and waits until that is written down.
 func (m *Manager) end(ctx context.Context, key string, why error) error {
 	m.mu.Lock()

@@ -85,6 +85,7 @@ var (
 	errCanceled = wanted("canceled")
 	errPaused   = wanted("paused")
 	errStopped  = wanted("the node stops")
+	errChanged  = wanted("the access key was changed")
 	errDisabled = errors.New("it was disabled while the transfer ran")
 )
 

@@ -74,7 +74,7 @@ func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.Tran
 		return api.Canceled, next
 	case errors.Is(cause, errPaused):
 		return api.Paused, next
-	case errors.Is(cause, errStopped):
+	case errors.Is(cause, errStopped), errors.Is(cause, errChanged):
 		return api.Waiting, m.now()
 	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors && s.report.some():
 		return api.PartiallyCompleted, next
@@ -95,10 +95,14 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 		return err
 	}
 	g, err := m.grant(ctx, &s)
-	if err == nil {
-		err = allowed(g, &spec)
-	}
 	if err != nil {
+		return err
+	}
+	if err := allowed(g, &spec); err != nil {
+		var e *api.Error
+		if errors.As(err, &e) { // the key is not what it was when the job was taken
+			err = &transfer.Error{Code: transfer.CodeNoPerms, Err: errors.New(e.UserMessage)}
+		}
 		return err
 	}
 	opener, err := accesskey.ParseOpener(spec.Token)
@@ -228,7 +232,7 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 	s := l.s
 	status, next := l.m.outcome(life, &s, failure)
 	switch {
-	case errors.Is(context.Cause(life), errStopped) && status == api.Waiting:
+	case (errors.Is(context.Cause(life), errStopped) || errors.Is(context.Cause(life), errChanged)) && status == api.Waiting:
 		s.report.Tries-- // it is none of the job's faults
 	case status == api.Failed || status == api.PartiallyCompleted || status == api.Waiting:
 		if errors.Is(context.Cause(life), errDisabled) {

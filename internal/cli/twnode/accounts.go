@@ -60,7 +60,7 @@ func (a *accountFlags) change(c *cobra.Command) (admin.AccountChange, error) {
 func accountsCommand(p cli.Process) *cobra.Command {
 	f := &manager{stateFlag: stateFlag{env: p.Env}}
 	return f.group("accounts", "Manage accounts, which log in by SSH", accountsHelp, accountsList(f), accountsChange(f, true), accountsChange(f, false),
-		accountsEnable(f, "disable", "Refuse logins and sessions of an account", true), accountsEnable(f, "enable", "Allow logins of an account again", false),
+		accountsEnable(f, "disable", "Refuse logins of an account, and end its sessions", true), accountsEnable(f, "enable", "Allow logins of an account again", false),
 		&cobra.Command{
 			Use: "delete NAME", Short: "Delete an account with its public keys; its files stay", Args: oneID,
 			RunE: func(c *cobra.Command, args []string) error {

@@ -19,8 +19,8 @@ import (
 )
 
 const keysHelp = `List, create, change, rotate, disable, enable and delete access keys, and carry them
-to another node. Sessions that are running are not cut; jobs of a key that is
-disabled or deleted end.`
+to another node. Sessions and jobs of a key that is disabled or deleted end; if its
+rights or its storage change, they begin again by what holds then.`
 
 const createHelp = `Create an access key with a random secret and print "ID:SECRET". The secret
 is not kept anywhere and is shown this once. The state folder is made if needed,
@@ -35,7 +35,7 @@ the Node API, credentials included, such as
 func keysCommand(p cli.Process) *cobra.Command {
 	f := &manager{stateFlag: stateFlag{env: p.Env}}
 	return f.group("keys", "Manage access keys", keysHelp, keysList(f), keysShow(f), keysCreate(f), keysSet(f), keysRotate(f),
-		keysEnable(f, "disable", "Refuse new sessions of a key, and end its jobs", true), keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f),
+		keysEnable(f, "disable", "Refuse a key, and end its sessions and jobs", true), keysEnable(f, "enable", "Allow sessions of a key again", false), keysDelete(f),
 		keysExport(f), keysImport(f))
 }
 

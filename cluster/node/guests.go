@@ -1,0 +1,194 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/fasp"
+	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
+)
+
+// A session goes on only while what let it in would do so again (docs/protocol-auth.md section 43.1). It is looked at again as soon as this node has changed a key, an account or a permission, and every
+// reviewEvery, since keys may be kept where others change them.
+const (
+	reviewEvery = 30 * time.Second
+	reviewPause = 50 * time.Millisecond // between two looks, so that who changes keys all the time does not keep the node busy with that
+)
+
+// guests are the sessions that are served. The zero value is not usable; see newGuests.
+type guests struct {
+	epoch atomic.Int64  // of what lets sessions in; see enter
+	wake  chan struct{} // holds a token when there is something to look at
+
+	mu  sync.Mutex // guards all, and the folders of the guests
+	all map[*guest]struct{}
+}
+
+// guest is a session that is served.
+type guest struct {
+	end    context.CancelCauseFunc
+	grant  accesskey.Grant  // what let it in
+	folder string           // the id of the folder that permissions let it into, "" if none were needed
+	rights accesskey.Rights // that they gave
+}
+
+func newGuests() *guests { return &guests{wake: make(chan struct{}, 1), all: map[*guest]struct{}{}} }
+
+// changed has all guests looked at again.
+func (g *guests) changed() {
+	g.epoch.Add(1)
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enter adds a session that was let in by what held in an epoch, or later. leave must be called at its end.
+func (g *guests) enter(x *guest, epoch int64) (leave func()) {
+	g.mu.Lock()
+	g.all[x] = struct{}{}
+	g.mu.Unlock()
+	g.since(epoch)
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.all, x)
+	}
+}
+
+// since looks again if something has changed after an epoch, when the guest was not there to be looked at.
+func (g *guests) since(epoch int64) {
+	if g.epoch.Load() != epoch {
+		g.changed()
+	}
+}
+
+// allowed notes what permissions gave a guest, in an epoch or later.
+func (g *guests) allowed(x *guest, folder string, r accesskey.Rights, epoch int64) {
+	g.mu.Lock()
+	x.folder, x.rights = folder, r
+	g.mu.Unlock()
+	g.since(epoch)
+}
+
+// list returns copies of the guests, by who they are copies of.
+func (g *guests) list() map[*guest]guest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make(map[*guest]guest, len(g.all))
+	for x := range g.all {
+		out[x] = *x
+	}
+	return out
+}
+
+// review looks at guests until ctx ends.
+func (n *Node) review(ctx context.Context) {
+	t := time.NewTicker(reviewEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-n.guests.wake:
+		case <-ctx.Done():
+			return
+		}
+		n.lookAgain(ctx)
+		pause := time.NewTimer(reviewPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// lookAgain ends the sessions that would not be let in any more, and gives the others the bounds that their keys have now.
+func (n *Node) lookAgain(ctx context.Context) {
+	type standing struct {
+		grant accesskey.Grant
+		err   error
+	}
+	keys := map[string]standing{}
+	for x, was := range n.guests.list() {
+		now, ok := keys[was.grant.KeyID]
+		if !ok {
+			now.grant, now.err = n.checker.Standing(ctx, was.grant.KeyID)
+			keys[was.grant.KeyID] = now
+			if now.err == nil {
+				n.bound(now.grant)
+			}
+		}
+		err := now.err
+		if err == nil {
+			err = narrowed(was.grant, now.grant)
+		} else if !errors.Is(err, accesskey.ErrNotFound) && !errors.Is(err, accesskey.ErrDisabled) {
+			n.cfg.Logger.Warn("a session was not looked at again", "key", was.grant.KeyID, "error", err)
+			continue
+		}
+		if err == nil && was.folder != "" {
+			var r accesskey.Rights
+			if r, err = n.desk.files.Allowed(ctx, was.grant, was.folder); err != nil {
+				n.cfg.Logger.Warn("a session was not looked at again", "key", was.grant.KeyID, "user", was.grant.User, "error", err)
+				continue
+			}
+			if !r.Covers(was.rights) {
+				err = errNarrowed("the permission that allowed it was changed or withdrawn")
+			}
+		}
+		if err == nil {
+			continue
+		}
+		n.cfg.Logger.Info("a session is ended, since it would not be let in any more", "key", was.grant.KeyID, "user", was.grant.User, "reason", err)
+		x.end(told(err))
+	}
+}
+
+// bound applies the bounds of a key to the sessions that it has.
+func (n *Node) bound(g accesskey.Grant) {
+	if err := n.links.Change(memberOf(g)); err != nil {
+		n.cfg.Logger.Warn("sessions of a key keep the vlink that they have: it belongs to one that is not configured; create it, or change the key", "key", g.KeyID, "vlink", g.VLink, "error", err)
+	}
+}
+
+// memberOf says where the sessions of a key belong.
+func memberOf(g accesskey.Grant) vlink.Member {
+	return vlink.Member{Link: g.VLink, Key: g.KeyID, Caps: vlink.Caps{Out: fasp.Rate(g.RateCap), In: fasp.Rate(g.RateCap)}}
+}
+
+// errNarrowed is why what a key allows is not what it was. The client may come again, and then goes by what holds now.
+type errNarrowed string
+
+func (e errNarrowed) Error() string { return string(e) }
+
+// narrowed says what of a grant is not so any more, nil if all is.
+func narrowed(was, now accesskey.Grant) error {
+	switch {
+	case !was.Created.Equal(now.Created):
+		return accesskey.ErrNotFound // another one of the same id
+	case !now.Rights.Covers(was.Rights):
+		return errNarrowed("its rights were changed")
+	case placeName(was) != placeName(now):
+		return errNarrowed("its storage was changed")
+	}
+	return nil
+}
+
+// told is what the client hears of why its session ends.
+func told(err error) error {
+	var e errNarrowed
+	switch {
+	case errors.As(err, &e):
+		return &transfer.Error{Code: transfer.CodePeerAborted, Err: fmt.Errorf("the server ended the session, since what its credentials allow has changed: %w", err)}
+	case errors.Is(err, accesskey.ErrDisabled):
+		return &transfer.Error{Code: transfer.CodeAuth, Err: errors.New("the server ended the session: its access key was disabled")}
+	}
+	return &transfer.Error{Code: transfer.CodeAuth, Err: errors.New("the server ended the session: its access key is gone")}
+}
