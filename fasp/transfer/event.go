@@ -52,6 +52,7 @@ type SessionRecord struct {
 	Sessions  int // that carry blocks; 0 and 1 are one
 	Attempt   int // 1 for the first session of a Run
 	Started   time.Time
+	RateCap   fasp.Rate // what the server lets the session have, either way, of IP packets; 0 is no cap, or that it has not answered yet. At the client only
 
 	// What the client asked for, at the server only. Of a download Paths are the sources, below the store; of an upload Dest is where it goes, below the store, and Paths are
 	// the top-level names below it, none where the client did not say. The first MaxRecordPaths of them; they must not be changed.

@@ -23,10 +23,11 @@ func TestMeasure(t *testing.T) {
 			require.NoError(t, err)
 			synctest.Test(t, func(t *testing.T) {
 				served := make(chan error, 1)
-				cfg := Config{Dial: func(context.Context, *Spec) (fasp.Session, error) {
+				var told fasp.Rate
+				cfg := Config{Events: func(e Event) { told = e.Session.RateCap }, Dial: func(context.Context, *Spec) (fasp.Session, error) {
 					c, s := transfertest.Pair(transfertest.Options{Latency: 20 * time.Millisecond, Window: 4 << 20})
 					go func() {
-						limits := Limits{Write: allowed == (d == Send), Read: allowed == (d == Receive)}
+						limits := Limits{Write: allowed == (d == Send), Read: allowed == (d == Receive), MaxRate: fasp.Gbps}
 						served <- Serve(context.Background(), s, ServeConfig{Store: store, Limits: limits})
 					}()
 					return c, nil
@@ -43,6 +44,7 @@ func TestMeasure(t *testing.T) {
 				}
 				require.NoError(t, err)
 				require.NoError(t, <-served)
+				require.Equal(t, fasp.Gbps, told)
 				took := time.Since(start)
 				require.GreaterOrEqual(t, took, 2*time.Second)
 				require.Less(t, took, 4*time.Second)

@@ -273,7 +273,7 @@ func (c *client) expectAnswer(fn func(*answer)) func(uint64, []byte) (bool, erro
 			return false, protocolError(fmt.Errorf("the server answers %s compression to an offer of %s", a.Compression, c.spec.Compression))
 		}
 		answered, c.begun = true, true
-		c.rep.update(func(s *SessionRecord) { s.ID = hexOf(a.Session[:]) })
+		c.rep.update(func(s *SessionRecord) { s.ID, s.RateCap = hexOf(a.Session[:]), fasp.Rate(a.MaxRate) })
 		c.rep.emit(EventSessionStarted, nil, nil)
 		fn(a)
 		return true, nil

@@ -131,15 +131,15 @@ func (c *fileRun) measure(ctx context.Context, r remote, d transfer.Direction, r
 	} else {
 		m.Direction = "download"
 	}
-	m.Limit, m.Because = limitOf(m, &st, rates, runtime.NumCPU())
+	m.Limit, m.Because = limitOf(m, &st, last.RateCap, rates, runtime.NumCPU())
 	return m, nil
 }
 
 // near says whether a rate is the other one, as far as a few seconds can tell.
 func near(rate float64, limit fasp.Rate) bool { return limit > 0 && rate >= 0.9*float64(limit) }
 
-// limitOf says what kept a direction from being faster, and how that is known.
-func limitOf(m *measured, st *fasp.Stats, rates fasp.Rates, cores int) (limit, because string) {
+// limitOf says what kept a direction from being faster, and how that is known. rateCap is that of the node for the session.
+func limitOf(m *measured, st *fasp.Stats, rateCap fasp.Rate, rates fasp.Rates, cores int) (limit, because string) {
 	wire := m.Wire
 	if wire == 0 {
 		wire = m.Goodput * 1.04 // of a download only content was counted: 1,500 bytes carry 1,438
@@ -148,6 +148,8 @@ func limitOf(m *measured, st *fasp.Stats, rates fasp.Rates, cores int) (limit, b
 	switch {
 	case near(wire, rates.Target):
 		return "target", fmt.Sprintf("it ran at the target rate, %v", rates.Target)
+	case near(wire, rateCap):
+		return "grant", fmt.Sprintf("the node grants %v to this key", rateCap)
 	case near(wire, st.Granted):
 		return "grant", fmt.Sprintf("the node grants %v to this key", st.Granted)
 	case busy > 0.75:
