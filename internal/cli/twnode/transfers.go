@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +55,7 @@ func transfersList(f *manager) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return f.print(c.OutOrStdout(), list, func(w io.Writer) error { return printTransfers(w, list, true) })
+				return f.print(c.OutOrStdout(), list, func(w io.Writer) error { return printTransfers(w, list, new(columns)) })
 			})
 		},
 	}
@@ -108,8 +108,9 @@ func (f *manager) watch(c *cobra.Command, n *admin.Client, q *transferFlags) err
 	q.active = false // that they end is what one waits for
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	for head := true; err == nil; head = false {
-		if err := f.printChanges(c.OutOrStdout(), list, head); err != nil {
+	var widths columns
+	for err == nil {
+		if err := f.printChanges(c.OutOrStdout(), list, &widths); err != nil {
 			return err
 		}
 		select {
@@ -126,9 +127,9 @@ func (f *manager) watch(c *cobra.Command, n *admin.Client, q *transferFlags) err
 	return err
 }
 
-func (f *manager) printChanges(w io.Writer, list []api.Transfer, head bool) error {
+func (f *manager) printChanges(w io.Writer, list []api.Transfer, widths *columns) error {
 	if !f.json {
-		return printTransfers(w, list, head)
+		return printTransfers(w, list, widths)
 	}
 	lines := json.NewEncoder(w)
 	for _, t := range list {
@@ -139,10 +140,43 @@ func (f *manager) printChanges(w io.Writer, list []api.Transfer, head bool) erro
 	return nil
 }
 
-func printTransfers(w io.Writer, list []api.Transfer, head bool) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	if head {
-		fmt.Fprintln(t, "ID\tSTATUS\tKEY\tBY\tDIRECTION\tBYTES\tFILES\tRATE\tBEGAN\tWHAT")
+// columns prints rows of cells below each other. What comes later, when the rest has been read, stands where the first rows stood, unless a cell is wider than all before it. The zero value is ready.
+type columns struct {
+	rows   [][]string
+	widths []int
+}
+
+func (c *columns) add(cells ...any) {
+	row := make([]string, len(cells))
+	for i, x := range cells {
+		row[i] = fmt.Sprint(x)
+		if len(c.widths) == i {
+			c.widths = append(c.widths, 0)
+		}
+		c.widths[i] = max(c.widths[i], utf8.RuneCountInString(row[i]))
+	}
+	c.rows = append(c.rows, row)
+}
+
+// flush writes what was added since the last time.
+func (c *columns) flush(w io.Writer) error {
+	var b strings.Builder
+	for _, row := range c.rows {
+		line := ""
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", c.widths[i]-utf8.RuneCountInString(cell)+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	c.rows = nil
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printTransfers writes a row for each, below a head if these are the first.
+func printTransfers(w io.Writer, list []api.Transfer, c *columns) error {
+	if c.widths == nil {
+		c.add("ID", "STATUS", "KEY", "BY", "DIRECTION", "BYTES", "FILES", "RATE", "BEGAN", "WHAT")
 	}
 	for _, x := range list {
 		began, what := "", strings.Join(x.Spec.SourcePaths, " ")
@@ -152,10 +186,10 @@ func printTransfers(w io.Writer, list []api.Transfer, head bool) error {
 		if x.ErrorDesc != "" {
 			what = fmt.Sprintf("error %d: %s", x.ErrorCode, x.ErrorDesc)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%.80s\n", x.ID, x.Status, x.Spec.AccessKey, cli.Shown(x.Spec.Initiator), x.Spec.Direction, x.BytesTransferred, x.FilesCompleted,
-			fasp.Rate(x.AvgRateKbps*1000), began, cli.Shown(what))
+		c.add(x.ID, x.Status, x.Spec.AccessKey, cli.Shown(x.Spec.Initiator), x.Spec.Direction, x.BytesTransferred, x.FilesCompleted, fasp.Rate(x.AvgRateKbps*1000), began,
+			fmt.Sprintf("%.80s", cli.Shown(what)))
 	}
-	return t.Flush()
+	return c.flush(w)
 }
 
 func transfersShow(f *manager) *cobra.Command {

@@ -49,7 +49,7 @@ func TestShown(t *testing.T) {
 	hostile := "\x1b[2J\nid  root"
 	require.NoError(t, printKey(&b, api.AccessKey{ID: "a", Tradewind: api.KeyState{Note: hostile, Tenant: hostile, Reason: hostile}}))
 	require.NoError(t, printKeys(&b, []api.AccessKey{{ID: "a", Storage: json.RawMessage(`{"type":"local","path":"\u001b[2J"}`), Tradewind: api.KeyState{Note: hostile, Tenant: hostile}}}))
-	require.NoError(t, printTransfers(&b, []api.Transfer{{Spec: api.StartSpec{SourcePaths: []string{hostile}}}, {ErrorDesc: hostile}}, true))
+	require.NoError(t, printTransfers(&b, []api.Transfer{{Spec: api.StartSpec{SourcePaths: []string{hostile}}}, {ErrorDesc: hostile}}, new(columns)))
 	printAudit(&b, api.AuditRecord{Actor: hostile, Object: hostile, Changed: []string{hostile}})
 	require.NotContains(t, b.String(), "\x1b")
 	require.NotContains(t, b.String(), "\nid  root")

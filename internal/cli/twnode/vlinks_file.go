@@ -83,44 +83,59 @@ func parseLinks(data []byte) ([]vlink.Link, error) {
 		return nil, errors.New("there is no list of vlinks; where none are wanted, write vlinks: []") // an empty file may be one that is being written
 	}
 	var links []vlink.Link
+	var wrongs []string
 	lines := map[string]int{}
 	for i, y := range *f.VLinks {
-		if y.Name.line == 0 {
-			return nil, fmt.Errorf("vlink %d has no name", i+1)
+		first := lines[y.Name.name]
+		switch {
+		case y.Name.line == 0:
+			wrongs = append(wrongs, fmt.Sprintf("vlink %d has no name", i+1))
+		case first != 0:
+			wrongs = append(wrongs, fmt.Sprintf("line %d: vlink %q is in line %d already", y.Name.line, y.Name.name, first))
+		default:
+			lines[y.Name.name] = y.Name.line
 		}
-		if first := lines[y.Name.name]; first != 0 {
-			return nil, fmt.Errorf("line %d: vlink %q is in line %d already", y.Name.line, y.Name.name, first)
-		}
-		lines[y.Name.name] = y.Name.line
-		l := vlink.Link{Name: y.Name.name, Caps: vlink.Caps{Out: y.Out.rate, In: y.In.rate}, Weight: y.Weight.weight, Zone: f.Timezone.zone}
-		if l.Name == defaultLink {
-			l.Name = ""
-		}
-		for _, w := range y.Schedule {
-			if !w.From.set || !w.To.set {
-				return nil, fmt.Errorf("vlink %q: a window needs from and to", y.Name.name)
-			}
-			if !w.Out.set && !w.In.set {
-				return nil, fmt.Errorf("line %d: the window changes nothing: give out, in or both", w.From.line)
-			}
-			win := vlink.Window{Days: w.Days.days, From: w.From.clock, To: w.To.clock, Caps: l.Caps} // what a window leaves out stays
-			if w.Out.set {
-				win.Caps.Out = w.Out.rate
-			}
-			if w.In.set {
-				win.Caps.In = w.In.rate
-			}
-			if err := win.Check(); err != nil {
-				return nil, fmt.Errorf("line %d: %w", w.From.line, err)
-			}
-			l.Schedule = append(l.Schedule, win)
-		}
-		if err := l.Check(); err != nil {
-			return nil, fmt.Errorf("line %d: %w", y.Name.line, err)
-		}
-		links = append(links, l)
+		l, w := y.link(f.Timezone.zone)
+		links, wrongs = append(links, l), append(wrongs, w...)
+	}
+	if len(wrongs) > 0 {
+		return nil, errors.New(strings.Join(wrongs, "; "))
 	}
 	return links, nil
+}
+
+// link returns the vlink that is meant, and what is wrong with it.
+func (y *linkYAML) link(zone *time.Location) (l vlink.Link, wrongs []string) {
+	l = vlink.Link{Name: y.Name.name, Caps: vlink.Caps{Out: y.Out.rate, In: y.In.rate}, Weight: y.Weight.weight, Zone: zone}
+	if l.Name == defaultLink {
+		l.Name = ""
+	}
+	for _, w := range y.Schedule {
+		win := vlink.Window{Days: w.Days.days, From: w.From.clock, To: w.To.clock, Caps: l.Caps} // what a window leaves out stays
+		if w.Out.set {
+			win.Caps.Out = w.Out.rate
+		}
+		if w.In.set {
+			win.Caps.In = w.In.rate
+		}
+		switch {
+		case !w.From.set || !w.To.set:
+			wrongs = append(wrongs, fmt.Sprintf("vlink %q: a window needs from and to", y.Name.name))
+			continue
+		case !w.Out.set && !w.In.set:
+			wrongs = append(wrongs, fmt.Sprintf("line %d: the window changes nothing: give out, in or both", w.From.line))
+			continue
+		}
+		if err := win.Check(); err != nil {
+			wrongs = append(wrongs, fmt.Sprintf("line %d: %v", w.From.line, err))
+			continue
+		}
+		l.Schedule = append(l.Schedule, win)
+	}
+	if err := l.Check(); err != nil && len(wrongs) == 0 {
+		wrongs = append(wrongs, fmt.Sprintf("line %d: %v", y.Name.line, err))
+	}
+	return l, wrongs
 }
 
 var unknownField = regexp.MustCompile(`field (\S*) not found in type \S+`)
@@ -144,14 +159,19 @@ func readable(err error) error {
 // scalar returns the text of a value that is neither list nor map.
 func scalar(n *yaml.Node, what string) (string, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		return "", fmt.Errorf("line %d: want %s", n.Line, what)
+		return "", wrong(n, "want "+what)
 	}
 	return n.Value, nil
 }
 
+// wrong is an error of this type so that the decoder goes on and finds the others.
+func wrong(n *yaml.Node, text string) error {
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", n.Line, text)}}
+}
+
 func atLine(n *yaml.Node, err error) error {
 	if err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
+		return wrong(n, err.Error())
 	}
 	return nil
 }
@@ -182,7 +202,7 @@ func (f *nameField) UnmarshalYAML(n *yaml.Node) (err error) {
 		return err
 	}
 	if f.name == "" {
-		return fmt.Errorf("line %d: the name is empty; that of keys without a vlink is %s", n.Line, defaultLink)
+		return wrong(n, "the name is empty; that of keys without a vlink is "+defaultLink)
 	}
 	return atLine(n, vlink.CheckName(f.name))
 }
@@ -196,7 +216,7 @@ func (f *weightField) UnmarshalYAML(n *yaml.Node) error {
 		return err
 	}
 	if f.weight, err = strconv.ParseFloat(s, 64); err != nil || !(f.weight > 0) || f.weight > 1e6 {
-		return fmt.Errorf("line %d: weight %q: want %s", n.Line, s, what)
+		return wrong(n, fmt.Sprintf("weight %q: want %s", s, what))
 	}
 	return nil
 }
@@ -227,7 +247,7 @@ func (f *clockField) UnmarshalYAML(n *yaml.Node) error {
 	hours, err1 := strconv.ParseUint(h, 10, 8)
 	minutes, err2 := strconv.ParseUint(m, 10, 8)
 	if !ok || err1 != nil || err2 != nil || len(h) > 2 || len(m) != 2 || hours > 24 || minutes > 59 || hours == 24 && minutes > 0 {
-		return fmt.Errorf("line %d: time %q: want a time of day such as 08:30, or 24:00", n.Line, s)
+		return wrong(n, fmt.Sprintf("time %q: want a time of day such as 08:30, or 24:00", s))
 	}
 	f.clock, f.set, f.line = time.Duration(hours)*time.Hour+time.Duration(minutes)*time.Minute, true, n.Line
 	return nil

@@ -70,6 +70,18 @@ func TestParseLinksErrors(t *testing.T) {
 	links, err := parseLinks([]byte("vlinks: []"))
 	require.NoError(t, err)
 	require.Empty(t, links)
+	for _, c := range []struct {
+		text  string
+		wants []string
+	}{
+		{"vlinks:\n- name: a\n  owt: 1M\n- name: b c\n  weight: 0", []string{"line 3", "line 4", "line 5"}},
+		{"vlinks:\n- name: a\n- name: a\n- out: 1M\n- name: d\n  schedule:\n  - from: 08:00\n    to: 09:00", []string{"line 3", "vlink 3", "line 7"}},
+	} {
+		_, err := parseLinks([]byte(c.text))
+		for _, want := range c.wants {
+			require.ErrorContains(t, err, want, "all mistakes at once")
+		}
+	}
 }
 
 func FuzzParseLinks(f *testing.F) {
