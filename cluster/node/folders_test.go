@@ -296,3 +296,29 @@ func TestCancelledByClient(t *testing.T) {
 	require.Equal(t, api.Canceled, list[0].Status)
 	require.EqualValues(t, transfer.CodeUserCancel, list[0].ErrorCode)
 }
+
+// TestHowAClientWantsIt: the record of a client's session has what it asked for, whichever way the files go.
+func TestHowAClientWantsIt(t *testing.T) {
+	r := startReal(t, "n", nil)
+	anna := r.key("anna")
+	r.file("anna/f", 10)
+	dir := t.TempDir()
+	rates := fasp.Rates{Policy: fasp.High, Target: 50 * fasp.Mbps, Min: fasp.Mbps}
+	for _, s := range []transfer.Spec{
+		{Direction: transfer.Receive, Paths: []transfer.Path{{Source: "f"}}, Destination: dir},
+		{Paths: []transfer.Path{{Source: filepath.Join(dir, "f")}}, Destination: "in"},
+	} {
+		s.Rates, s.CreateDir, s.Resume, s.Overwrite = rates, true, transfer.ResumeFull, transfer.OverwriteAlways
+		_, err := transfer.Run(t.Context(), transfer.Config{RetryTimeout: -1, Dial: r.dial(anna.Token())}, s)
+		require.NoError(t, err)
+	}
+	require.NoError(t, r.up(anna.Token(), "plain"))
+	for i, x := range r.recorded(anna, 3, api.TransferQuery{}) {
+		got := []any{x.Spec.RatePolicy, x.Spec.TargetRate, x.Spec.MinRate, x.Spec.CreateDir, x.Spec.Resume, x.Spec.Overwrite}
+		want := []any{"high", int64(50_000), int64(1000), true, transfer.ResumeFull.String(), "always"}
+		if i == 0 {
+			want = []any{"fair", int64(0), int64(0), false, transfer.ResumeSparse.String(), "diff"}
+		}
+		require.Equal(t, want, got, x.Spec.Direction)
+	}
+}

@@ -58,6 +58,11 @@ type SessionRecord struct {
 	// the top-level names below it, none where the client did not say. The first MaxRecordPaths of them; they must not be changed.
 	Paths []string
 	Dest  string
+	// How the client wants it, at the server only; see Spec. Rates are those that it began with, before any cap.
+	Rates     fasp.Rates
+	Resume    ResumeLevel
+	Overwrite Overwrite
+	CreateDir bool
 	// What the client wants to be kept with the transfer, at the server only; see Spec. Tags must not be changed.
 	Cookie, Title string
 	Tags          json.RawMessage

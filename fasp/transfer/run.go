@@ -303,6 +303,7 @@ func (c *client) request(n int) *request {
 	q.Filters = s.Filters
 	q.Folder, q.Cookie, q.Title, q.Tags = c.folder, s.Cookie, s.Title, s.Tags
 	q.Part, q.Split = s.Part, uint64(s.Split)
+	q.Policy, q.Target, q.Min = uint64(s.Rates.Policy), uint64(s.Rates.Target), uint64(s.Rates.Min)
 	if s.Direction == Send {
 		q.Dest = s.Destination
 		q.Roots = roots(c.names)
@@ -310,7 +311,6 @@ func (c *client) request(n int) *request {
 	}
 	q.SrcBase = s.SrcBase
 	q.Sources = uint64(len(c.sources))
-	q.Policy, q.Target, q.Min = uint64(s.Rates.Policy), uint64(s.Rates.Target), uint64(s.Rates.Min)
 	return q
 }
 

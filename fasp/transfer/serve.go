@@ -187,6 +187,7 @@ func (v *server) run(ctx context.Context) error {
 	v.rep.update(func(s *SessionRecord) {
 		s.ID, s.Job, s.Direction = hexOf(ans.Session[:]), hexOf(req.Job[:]), req.Direction
 		s.Cookie, s.Title, s.Tags = req.Cookie, req.Title, req.Tags
+		s.Rates, s.Resume, s.Overwrite, s.CreateDir = req.rates(), req.resume(), req.Overwrite, req.Flags&flagCreateDir != 0
 	})
 	if req.Direction != manage {
 		b := fasp.NewBond(v.sess)
@@ -407,7 +408,7 @@ func (v *server) send(ctx context.Context, j job, ans *answer) error {
 			}
 		}
 	}
-	rates := limited(fasp.Rates{Policy: fasp.Policy(req.Policy), Target: fasp.Rate(req.Target), Min: fasp.Rate(req.Min)}, v.cfg.Limits.MaxRate)
+	rates := limited(req.rates(), v.cfg.Limits.MaxRate)
 	if err := checkRates(rates); err != nil {
 		return err
 	}

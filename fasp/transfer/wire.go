@@ -343,6 +343,15 @@ func nextRecord(msg []byte) (typ uint64, body, rest []byte, err error) {
 	return typ, body, r.b, nil
 }
 
+func (q *request) rates() fasp.Rates {
+	return fasp.Rates{Policy: fasp.Policy(q.Policy), Target: fasp.Rate(q.Target), Min: fasp.Rate(q.Min)}
+}
+
+func (q *request) resume() ResumeLevel {
+	l, _ := ResumeFromLevel(int(q.Resume)) // what was decoded is one
+	return l
+}
+
 func (q *request) encode() []byte {
 	var w wr
 	w.num(q.Version)

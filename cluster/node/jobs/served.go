@@ -45,7 +45,9 @@ func (v *Served) Event(e transfer.Event) {
 			return
 		}
 		doc := &jobDoc{Initiator: initiatorClient, KeyMade: usec(v.g.Created), UsageID: v.usageID(e.Session.Tags), Spec: api.StartSpec{
-			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: grantType(v.g), ClientUser: v.g.User, RatePolicy: fasp.Fair.String(),
+			Direction: d.String(), SourcePaths: []string{}, AccessKey: v.g.KeyID, Initiator: initiatorClient, TokenType: grantType(v.g), ClientUser: v.g.User,
+			RatePolicy: e.Session.Rates.Policy.String(), TargetRate: int64(e.Session.Rates.Target / fasp.Kbps), MinRate: int64(e.Session.Rates.Min / fasp.Kbps),
+			CreateDir: e.Session.CreateDir, Overwrite: e.Session.Overwrite.String(), Resume: e.Session.Resume.String(),
 		}}
 		for _, p := range e.Session.Paths {
 			doc.Spec.SourcePaths = append(doc.Spec.SourcePaths, shownPath(p))
