@@ -3,9 +3,13 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +37,9 @@ func (r *realNode) began(t *testing.T, token string, tags json.RawMessage, dir t
 	spec := transfer.Spec{Direction: dir, Tags: tags, Rates: fasp.Rates{Target: fasp.Mbps}, Compression: transfer.CompressionOff}
 	if dir == transfer.Send {
 		file := filepath.Join(t.TempDir(), "f")
-		require.NoError(t, os.WriteFile(file, r.file("content", 4<<20), 0o644)) // nothing that holes or compression make small
+		content := make([]byte, 4<<20) // nothing that holes or compression make small
+		_, _ = rand.Read(content)
+		require.NoError(t, os.WriteFile(file, content, 0o644))
 		spec.Paths, spec.Destination = []transfer.Path{{Source: file}}, "/"
 	} else {
 		spec.Paths, spec.Destination, spec.CreateDir = []transfer.Path{{Source: "f"}}, t.TempDir(), true
@@ -73,14 +79,10 @@ func (u *underWay) goesOn() {
 func TestSessionsOfWhatChanged(t *testing.T) {
 	r := startReal(t, "n", func(c *Config) { c.SSH, c.SSHUser = "127.0.0.1:0", &joe })
 	boss := r.client(nodeUser)
-	update := func(t *testing.T, in api.AccessKeyRequest) {
-		require.NoError(t, boss.UpdateAccessKey(t.Context(), "anna", in))
-	}
-	settings := func(t *testing.T, s api.KeySettings) { update(t, api.AccessKeyRequest{Tradewind: &s}) }
 	rights := func(words ...string) *[]string { return &words }
 	folder := func(path string) json.RawMessage { return json.RawMessage(`{"type":"local","path":"` + path + `"}`) }
-	bearer := func(user string) string {
-		text, err := accesskey.SealBearer(accesskey.Bearer{Key: "anna", User: user, Expires: time.Now().Add(time.Hour)}, apibed.Signer())
+	bearer := func(key, user string) string {
+		text, err := accesskey.SealBearer(accesskey.Bearer{Key: key, User: user, Expires: time.Now().Add(time.Hour)}, apibed.Signer())
 		require.NoError(t, err)
 		return "Bearer " + text
 	}
@@ -88,28 +90,32 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 		require.NoError(t, r.node.desk.people.ChangeAccount(t.Context(), "joe", c))
 	}
 
-	// What is there for each case: the key anna, its folder shared, and a permission of una's for it.
+	// What is there for each case: a key, its folder shared, and a permission of una's for it.
 	type scene struct {
-		anna accesskey.Credential
-		id   string // of the folder
-		una  api.FilePermission
+		key accesskey.Credential
+		id  string // of the folder
+		una api.FilePermission
 	}
-	token := func(s scene) string { return s.anna.Token() }
+	token := func(s scene) string { return s.key.Token() }
 	noTags := func(scene) json.RawMessage { return nil }
-	byUna := func(scene) string { return bearer("una") }
-	shared := func(s scene) json.RawMessage { return tagged("anna", s.id) }
+	byUna := func(s scene) string { return bearer(s.key.ID, "una") }
+	shared := func(s scene) json.RawMessage { return tagged(s.key.ID, s.id) }
 	setup := func(s scene) string {
-		x, err := r.client(s.anna).UploadSetup(r.t.Context(), api.TransferRequest{Paths: []api.TransferPath{{Destination: "/"}}})
+		x, err := r.client(s.key).UploadSetup(r.t.Context(), api.TransferRequest{Paths: []api.TransferPath{{Destination: "/"}}})
 		require.NoError(r.t, err)
 		return x.Token
 	}
 	change := func(levels ...string) func(t *testing.T, s scene) {
 		return func(t *testing.T, s scene) {
-			require.NoError(t, r.client(s.anna).UpdatePermission(t.Context(), s.una.ID, api.PermissionRequest{AccessLevels: levels}))
+			require.NoError(t, r.client(s.key).UpdatePermission(t.Context(), s.una.ID, api.PermissionRequest{AccessLevels: levels}))
 		}
 	}
+	update := func(t *testing.T, s scene, in api.AccessKeyRequest) {
+		require.NoError(t, boss.UpdateAccessKey(t.Context(), s.key.ID, in))
+	}
+	settings := func(t *testing.T, s scene, x api.KeySettings) { update(t, s, api.AccessKeyRequest{Tradewind: &x}) }
 	none, yes := transfer.Code(0), true
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		token func(scene) string
 		tags  func(scene) json.RawMessage
 		dir   transfer.Direction
@@ -117,15 +123,15 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 		code  transfer.Code // none: it goes on
 		text  string
 	}{
-		"disabled":           {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
-		"disabled, download": {token, noTags, transfer.Receive, func(t *testing.T, s scene) { settings(t, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
-		"disabled, token":    {setup, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
-		"disabled, user":     {byUna, shared, transfer.Send, func(t *testing.T, s scene) { settings(t, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
-		"deleted":            {token, noTags, transfer.Send, func(t *testing.T, s scene) { require.NoError(t, boss.DeleteAccessKey(t.Context(), "anna")) }, transfer.CodeAuth, "is gone"},
-		"fewer rights":       {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, api.KeySettings{Rights: rights("read", "list")}) }, transfer.CodePeerAborted, "rights"},
-		"another place":      {token, noTags, transfer.Send, func(t *testing.T, s scene) { update(t, api.AccessKeyRequest{Storage: folder("/elsewhere")}) }, transfer.CodePeerAborted, "storage"},
+		"disabled":           {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
+		"disabled, download": {token, noTags, transfer.Receive, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
+		"disabled, token":    {setup, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
+		"disabled, user":     {byUna, shared, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
+		"deleted":            {token, noTags, transfer.Send, func(t *testing.T, s scene) { require.NoError(t, boss.DeleteAccessKey(t.Context(), s.key.ID)) }, transfer.CodeAuth, "is gone"},
+		"fewer rights":       {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Rights: rights("read", "list")}) }, transfer.CodePeerAborted, "rights"},
+		"another place":      {token, noTags, transfer.Send, func(t *testing.T, s scene) { update(t, s, api.AccessKeyRequest{Storage: folder("/elsewhere")}) }, transfer.CodePeerAborted, "storage"},
 		"permission withdrawn": {byUna, shared, transfer.Send, func(t *testing.T, s scene) {
-			require.NoError(t, r.client(s.anna).DeletePermission(t.Context(), s.una.ID))
+			require.NoError(t, r.client(s.key).DeletePermission(t.Context(), s.una.ID))
 		}, transfer.CodePeerAborted, "permission"},
 		"permission with less": {byUna, shared, transfer.Send, change("list", "read"), transfer.CodePeerAborted, "permission"},
 		"account disabled": {
@@ -133,33 +139,33 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 			func(t *testing.T, s scene) { account(t, admin.AccountChange{Disabled: &yes}) }, transfer.CodeAuth, "is gone",
 		},
 
-		"note and cap":           {token, noTags, transfer.Send, func(t *testing.T, s scene) { note := "x"; settings(t, api.KeySettings{Note: &note}) }, none, ""},
-		"rights it does not use": {setup, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, api.KeySettings{Rights: rights("write", "delete")}) }, none, ""},
+		"note and cap":           {token, noTags, transfer.Send, func(t *testing.T, s scene) { note := "x"; settings(t, s, api.KeySettings{Note: &note}) }, none, ""},
+		"rights it does not use": {setup, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Rights: rights("write", "delete")}) }, none, ""},
 		"permission of others": {byUna, shared, transfer.Send, func(t *testing.T, s scene) {
-			p, err := r.client(s.anna).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(s.id), AccessType: "user", AccessID: "ute", AccessLevels: []string{"list"}})
+			p, err := r.client(s.key).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(s.id), AccessType: "user", AccessID: "ute", AccessLevels: []string{"list"}})
 			require.NoError(t, err)
-			require.NoError(t, r.client(s.anna).DeletePermission(t.Context(), p.ID))
+			require.NoError(t, r.client(s.key).DeletePermission(t.Context(), p.ID))
 		}, none, ""},
 		"permission with more": {byUna, shared, transfer.Send, change("list", "read", "write", "mkdir", "delete", "rename"), none, ""},
 		"another key": {token, noTags, transfer.Send, func(t *testing.T, s scene) {
 			r.key("bert")
 			require.NoError(t, boss.DeleteAccessKey(t.Context(), "bert"))
 		}, none, ""},
-	} {
+	}
+	for i, name := range slices.Sorted(maps.Keys(cases)) {
+		c := cases[name]
 		t.Run(name, func(t *testing.T) {
-			require.NoError(t, os.RemoveAll(filepath.Join(r.docroot, "anna")))
-			r.file("anna/shared/g", 10)
-			r.file("anna/f", 4<<20)
-			s := scene{anna: r.key("anna")}
-			defer func() { _ = boss.DeleteAccessKey(context.WithoutCancel(t.Context()), "anna") }()
+			t.Parallel() // they wait more than they work
+			id := fmt.Sprint("key", i)
+			r.file(id+"/shared/g", 10)
+			r.file(id+"/f", 4<<20)
+			s := scene{key: r.key(id)}
 			signer := apibed.SignerPEM()
-			update(t, api.AccessKeyRequest{TokenVerificationKey: &signer})
-			s.id = r.entry(s.anna.Token(), api.RootID, "shared")
+			update(t, s, api.AccessKeyRequest{TokenVerificationKey: &signer})
+			s.id = r.entry(s.key.Token(), api.RootID, "shared")
 			var err error
-			s.una, err = r.client(s.anna).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(s.id), AccessType: "user", AccessID: "una", AccessLevels: []string{"list", "read", "write", "mkdir", "delete"}})
+			s.una, err = r.client(s.key).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(s.id), AccessType: "user", AccessID: "una", AccessLevels: []string{"list", "read", "write", "mkdir", "delete"}})
 			require.NoError(t, err)
-			no := false
-			account(t, admin.AccountChange{Disabled: &no})
 
 			u := r.began(t, c.token(s), c.tags(s), c.dir, -1)
 			c.do(t, s)
