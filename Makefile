@@ -7,6 +7,8 @@ SHELL := bash
 GO ?= go
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
+# What one package may take: several times of what the largest does on two idle processors.
+TIMEOUT ?= 20m
 # What make fuzz searches for fuzz targets.
 PKG ?= ./...
 TOOL := $(GO) tool -modfile=tools/go.mod
@@ -33,7 +35,7 @@ build:
 	$(GO) build -o bin/ ./cmd/...
 
 test:
-	$(GO) test -shuffle=on ./...
+	$(GO) test -shuffle=on -timeout $(TIMEOUT) ./...
 
 testservers:
 	$(GO) run ./internal/testservers/cmd/testservers install
@@ -59,7 +61,7 @@ staticcheck:
 	$(TOOL) staticcheck ./...
 
 race:
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout $(TIMEOUT) ./...
 
 tidy:
 	$(GO) mod tidy -diff
