@@ -36,12 +36,11 @@ func sliceOf(t *testing.T, size int64, n int) {
 		if s.Count != first.Count || s.Whole != size || s.Mtime != 7 || s.Off%sliceAlign != 0 {
 			t.Fatalf("%d of %d: %+v", i, n, s)
 		}
-		if s.Len == 0 {
-			require.Greater(t, i, s.Count)
+		if s.Len == 0 && i > s.Count {
 			continue
 		}
 		some++
-		if s.Off != at || s.Len < 0 {
+		if s.Off != at || s.Len <= 0 {
 			t.Fatalf("%d of %d begins at %d, not at %d", i, n, s.Off, at)
 		}
 		at += s.Len
