@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -11,8 +12,11 @@ import (
 // errLogin is all that a login fails with; SSH does not even send its text.
 var errLogin = errors.New("failed to authenticate")
 
-// accountKey is under which ssh.Permissions carry the name of the account.
-const accountKey = "account"
+// Under which ssh.Permissions carry the name of the account, and which one of that name it is.
+const (
+	accountKey = "account"
+	madeKey    = "made"
+)
 
 // sshConfig is that of one connection, whose logins end with ctx.
 func (s *Server) sshConfig(ctx context.Context, c *conn) *ssh.ServerConfig {
@@ -20,13 +24,12 @@ func (s *Server) sshConfig(ctx context.Context, c *conn) *ssh.ServerConfig {
 		ServerVersion: "SSH-2.0-Tradewind",
 		MaxAuthTries:  6,
 		PasswordCallback: func(m ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-			return s.login(c, m.User(), "password", func() (bool, error) {
-				_, right, err := s.cfg.Logins.Password(ctx, m.User(), string(password))
-				return right, err
+			return s.login(c, m.User(), "password", func() (Account, bool, error) {
+				return s.cfg.Logins.Password(ctx, m.User(), string(password))
 			})
 		},
 		PublicKeyCallback: func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			return s.login(c, m.User(), "publickey", func() (bool, error) { return s.publicKey(ctx, m.User(), key) })
+			return s.login(c, m.User(), "publickey", func() (Account, bool, error) { return s.publicKey(ctx, m.User(), key) })
 		},
 	}
 	cfg.AddHostKey(s.cfg.HostKey)
@@ -34,7 +37,7 @@ func (s *Server) sshConfig(ctx context.Context, c *conn) *ssh.ServerConfig {
 }
 
 // login tries one way to log in, if there were not too many attempts. That an answer to these comes sooner tells nobody whether there is such an account, since names that nobody has are counted, too.
-func (s *Server) login(c *conn, user, method string, right func() (bool, error)) (*ssh.Permissions, error) {
+func (s *Server) login(c *conn, user, method string, right func() (Account, bool, error)) (*ssh.Permissions, error) {
 	log := s.cfg.Logger.With("source", c.source, "account", clip(user), "method", method)
 	limited := user
 	if method == "publickey" {
@@ -44,7 +47,7 @@ func (s *Server) login(c *conn, user, method string, right func() (bool, error))
 		log.Debug("login not tried: too many failed")
 		return nil, errLogin
 	}
-	ok, err := right()
+	a, ok, err := right()
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
 		log.Error("login cannot be checked", "error", err)
@@ -54,22 +57,25 @@ func (s *Server) login(c *conn, user, method string, right func() (bool, error))
 		return nil, errLogin
 	}
 	s.cfg.Logins.Right(c.source, limited)
-	return &ssh.Permissions{Extensions: map[string]string{accountKey: user}}, nil
+	return &ssh.Permissions{Extensions: map[string]string{accountKey: user, madeKey: madeAt(a)}}, nil
 }
 
-// publicKey says whether the account has this key. That the client holds its other half is checked afterwards.
-func (s *Server) publicKey(ctx context.Context, user string, key ssh.PublicKey) (bool, error) {
+// madeAt tells an account from others that have its name before or after it.
+func madeAt(a Account) string { return a.Grant.Created.UTC().Format(time.RFC3339Nano) }
+
+// publicKey says whether the account, which it returns then, has this key. That the client holds its other half is checked afterwards.
+func (s *Server) publicKey(ctx context.Context, user string, key ssh.PublicKey) (Account, bool, error) {
 	a, known, err := s.cfg.Logins.Account(ctx, user)
 	if err != nil || !known || a.Disabled {
-		return false, err
+		return Account{}, false, err
 	}
 	shown := key.Marshal()
 	for _, k := range a.Keys {
 		if bytes.Equal(k.Marshal(), shown) {
-			return true, nil
+			return a, true, nil
 		}
 	}
-	return false, nil
+	return Account{}, false, nil
 }
 
 // clip is what the log shows of a name that a stranger sent.

@@ -107,7 +107,7 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 	}
 	defer s.crowd.Leave(name)
 	log.Info("logged in", "client", clip(string(sc.ClientVersion())))
-	u := &user{s: s, name: name, log: log, cut: func() { _ = c.Close() }}
+	u := &user{s: s, name: name, made: sc.Permissions.Extensions[madeKey], log: log, cut: func() { _ = c.Close() }}
 	u.idle = time.AfterFunc(s.cfg.IdleTimeout, u.cut)
 	defer u.idle.Stop()
 	u.serve(ctx, cancel, channels, requests)

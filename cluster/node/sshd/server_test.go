@@ -231,7 +231,14 @@ func TestTicket(t *testing.T) {
 		require.Contains(t, errs, "upload is not allowed")
 		_, _, err = w.run(c, "tradewind-ticket manage", "")
 		require.NoError(t, err)
-		w.change(func(a *Account) { a.Disabled = true })
+		var made time.Time
+		w.change(func(a *Account) { made, a.Grant.Created = a.Grant.Created, a.Grant.Created.Add(time.Hour) }) // another one of the name
+		_, errs, err = w.run(c, "tradewind-ticket manage", "")
+		require.Error(t, err)
+		require.Contains(t, errs, "may not log in any more")
+		_, _, err = w.run(w.joe(), "tradewind-ticket manage", "")
+		require.NoError(t, err, "a new connection is of the new one")
+		w.change(func(a *Account) { a.Grant.Created, a.Disabled = made, true })
 		_, errs, err = w.run(c, "tradewind-ticket manage", "")
 		require.Error(t, err)
 		require.Contains(t, errs, "may not log in any more")

@@ -23,6 +23,7 @@ const (
 type user struct {
 	s    *Server
 	name string
+	made string // see madeAt
 	log  *slog.Logger
 	cut  func() // closes the connection
 
@@ -46,14 +47,14 @@ func (u *user) work() (done func()) {
 	}
 }
 
-// current is the account as it is now: who was disabled meanwhile is heard no more.
+// current is the account as it is now: who was disabled meanwhile is heard no more, nor who has gone, though another one has the name now.
 func (u *user) current(ctx context.Context) (Account, error) {
 	a, known, err := u.s.cfg.Logins.Account(ctx, u.name)
 	if err != nil {
 		u.log.Error("the account cannot be looked up", "error", err)
 		return a, errors.New("internal error; the node's log says more")
 	}
-	if !known || a.Disabled {
+	if !known || a.Disabled || madeAt(a) != u.made {
 		return a, errors.New("this account may not log in any more")
 	}
 	a.Grant.KeyID = accesskey.AccountID(u.name)
