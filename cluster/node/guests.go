@@ -1,9 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,12 +29,14 @@ type guests struct {
 	epoch atomic.Int64  // of what lets sessions in; see enter
 	wake  chan struct{} // holds a token when there is something to look at
 
-	mu  sync.Mutex // guards all, and the folders of the guests
-	all map[*guest]struct{}
+	mu      sync.Mutex // guards what follows, and the folders of the guests
+	all     map[*guest]struct{}
+	entered uint64 // how many have ever been
 }
 
 // guest is a session that is served.
 type guest struct {
+	number uint64 // in the order in which they entered
 	end    context.CancelCauseFunc
 	grant  accesskey.Grant  // what let it in
 	folder string           // the id of the folder that permissions let it into, "" if none were needed
@@ -43,6 +48,11 @@ func newGuests() *guests { return &guests{wake: make(chan struct{}, 1), all: map
 // changed has all guests looked at again.
 func (g *guests) changed() {
 	g.epoch.Add(1)
+	g.look()
+}
+
+// look has all guests looked at again, though nothing may have changed.
+func (g *guests) look() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
@@ -52,6 +62,8 @@ func (g *guests) changed() {
 // enter adds a session that was let in by what held in an epoch, or later. leave must be called at its end.
 func (g *guests) enter(x *guest, epoch int64) (leave func()) {
 	g.mu.Lock()
+	g.entered++
+	x.number = g.entered
 	g.all[x] = struct{}{}
 	g.mu.Unlock()
 	g.since(epoch)
@@ -65,7 +77,7 @@ func (g *guests) enter(x *guest, epoch int64) (leave func()) {
 // since looks again if something has changed after an epoch, when the guest was not there to be looked at.
 func (g *guests) since(epoch int64) {
 	if g.epoch.Load() != epoch {
-		g.changed()
+		g.look() // it is no change: each of those who enter side by side would have the next one looked at, for ever
 	}
 }
 
@@ -77,14 +89,15 @@ func (g *guests) allowed(x *guest, folder string, r accesskey.Rights, epoch int6
 	g.since(epoch)
 }
 
-// list returns copies of the guests, by who they are copies of.
-func (g *guests) list() map[*guest]guest {
+// list returns copies of the guests in the order in which they entered: sessions that joined another one come after it, and do not end before it has heard why.
+func (g *guests) list() []guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := make(map[*guest]guest, len(g.all))
+	out := make([]guest, 0, len(g.all))
 	for x := range g.all {
-		out[x] = *x
+		out = append(out, *x)
 	}
+	slices.SortFunc(out, func(a, b guest) int { return cmp.Compare(a.number, b.number) })
 	return out
 }
 
@@ -117,7 +130,7 @@ func (n *Node) lookAgain(ctx context.Context) {
 		err   error
 	}
 	keys := map[string]standing{}
-	for x, was := range n.guests.list() {
+	for _, was := range n.guests.list() {
 		now, ok := keys[was.grant.KeyID]
 		if !ok {
 			now.grant, now.err = n.checker.Standing(ctx, was.grant.KeyID)
@@ -147,7 +160,7 @@ func (n *Node) lookAgain(ctx context.Context) {
 			continue
 		}
 		n.cfg.Logger.Info("a session is ended, since it would not be let in any more", "key", was.grant.KeyID, "user", was.grant.User, "reason", err)
-		x.end(told(err))
+		was.end(told(was.grant, err))
 	}
 }
 
@@ -182,11 +195,13 @@ func narrowed(was, now accesskey.Grant) error {
 }
 
 // told is what the client hears of why its session ends.
-func told(err error) error {
+func told(was accesskey.Grant, err error) error {
 	var e errNarrowed
-	switch {
+	switch account := strings.HasPrefix(was.KeyID, accesskey.AccountID("")); {
 	case errors.As(err, &e):
 		return &transfer.Error{Code: transfer.CodePeerAborted, Err: fmt.Errorf("the server ended the session, since what its credentials allow has changed: %w", err)}
+	case account: // see Checker.Standing
+		return &transfer.Error{Code: transfer.CodeAuth, Err: errors.New("the server ended the session: its account is gone or was disabled")}
 	case errors.Is(err, accesskey.ErrDisabled):
 		return &transfer.Error{Code: transfer.CodeAuth, Err: errors.New("the server ended the session: its access key was disabled")}
 	}

@@ -136,7 +136,7 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 		"permission with less": {byUna, shared, transfer.Send, change("list", "read"), transfer.CodePeerAborted, "permission"},
 		"account disabled": {
 			func(scene) string { return r.ticket("upload .").Token }, noTags, transfer.Send,
-			func(t *testing.T, s scene) { account(t, admin.AccountChange{Disabled: &yes}) }, transfer.CodeAuth, "is gone",
+			func(t *testing.T, s scene) { account(t, admin.AccountChange{Disabled: &yes}) }, transfer.CodeAuth, "its account is gone or was disabled",
 		},
 
 		"note and cap":           {token, noTags, transfer.Send, func(t *testing.T, s scene) { note := "x"; settings(t, s, api.KeySettings{Note: &note}) }, none, ""},
@@ -308,4 +308,21 @@ func TestChangedWhileItEnters(t *testing.T) {
 	require.True(t, looked())
 	g.allowed(x, "7", accesskey.AllRights(), epoch)
 	require.True(t, looked())
+
+	// Those who enter side by side do not have each other looked at: after one change, one look is for all who saw the time before, and none for the others.
+	before := g.epoch.Load()
+	g.changed()
+	require.True(t, looked())
+	after := g.epoch.Load()
+	defer g.enter(&guest{}, before)()
+	require.True(t, looked())
+	defer g.enter(&guest{}, after)()
+	require.False(t, looked())
+
+	var numbers []uint64
+	for _, x := range g.list() {
+		numbers = append(numbers, x.number)
+	}
+	require.Len(t, numbers, 3)
+	require.IsIncreasing(t, numbers)
 }
