@@ -162,6 +162,22 @@ func (n *Node) lookAgain(ctx context.Context) {
 		n.cfg.Logger.Info("a session is ended, since it would not be let in any more", "key", was.grant.KeyID, "user", was.grant.User, "reason", err)
 		was.end(told(was.grant, err))
 	}
+	n.bounds(ctx, func(key string) bool { _, ok := keys[key]; return ok })
+}
+
+// bounds applies the bounds of the keys that have sessions but no guests: those of jobs, which package jobs ends if need be.
+func (n *Node) bounds(ctx context.Context, done func(key string) bool) {
+	for _, key := range n.links.Keys() {
+		if done(key) {
+			continue
+		}
+		switch g, err := n.checker.Standing(ctx, key); {
+		case err == nil:
+			n.bound(g)
+		case !errors.Is(err, accesskey.ErrNotFound) && !errors.Is(err, accesskey.ErrDisabled):
+			n.cfg.Logger.Warn("the bounds of a key were not looked at again", "key", key, "error", err)
+		}
+	}
 }
 
 // bound applies the bounds of a key to the sessions that it has.

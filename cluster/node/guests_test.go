@@ -21,6 +21,7 @@ import (
 	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 	"github.com/tradewind-io/tradewind/fasp"
 	"github.com/tradewind-io/tradewind/fasp/transfer"
+	"github.com/tradewind-io/tradewind/fasp/vlink"
 )
 
 // underWay is a transfer that has begun, and takes long unless its rate is raised.
@@ -245,6 +246,23 @@ func TestJobsByNewRules(t *testing.T) {
 	require.Equal(t, api.Failed, x.Status)
 	require.EqualValues(t, transfer.CodeNoPerms, x.ErrorCode, x.ErrorDesc)
 	require.NoFileExists(t, filepath.Join(other.docroot, "bert/in/f"))
+}
+
+// TestBoundsOfJobs: a cap that is changed holds for sessions of jobs that run, though the key's clients have none.
+func TestBoundsOfJobs(t *testing.T) {
+	r := startReal(t, "n", nil)
+	r.key("anna")
+	near, far := fasp.Pipe()
+	sess, err := r.node.links.Join(near, vlink.Member{Key: "anna"}) // as dial does
+	require.NoError(t, err)
+	defer sess.Leave()
+	most := int64(5 * fasp.Mbps)
+	require.NoError(t, r.client(nodeUser).UpdateAccessKey(t.Context(), "anna", api.AccessKeyRequest{Tradewind: &api.KeySettings{RateCap: &most}}))
+	require.Empty(t, r.node.guests.list())
+	r.node.lookAgain(t.Context())
+	require.Equal(t, 5*fasp.Mbps, far.Stats().Granted)
+	require.NoError(t, r.client(nodeUser).DeleteAccessKey(t.Context(), "anna"))
+	r.node.lookAgain(t.Context())
 }
 
 // TestKeysChangedElsewhere: where keys are kept by others the node looks every reviewEvery, for sessions to end and for caps.

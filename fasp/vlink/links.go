@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -177,6 +178,19 @@ func (l *Links) Change(m Member) error {
 	}
 	l.again()
 	return nil
+}
+
+// Keys returns the keys that have sessions, each once.
+func (l *Links) Keys() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := map[string]struct{}{}
+	for _, s := range l.sessions {
+		if s.member.Key != "" {
+			seen[s.member.Key] = struct{}{}
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
 }
 
 // adopt makes m the member of all sessions of its key; mu is held.

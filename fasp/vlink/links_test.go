@@ -98,6 +98,7 @@ func TestVlinksOfAHost(t *testing.T) {
 		w.sharedWithinASecond([]float64{20e6 / 3, 10e6, 20e6 / 3, 20e6 / 3}, 0.05, "the key's sessions move to another vlink", a, b1, b2, b3)
 		require.ErrorIs(t, w.links.Change(Member{Link: "none", Key: "k"}), ErrUnknown)
 		require.NoError(t, w.links.Change(Member{Link: "none", Key: "nobody"}))
+		require.Equal(t, []string{"k"}, w.links.Keys())
 		require.NoError(t, w.links.Change(key))
 		cfg.Links = []Link{{Name: "b", Weight: 1, Caps: Caps{Out: 6 * fasp.Mbps}}, {Name: "c", Weight: 1}}
 		require.NoError(t, w.links.Set(cfg))
