@@ -27,7 +27,9 @@ type driver struct {
 	limit  int // objects that are taken, 0 = any number
 	taken  int
 	open   string // id of the upload that holds the token
+	key    string // its object
 	next   int    // its next part
+	begun  bool   // something of it may have been written
 	failed error  // of w: what is behind it would be torn
 }
 
@@ -86,6 +88,7 @@ func (d *driver) write(op, key string, body *io.SectionReader) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failed == nil {
+		d.begun = true
 		_, d.failed = io.Copy(d.w, io.NewSectionReader(body, 0, body.Size()))
 	}
 	if d.failed == nil {
@@ -106,18 +109,42 @@ func (d *driver) Copy(_ context.Context, src, _, _ string, _ *objstore.PutOption
 	return objstore.Object{}, unsupported("copy", src)
 }
 
-// Begin implements objstore.Driver. It waits for the upload before it.
+// errTorn is for an object that is sent again after its first part was written.
+var errTorn = errors.New("a part of it was written before it was interrupted, which cannot be taken back: begin anew, with an empty output")
+
+// Begin implements objstore.Driver. It waits for the upload before it, unless that is of the same object: whoever began that one was interrupted, and will not end it.
 func (d *driver) Begin(ctx context.Context, u objstore.Upload, _ objstore.PutOptions) (objstore.Upload, error) {
-	if err := d.take(ctx, "begin upload", u.Key); err != nil {
-		return u, err
-	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	u.ID = hex.EncodeToString(id[:])
+	if again, err := d.again(u); again {
+		return u, err
+	}
+	if err := d.take(ctx, "begin upload", u.Key); err != nil {
+		return u, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open, d.next = u.ID, 0
+	d.open, d.key, d.next, d.begun = u.ID, u.Key, 0, false
 	return u, nil
+}
+
+// again begins the open upload anew, if u is of the same object. Once something of that was written the stream is torn, for all that come after, too.
+func (d *driver) again(u objstore.Upload) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.open == "" || d.key != u.Key:
+		return false, nil
+	case !d.begun && d.failed == nil:
+		d.open = u.ID
+		return true, nil
+	case d.failed == nil:
+		d.failed = errTorn
+	}
+	d.open = ""
+	<-d.turn
+	return true, &objstore.Error{Op: "begin upload", Key: u.Key, Kind: objstore.Invalid, Err: d.failed}
 }
 
 // PutPart implements objstore.Driver.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -60,6 +61,43 @@ func TestSecondUploadWaits(t *testing.T) {
 	require.NoError(t, d.Abort(t.Context(), u))
 	_, err = d.Begin(t.Context(), objstore.Upload{Key: "b"}, objstore.PutOptions{})
 	require.NoError(t, err)
+}
+
+// TestBegunAgain: who was interrupted and sends an object again does not wait for the end of what he began, and repeats nothing that was written.
+func TestBegunAgain(t *testing.T) {
+	var out bytes.Buffer
+	d := pipe.New(&out, 1)
+	begin := func(key string) (objstore.Upload, error) {
+		return d.Begin(t.Context(), objstore.Upload{Key: key}, objstore.PutOptions{})
+	}
+	part := func(u objstore.Upload) error {
+		_, err := d.PutPart(t.Context(), u, objstore.PartSpec{}, io.NewSectionReader(strings.NewReader("ab"), 0, 2))
+		return err
+	}
+	old, err := begin("a")
+	require.NoError(t, err)
+	u, err := begin("a")
+	require.NoError(t, err, "nothing was written")
+	require.Error(t, part(old))
+	require.NoError(t, part(u))
+	for range 2 {
+		_, err = begin("a")
+		require.ErrorContains(t, err, "begin upload")
+	}
+	require.Error(t, part(u))
+	require.Equal(t, "ab", out.String())
+
+	out.Reset()
+	d = pipe.New(&out, 0)
+	u, err = begin("a")
+	require.NoError(t, err)
+	require.NoError(t, part(u))
+	_, err = begin("a")
+	require.ErrorContains(t, err, "cannot be taken back")
+	u, err = begin("b")
+	require.NoError(t, err, "it waits for nobody")
+	require.ErrorContains(t, part(u), "cannot be taken back", "what would come behind a torn object is not written")
+	require.Equal(t, "ab", out.String())
 }
 
 func TestLimit(t *testing.T) {
