@@ -34,8 +34,8 @@ type accountDoc struct {
 // accounts implements sshd.Accounts and accesskey.Accounts.
 type accounts struct {
 	state   *state.Store
-	dir     string // files of public keys, each named for its account
-	changed func() // after what an account allows has changed
+	dir     string                      // files of public keys, each named for its account
+	changed func(key string, why error) // see guests
 	log     *slog.Logger
 }
 

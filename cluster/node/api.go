@@ -137,31 +137,28 @@ func nodeID(fingerprint string) string { return fingerprint[len("sha256:"):][:32
 type managedKeys struct {
 	accesskey.Store
 	jobs    *jobs.Manager
-	changed func() // after what a key allows has changed
+	changed func(key string, why error) // see guests
 }
 
 // Put implements accesskey.Store.
 func (m managedKeys) Put(ctx context.Context, k accesskey.Key) error {
-	old, err := m.Key(ctx, k.ID)
-	isNew := errors.Is(err, accesskey.ErrNotFound)
-	if isNew {
+	if _, err := m.Key(ctx, k.ID); errors.Is(err, accesskey.ErrNotFound) {
 		// One of the same id may have been removed without this node's knowing.
-		err = m.jobs.Forget(ctx, k.ID)
-	}
-	if err != nil {
+		if err := m.jobs.Forget(ctx, k.ID); err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	if err := m.Store.Put(ctx, k); err != nil {
 		return err
 	}
-	m.changed()
-	switch {
-	case k.Disabled:
-		return m.jobs.Disable(ctx, k.ID)
-	case !isNew && narrowed(old.Grant(), k.Grant()) != nil:
-		return m.jobs.Again(ctx, k.ID)
+	if !k.Disabled {
+		m.changed(k.ID, nil)
+		return nil
 	}
-	return nil
+	m.changed(k.ID, accesskey.ErrDisabled)
+	return m.jobs.Disable(ctx, k.ID)
 }
 
 // Delete implements accesskey.Store.
@@ -169,7 +166,7 @@ func (m managedKeys) Delete(ctx context.Context, id string) error {
 	if err := m.Store.Delete(ctx, id); err != nil {
 		return err
 	}
-	m.changed()
+	m.changed(id, accesskey.ErrNotFound)
 	return m.jobs.Forget(context.WithoutCancel(ctx), id) // there is no key any more whose removal could be asked for again
 }
 

@@ -51,14 +51,14 @@ type deskConfig struct {
 	dial    func(ctx context.Context, g accesskey.Grant, to jobs.Remote) (fasp.Session, error)
 	stats   func() any                                            // nil where no node runs
 	reload  func(ctx context.Context) (later []string, err error) // may be nil
-	changed func()                                                // after what lets sessions in has changed; nil where no node runs
+	changed func(key string, why error)                           // see guests; nil where no node runs
 	logger  *slog.Logger
 }
 
 // openDesk opens the state store, which no other process may have open, and all that belongs to it.
 func openDesk(ctx context.Context, cfg deskConfig) (_ *desk, err error) {
 	if cfg.changed == nil {
-		cfg.changed = func() {}
+		cfg.changed = func(string, error) {}
 	}
 	d := &desk{cfg: cfg}
 	if d.state, err = state.Open(ctx, state.Config{Path: filepath.Join(cfg.dir, stateName), Log: cfg.logger}); err != nil {
@@ -86,7 +86,7 @@ func openDesk(ctx context.Context, cfg deskConfig) (_ *desk, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if d.files, err = fileids.New(fileids.Config{State: d.state, Places: placesFunc(cfg.open), Keys: managedKeys{keys, d.jobs, cfg.changed}, Changed: cfg.changed, Log: cfg.logger}); err != nil {
+	if d.files, err = fileids.New(fileids.Config{State: d.state, Places: placesFunc(cfg.open), Keys: managedKeys{keys, d.jobs, cfg.changed}, Changed: func() { cfg.changed("", nil) }, Log: cfg.logger}); err != nil {
 		return nil, err
 	}
 	d.log = audit.New(d.state)

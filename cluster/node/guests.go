@@ -45,9 +45,16 @@ type guest struct {
 
 func newGuests() *guests { return &guests{wake: make(chan struct{}, 1), all: map[*guest]struct{}{}} }
 
-// changed has all guests looked at again.
-func (g *guests) changed() {
+// changed has all guests looked at again. With why, which is accesskey.ErrDisabled or ErrNotFound, those of a key end at once, whatever becomes of it in the next moment.
+func (g *guests) changed(key string, why error) {
 	g.epoch.Add(1)
+	if why != nil {
+		for _, x := range g.list() {
+			if x.grant.KeyID == key {
+				x.end(told(x.grant, why))
+			}
+		}
+	}
 	g.look()
 }
 
@@ -123,61 +130,68 @@ func (n *Node) review(ctx context.Context) {
 	}
 }
 
-// lookAgain ends the sessions that would not be let in any more, and gives the others the bounds that their keys have now.
+// lookAgain ends the sessions and jobs that would not be let in any more, and gives the others the bounds that their keys have now.
 func (n *Node) lookAgain(ctx context.Context) {
 	type standing struct {
 		grant accesskey.Grant
 		err   error
 	}
 	keys := map[string]standing{}
-	for _, was := range n.guests.list() {
-		now, ok := keys[was.grant.KeyID]
+	ask := func(key string) (now accesskey.Grant, err error) {
+		s, ok := keys[key]
 		if !ok {
-			now.grant, now.err = n.checker.Standing(ctx, was.grant.KeyID)
-			keys[was.grant.KeyID] = now
-			if now.err == nil {
-				n.bound(now.grant)
-			}
+			s.grant, s.err = n.checker.Standing(ctx, key)
+			keys[key] = s
 		}
-		err := now.err
-		if err == nil {
-			err = narrowed(was.grant, now.grant)
-		} else if !errors.Is(err, accesskey.ErrNotFound) && !errors.Is(err, accesskey.ErrDisabled) {
-			n.cfg.Logger.Warn("a session was not looked at again", "key", was.grant.KeyID, "error", err)
-			continue
-		}
-		if err == nil && was.folder != "" {
-			var r accesskey.Rights
-			if r, err = n.desk.files.Allowed(ctx, was.grant, was.folder); err != nil {
-				n.cfg.Logger.Warn("a session was not looked at again", "key", was.grant.KeyID, "user", was.grant.User, "error", err)
-				continue
-			}
-			if !r.Covers(was.rights) {
-				err = errNarrowed("the permission that allowed it was changed or withdrawn")
-			}
-		}
-		if err == nil {
-			continue
-		}
-		n.cfg.Logger.Info("a session is ended, since it would not be let in any more", "key", was.grant.KeyID, "user", was.grant.User, "reason", err)
-		was.end(told(was.grant, err))
+		return s.grant, s.err
 	}
-	n.bounds(ctx, func(key string) bool { _, ok := keys[key]; return ok })
+	for _, key := range n.links.Keys() {
+		if now, err := ask(key); err == nil {
+			n.bound(now)
+		}
+	}
+	check := func(was accesskey.Grant) error {
+		now, err := ask(was.KeyID)
+		if err != nil {
+			return err
+		}
+		return narrowed(was, now)
+	}
+	for _, x := range n.guests.list() {
+		err := check(x.grant)
+		if err == nil && x.folder != "" {
+			err = n.stillAllowed(ctx, x)
+		}
+		switch {
+		case err == nil:
+		case saysNo(err):
+			n.cfg.Logger.Info("a session is ended, since it would not be let in any more", "key", x.grant.KeyID, "user", x.grant.User, "reason", err)
+			x.end(told(x.grant, err))
+		default:
+			n.cfg.Logger.Warn("a session was not looked at again", "key", x.grant.KeyID, "user", x.grant.User, "error", err)
+		}
+	}
+	if n.desk != nil {
+		n.desk.jobs.Review(func(was accesskey.Grant) bool {
+			err := check(was)
+			return err != nil && saysNo(err)
+		})
+	}
 }
 
-// bounds applies the bounds of the keys that have sessions but no guests: those of jobs, which package jobs ends if need be.
-func (n *Node) bounds(ctx context.Context, done func(key string) bool) {
-	for _, key := range n.links.Keys() {
-		if done(key) {
-			continue
-		}
-		switch g, err := n.checker.Standing(ctx, key); {
-		case err == nil:
-			n.bound(g)
-		case !errors.Is(err, accesskey.ErrNotFound) && !errors.Is(err, accesskey.ErrDisabled):
-			n.cfg.Logger.Warn("the bounds of a key were not looked at again", "key", key, "error", err)
-		}
+// stillAllowed asks for the permissions that let a guest into a folder.
+func (n *Node) stillAllowed(ctx context.Context, x guest) error {
+	r, err := n.desk.files.Allowed(ctx, x.grant, x.folder)
+	if err == nil && !r.Covers(x.rights) {
+		err = errNarrowed("the permission that allowed it was changed or withdrawn")
 	}
+	return err
+}
+
+// saysNo tells errors that are an answer from those of a store that gave none.
+func saysNo(err error) bool {
+	var e errNarrowed
+	return errors.As(err, &e) || errors.Is(err, accesskey.ErrNotFound) || errors.Is(err, accesskey.ErrDisabled)
 }
 
 // bound applies the bounds of a key to the sessions that it has.

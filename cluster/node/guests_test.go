@@ -95,6 +95,7 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 	type scene struct {
 		key accesskey.Credential
 		id  string // of the folder
+		sub string // of a folder in another one that una has a permission for
 		una api.FilePermission
 	}
 	token := func(s scene) string { return s.key.Token() }
@@ -128,9 +129,18 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 		"disabled, download": {token, noTags, transfer.Receive, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
 		"disabled, token":    {setup, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
 		"disabled, user":     {byUna, shared, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Disabled: &yes}) }, transfer.CodeAuth, "was disabled"},
-		"deleted":            {token, noTags, transfer.Send, func(t *testing.T, s scene) { require.NoError(t, boss.DeleteAccessKey(t.Context(), s.key.ID)) }, transfer.CodeAuth, "is gone"},
-		"fewer rights":       {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Rights: rights("read", "list")}) }, transfer.CodePeerAborted, "rights"},
-		"another place":      {token, noTags, transfer.Send, func(t *testing.T, s scene) { update(t, s, api.AccessKeyRequest{Storage: folder("/elsewhere")}) }, transfer.CodePeerAborted, "storage"},
+		"disabled and enabled": {token, noTags, transfer.Send, func(t *testing.T, s scene) {
+			no := false
+			settings(t, s, api.KeySettings{Disabled: &yes})
+			settings(t, s, api.KeySettings{Disabled: &no})
+		}, transfer.CodeAuth, "was disabled"},
+		"moved out": {byUna, func(s scene) json.RawMessage { return tagged(s.key.ID, s.sub) }, transfer.Send, func(t *testing.T, s scene) {
+			_, err := r.client(s.key).Rename(t.Context(), api.RenamePath{Path: "/", Source: "up/sub", Destination: "sub"})
+			require.NoError(t, err)
+		}, transfer.CodePeerAborted, "permission"},
+		"deleted":       {token, noTags, transfer.Send, func(t *testing.T, s scene) { require.NoError(t, boss.DeleteAccessKey(t.Context(), s.key.ID)) }, transfer.CodeAuth, "is gone"},
+		"fewer rights":  {token, noTags, transfer.Send, func(t *testing.T, s scene) { settings(t, s, api.KeySettings{Rights: rights("read", "list")}) }, transfer.CodePeerAborted, "rights"},
+		"another place": {token, noTags, transfer.Send, func(t *testing.T, s scene) { update(t, s, api.AccessKeyRequest{Storage: folder("/elsewhere")}) }, transfer.CodePeerAborted, "storage"},
 		"permission withdrawn": {byUna, shared, transfer.Send, func(t *testing.T, s scene) {
 			require.NoError(t, r.client(s.key).DeletePermission(t.Context(), s.una.ID))
 		}, transfer.CodePeerAborted, "permission"},
@@ -166,6 +176,12 @@ func TestSessionsOfWhatChanged(t *testing.T) {
 			s.id = r.entry(s.key.Token(), api.RootID, "shared")
 			var err error
 			s.una, err = r.client(s.key).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(s.id), AccessType: "user", AccessID: "una", AccessLevels: []string{"list", "read", "write", "mkdir", "delete"}})
+			require.NoError(t, err)
+
+			r.file(id+"/up/sub/g", 10)
+			up := r.entry(s.key.Token(), api.RootID, "up")
+			s.sub = r.entry(s.key.Token(), up, "sub")
+			_, err = r.client(s.key).CreatePermission(t.Context(), api.PermissionRequest{FileID: api.ID(up), AccessType: "user", AccessID: "una", AccessLevels: []string{"list", "read", "write", "mkdir"}})
 			require.NoError(t, err)
 
 			u := r.began(t, c.token(s), c.tags(s), c.dir, -1)
@@ -229,6 +245,7 @@ func TestJobsByNewRules(t *testing.T) {
 	}
 	id := start()
 	set(api.KeySettings{Rights: &[]string{"read", "list"}})
+	r.node.lookAgain(t.Context())
 	fast := int64(1_000_000)
 	_, err := r.client(anna).ChangeTransfer(t.Context(), id, api.ChangeTransfer{TargetRate: &fast})
 	require.NoError(t, err)
@@ -246,6 +263,19 @@ func TestJobsByNewRules(t *testing.T) {
 	require.Equal(t, api.Failed, x.Status)
 	require.EqualValues(t, transfer.CodeNoPerms, x.ErrorCode, x.ErrorDesc)
 	require.NoFileExists(t, filepath.Join(other.docroot, "bert/in/f"))
+
+	// Where the key is kept by others, the next look finds it.
+	set(api.KeySettings{Rights: &[]string{"read", "list"}})
+	id = start()
+	k, err := r.node.checker.Keys.Key(t.Context(), "anna")
+	require.NoError(t, err)
+	k.Disabled = true
+	require.NoError(t, r.node.checker.Keys.Put(t.Context(), k))
+	r.node.lookAgain(t.Context())
+	boss := r.client(nodeUser)
+	x = waitFor(t, boss, id, func(x api.Transfer) bool { return x.Status.Over() })
+	require.Equal(t, api.Failed, x.Status)
+	require.EqualValues(t, transfer.CodeAuth, x.ErrorCode, x.ErrorDesc)
 }
 
 // TestBoundsOfJobs: a cap that is changed holds for sessions of jobs that run, though the key's clients have none.
@@ -312,8 +342,8 @@ func TestChangedWhileItEnters(t *testing.T) {
 	leave()
 	require.Empty(t, g.list())
 
-	g.changed()
-	g.changed()
+	g.changed("", nil)
+	g.changed("", nil)
 	require.True(t, looked())
 	require.False(t, looked(), "once is enough for both")
 	x := &guest{}
@@ -322,14 +352,14 @@ func TestChangedWhileItEnters(t *testing.T) {
 	epoch = g.epoch.Load()
 	g.allowed(x, "7", accesskey.AllRights(), epoch)
 	require.False(t, looked())
-	g.changed()
+	g.changed("", nil)
 	require.True(t, looked())
 	g.allowed(x, "7", accesskey.AllRights(), epoch)
 	require.True(t, looked())
 
 	// Those who enter side by side do not have each other looked at: after one change, one look is for all who saw the time before, and none for the others.
 	before := g.epoch.Load()
-	g.changed()
+	g.changed("", nil)
 	require.True(t, looked())
 	after := g.epoch.Load()
 	defer g.enter(&guest{}, before)()

@@ -86,7 +86,7 @@ func (a *accounts) DeleteAccount(ctx context.Context, name string) error {
 	if err := a.remove(ctx, kindSSH, "account", name); err != nil {
 		return err
 	}
-	a.changed()
+	a.changed(accesskey.AccountID(name), accesskey.ErrNotFound)
 	if err := os.Remove(filepath.Join(a.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the account is gone, and its public keys could not be removed: %w", err)
 	}
@@ -134,8 +134,7 @@ func (a *accounts) ChangeAccount(ctx context.Context, name string, c admin.Accou
 			return api.Errorf(http.StatusBadRequest, "%v", err)
 		}
 	}
-	defer a.changed()
-	return a.state.Update(ctx, func(tx *state.Tx) error {
+	if err := a.state.Update(ctx, func(tx *state.Tx) error {
 		u, err := tx.User(ctx, kindSSH, name)
 		known := err == nil
 		switch {
@@ -167,7 +166,15 @@ func (a *accounts) ChangeAccount(ctx context.Context, name string, c admin.Accou
 		}
 		_, err = tx.UpdateUser(ctx, u)
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	var why error
+	if c.Disabled != nil && *c.Disabled {
+		why = accesskey.ErrDisabled
+	}
+	a.changed(accesskey.AccountID(name), why)
+	return nil
 }
 
 // changeAccount makes the changes that are asked for, if all of them can be made.

@@ -97,7 +97,10 @@ type Error struct {
 	Err  error  // the cause, may be nil
 }
 
-func (e *Error) Error() string {
+func (e *Error) Error() string { return fmt.Sprintf("%s (code %d)", e.text(), uint16(e.Code)) }
+
+// text is what went wrong without the code, for where that stands beside it.
+func (e *Error) text() string {
 	var b strings.Builder
 	if e.Op != "" {
 		b.WriteString(e.Op)
@@ -118,7 +121,6 @@ func (e *Error) Error() string {
 	} else {
 		b.WriteString(strings.ToLower(strings.ReplaceAll(e.Code.String(), "_", " ")))
 	}
-	fmt.Fprintf(&b, " (code %d)", uint16(e.Code))
 	return b.String()
 }
 

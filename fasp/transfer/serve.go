@@ -455,12 +455,12 @@ func closeSession(sess fasp.Session, ctx context.Context, err error, cancelled f
 		case errors.Is(cause, errReplaced):
 			code, reason = fasp.CodeCancelled, errReplaced.Error()
 		case errors.As(cause, &e):
-			code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.Error()
+			code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.text()
 		}
 	case errors.As(err, &e) && e.Code == CodeFaspProto:
 		code, reason = fasp.CodeProtocol, e.Error()
 	case errors.As(err, &e):
-		code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.Error()
+		code, reason = fasp.CodeApplication+fasp.Code(e.Code), e.text()
 	default:
 		code, reason = fasp.CodeInternal, "internal error"
 	}

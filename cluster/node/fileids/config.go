@@ -19,7 +19,7 @@ type Config struct {
 	Places nodeapi.Places
 	// Keys is where access keys are kept.
 	Keys accesskey.Store
-	// Changed is called after permissions were changed or withdrawn; nil does nothing.
+	// Changed is called after permissions were changed or withdrawn, or others hold for something, since it was moved; nil does nothing.
 	Changed func()
 	// Log gets a line for what went wrong on this side; nil is silent.
 	Log *slog.Logger

@@ -72,6 +72,7 @@ func (m *followed) Rename(ctx context.Context, old, name string, replace bool) (
 		if n, err = m.Manager.Rename(ctx, old, name, replace); err != nil {
 			return err
 		}
+		defer m.f.cfg.Changed() // other permissions hold for what was moved
 		return m.f.renamed(context.WithoutCancel(ctx), m, old, name)
 	})
 	return n, err

@@ -2,7 +2,11 @@ package jobs
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/tradewind-io/tradewind/accesskey"
 )
 
 // Forget ends the jobs of a key and removes its history: transfers, sessions, files, events, usage and how fast they were. It is for keys that are gone: a key of the same id that is made later is another one, and must
@@ -27,11 +31,19 @@ func (m *Manager) Disable(ctx context.Context, key string) error {
 	return m.end(ctx, key, errDisabled)
 }
 
-// Again ends what a key's jobs that run are at, and has them begin again by what the key allows now.
-func (m *Manager) Again(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
-	defer cancel()
-	return m.end(ctx, key, errChanged)
+// Review has the jobs begin again, by what their keys allow now, whose grant does not hold any more; what says that. It does not wait for them.
+func (m *Manager) Review(over func(accesskey.Grant) bool) {
+	m.mu.Lock()
+	running := slices.Collect(maps.Values(m.running))
+	m.mu.Unlock()
+	for _, r := range running {
+		r.mu.Lock()
+		g := r.grant
+		r.mu.Unlock()
+		if g != nil && !g.Master && over(*g) {
+			r.cancel(errChanged)
+		}
+	}
 }
 
 // end ends the jobs of a key that run, and waits until that is written down.

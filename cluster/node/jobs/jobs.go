@@ -76,8 +76,9 @@ type run struct {
 	live   *live
 	rates  transfer.Control
 
-	mu   sync.Mutex     // guards what follows
-	spec *transfer.Spec // nil before the try has begun
+	mu    sync.Mutex       // guards what follows
+	spec  *transfer.Spec   // nil before the try has begun
+	grant *accesskey.Grant // by which it goes; nil before that
 }
 
 // Why a run is ended from outside.

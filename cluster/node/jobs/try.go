@@ -98,6 +98,9 @@ func (m *Manager) transfer(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	r.grant = &g
+	r.mu.Unlock()
 	if err := allowed(g, &spec); err != nil {
 		var e *api.Error
 		if errors.As(err, &e) { // the key is not what it was when the job was taken
