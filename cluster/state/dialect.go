@@ -24,8 +24,10 @@ type dialect struct {
 	// classify returns what an error of the driver means: errUnique, ErrReference, ErrBusy, ErrFull, ErrDamaged, or nil. A transaction
 	// that ended with ErrBusy did nothing and can be tried again.
 	classify func(error) error
-	update   sql.TxOptions // of transactions that write
-	view     sql.TxOptions // of transactions whose reads agree with each other
+	// limit ends a query that wants as many rows as its last argument says.
+	limit  string
+	update sql.TxOptions // of transactions that write
+	view   sql.TxOptions // of transactions whose reads agree with each other
 }
 
 // errUnique: a row with this key is there already.

@@ -84,7 +84,7 @@ func (f JobFilter) where() (w where) {
 func (o ops) CountJobs(ctx context.Context, f JobFilter, most int) (n int, err error) {
 	w := f.where()
 	err = o.read(ctx, func(q queries) error {
-		return q.one(ctx, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM jobs"+w.String()+" LIMIT ?) AS some", append(w.args, most)...)
+		return q.one(ctx, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM jobs"+w.String()+q.d.limit+") AS some", append(w.args, most)...)
 	})
 	if err != nil {
 		return 0, &Error{Op: "count", Kind: "job", Err: err}
@@ -113,7 +113,7 @@ func (o ops) DueJobs(ctx context.Context, now time.Time, limit int, except ...st
 				}
 				js = append(js, j)
 				return nil
-			}, jobs.selects()+" WHERE next_try > 0 AND next_try <= ?"+cond+" ORDER BY next_try, id LIMIT ?", append(with, limit)...)
+			}, jobs.selects()+" WHERE next_try > 0 AND next_try <= ?"+cond+" ORDER BY next_try, id"+q.d.limit, append(with, limit)...)
 		})
 	}
 	if err != nil {

@@ -124,7 +124,7 @@ func (k *kind[R]) list(ctx context.Context, o ops, w where, by order, p Page) ([
 			w.add("("+strings.Join(by.cols, ", ")+")"+beyond+"(?"+strings.Repeat(", ?", len(sorted)-1)+")", as...)
 		}
 	}
-	query := k.selects() + w.String() + " ORDER BY " + strings.Join(by.cols, way+", ") + way + " LIMIT ?"
+	query := k.selects() + w.String() + " ORDER BY " + strings.Join(by.cols, way+", ") + way
 	var rs []R
 	err = o.read(ctx, func(q queries) error {
 		rs = rs[:0]
@@ -135,7 +135,7 @@ func (k *kind[R]) list(ctx context.Context, o ops, w where, by order, p Page) ([
 			}
 			rs = append(rs, r)
 			return nil
-		}, query, append(w.args, limit+1)...)
+		}, query+q.d.limit, append(w.args, limit+1)...)
 	})
 	if err != nil || len(rs) <= limit {
 		return rs, "", err

@@ -21,6 +21,7 @@ var sqliteDialect = dialect{
 	goose:    goose.DialectSQLite3,
 	folder:   "migrations/sqlite",
 	classify: classifySQLite,
+	limit:    " LIMIT ? + 0", // SQLite compiles a statement anew when the argument of a bare LIMIT ? is bound, since it plans by it
 	view:     sql.TxOptions{ReadOnly: true},
 }
 

@@ -67,9 +67,10 @@ func newStore(ctx context.Context, cfg Config, d *dialect, writer, reader *sql.D
 		s.now = time.Now
 	}
 	s.closing, s.close = context.WithCancelCause(context.Background())
+	reads := newPrepared(reader)
 	s.ops = ops{
 		read: func(ctx context.Context, fn func(q queries) error) error {
-			return s.run(ctx, func(context.Context) error { return fn(queries{on: s.reader, d: s.d}) })
+			return s.run(ctx, func(context.Context) error { return fn(queries{on: reads, d: s.d}) })
 		},
 		write: func(ctx context.Context, fn func(q queries) error) error {
 			return s.transact(ctx, s.writer, &s.d.update, fn)
