@@ -13,20 +13,11 @@ import (
 // ticketLife is how long a ticket is good for.
 const ticketLife = time.Minute
 
-// tickets implements sshd.Tickets and wsd.Tickets.
+// tickets implements logins.Tickets.
 type tickets struct{ n *Node }
 
-// Ticket implements sshd.Tickets.
-func (t tickets) Ticket(ctx context.Context, account string, d accesskey.Direction, paths []string) (logins.Ticket, error) {
-	g, err := t.n.checker.Accounts.AccountGrant(ctx, account)
-	if err != nil {
-		return logins.Ticket{}, err
-	}
-	return t.TicketFor(ctx, g, d, paths)
-}
-
-// TicketFor implements wsd.Tickets.
-func (t tickets) TicketFor(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
+// Ticket implements logins.Tickets.
+func (t tickets) Ticket(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
 	x := accesskey.TransferToken{Key: g.KeyID, Direction: d, Paths: paths, UsageID: g.UsageID, Made: g.Created, Node: t.n.checker.Node, Expires: time.Now().Add(ticketLife)}
 	if name, ok := strings.CutPrefix(g.KeyID, accesskey.AccountID("")); ok {
 		x.Key, x.Account = "", name

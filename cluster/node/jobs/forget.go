@@ -31,7 +31,7 @@ func (m *Manager) Disable(ctx context.Context, key string) error {
 	return m.end(ctx, key, errDisabled)
 }
 
-// Review has the jobs begin again, by what their keys allow now, whose grant does not hold any more; what says that. It does not wait for them.
+// Review has the jobs begin again, by what their keys allow now, whose grant does not hold any more, which over says. It does not wait for them.
 func (m *Manager) Review(over func(accesskey.Grant) bool) {
 	m.mu.Lock()
 	running := slices.Collect(maps.Values(m.running))

@@ -61,6 +61,11 @@ func (m *Manager) try(ctx context.Context, r *run) {
 	}
 }
 
+// interrupted says whether a try was ended for what is not the job's doing, so that it begins again.
+func interrupted(cause error) bool {
+	return errors.Is(cause, errStopped) || errors.Is(cause, errChanged)
+}
+
 // outcome says what becomes of a job after a try in ctx that ended with err.
 func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.TransferStatus, next time.Time) {
 	cause := context.Cause(ctx)
@@ -74,7 +79,7 @@ func (m *Manager) outcome(ctx context.Context, s *stored, err error) (_ api.Tran
 		return api.Canceled, next
 	case errors.Is(cause, errPaused):
 		return api.Paused, next
-	case errors.Is(cause, errStopped), errors.Is(cause, errChanged):
+	case interrupted(cause):
 		return api.Waiting, m.now()
 	case errors.As(err, &te) && te.Code == transfer.CodeSomeFileErrors && s.report.some():
 		return api.PartiallyCompleted, next
@@ -235,7 +240,7 @@ func (l *live) finish(ctx, life context.Context, failure error) (api.TransferSta
 	s := l.s
 	status, next := l.m.outcome(life, &s, failure)
 	switch {
-	case (errors.Is(context.Cause(life), errStopped) || errors.Is(context.Cause(life), errChanged)) && status == api.Waiting:
+	case interrupted(context.Cause(life)) && status == api.Waiting:
 		s.report.Tries-- // it is none of the job's faults
 	case status == api.Failed || status == api.PartiallyCompleted || status == api.Waiting:
 		if errors.Is(context.Cause(life), errDisabled) {

@@ -29,3 +29,10 @@ type Ticket struct {
 	UDPPort     int    `json:"udp_port"`    // of the node
 	Fingerprint string `json:"fingerprint"` // of the node, as fasp.Fingerprint is written
 }
+
+// Tickets makes tickets. Its method may be called by several goroutines at once.
+type Tickets interface {
+	// Ticket makes one for whom g was granted to: an access key, or an account, whose KeyID is that of accesskey.AccountID. It ends no later than g, and is worth nothing to another one of the same
+	// name. Paths are clean, as transfer.CleanPath makes them, and none for accesskey.Manage; they are within g.
+	Ticket(ctx context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (Ticket, error)
+}

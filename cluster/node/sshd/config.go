@@ -26,17 +26,11 @@ type Places interface {
 	Open(ctx context.Context, g accesskey.Grant) (m transfer.Manager, release func(), err error)
 }
 
-// Tickets makes tickets.
-type Tickets interface {
-	// Ticket makes one for the account of that name. Paths are clean, as transfer.CleanPath makes them, and none for accesskey.Manage.
-	Ticket(ctx context.Context, account string, d accesskey.Direction, paths []string) (Ticket, error)
-}
-
 // Config sets up a Server, which copies it. Logins, Places, Tickets and HostKey are required.
 type Config struct {
 	Logins  *logins.Gate
 	Places  Places
-	Tickets Tickets
+	Tickets logins.Tickets
 	HostKey ssh.Signer
 	Version string // of the program, as ascmd tells it; empty is "unknown"
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -139,9 +140,9 @@ func (w *world) Open(_ context.Context, g accesskey.Grant) (transfer.Manager, fu
 	return m, func() { _ = d.Close() }, nil
 }
 
-// Ticket implements Tickets.
-func (w *world) Ticket(_ context.Context, account string, d accesskey.Direction, paths []string) (Ticket, error) {
-	text, err := accesskey.NewKeyring(accesskey.Master{}).Seal(accesskey.TransferToken{Account: account, Direction: d, Paths: paths, Expires: time.Now().Add(time.Minute)})
+// Ticket implements logins.Tickets.
+func (w *world) Ticket(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (Ticket, error) {
+	text, err := accesskey.NewKeyring(accesskey.Master{}).Seal(accesskey.TransferToken{Account: strings.TrimPrefix(g.KeyID, accesskey.AccountID("")), Direction: d, Paths: paths, Expires: time.Now().Add(time.Minute)})
 	return Ticket{Token: text, UDPPort: 33001, Fingerprint: "sha256:00"}, err
 }
 

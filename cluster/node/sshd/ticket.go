@@ -28,7 +28,7 @@ func (u *user) ticket(ctx context.Context, args []string, out io.Writer) error {
 	if d == accesskey.Upload && !r.Write || d == accesskey.Download && !r.Read {
 		return fmt.Errorf("tradewind-ticket: %s is not allowed", args[0])
 	}
-	t, err := u.s.cfg.Tickets.Ticket(ctx, u.name, d, paths)
+	t, err := u.s.cfg.Tickets.Ticket(ctx, a.Grant, d, paths)
 	if err != nil {
 		return fmt.Errorf("tradewind-ticket: %w", err)
 	}

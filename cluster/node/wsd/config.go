@@ -17,18 +17,11 @@ type Keys interface {
 	Authorization(ctx context.Context, text, key string) (accesskey.Grant, error)
 }
 
-// Tickets makes tickets.
-type Tickets interface {
-	// TicketFor makes one for whom g was granted to: an access key, or an account, whose KeyID is that of accesskey.AccountID. It ends no later than g. Paths are clean, as transfer.CleanPath makes them, and
-	// none for accesskey.Manage; they are within g.
-	TicketFor(ctx context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error)
-}
-
 // Config sets up a Server, which copies it. Logins, Keys, Tickets and Certificate are required.
 type Config struct {
 	Logins  *logins.Gate
 	Keys    Keys
-	Tickets Tickets
+	Tickets logins.Tickets
 	// Certificate is asked for at each handshake, see tls.Config.GetCertificate.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 

@@ -265,7 +265,7 @@ func (s *Server) ticket(ctx context.Context, typ websocket.MessageType, b []byte
 	if err := allow(g, d, q); err != nil {
 		return t, err
 	}
-	if t, err = s.cfg.Tickets.TicketFor(ctx, g, d, q.Paths); err != nil {
+	if t, err = s.cfg.Tickets.Ticket(ctx, g, d, q.Paths); err != nil {
 		return t, err
 	}
 	log.Info("ticket handed over", "for", q.For, "paths", len(q.Paths))

@@ -157,8 +157,8 @@ func (w *world) AccountGrant(ctx context.Context, name string) (accesskey.Grant,
 	return a.Grant, err
 }
 
-// TicketFor implements Tickets.
-func (w *world) TicketFor(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
+// Ticket implements logins.Tickets.
+func (w *world) Ticket(_ context.Context, g accesskey.Grant, d accesskey.Direction, paths []string) (logins.Ticket, error) {
 	if w.ticket != nil {
 		if err := w.ticket(); err != nil {
 			return logins.Ticket{}, err
