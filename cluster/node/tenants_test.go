@@ -24,9 +24,12 @@ import (
 func TestTenTenants(t *testing.T) {
 	const (
 		tenants, uploads = 10, 5
-		size             = 1_500_000
 		limit            = 6 * fasp.Mbps // of a path of 100 Mbit/s
 	)
+	size, least := 6_000_000, 0.957*0.98
+	if testing.Short() { // beginning and end weigh more
+		size, least = 1_500_000, 0.9
+	}
 	host := new(memstore.Host)
 	// Each session has 128 MiB of the memory for parts to itself where it can, and waits where it cannot.
 	cfg := Config{PartSize: 256 << 10, PartMemory: 16 << 30, OpenStorage: func(ctx context.Context, s accesskey.Storage) (objstore.Driver, string, error) {
@@ -87,11 +90,9 @@ func TestTenTenants(t *testing.T) {
 			require.Equal(w.t, uploads, n)
 			rate := float64(uploads*size*8) / took[i].Seconds() / float64(limit)
 			w.t.Logf("tenant %d: %.3f of its cap as content", i, rate)
-			// A packet of 1,500 bytes has 1,440 of blocks, and a block some for its header: 0.957 of the cap at most, and 2 % for what came before the first grant. The rest is
-			// what it takes to begin and to end.
+			// A packet of 1,500 bytes has 1,440 of blocks, and a block some for its header: 0.957 of the cap is what content can be of it.
 			require.Less(w.t, rate, 0.957*1.02, "tenant %d", i)
-			require.Greater(w.t, rate, 0.9, "tenant %d", i)
-
+			require.Greater(w.t, rate, least, "tenant %d", i)
 		}
 	})
 }
