@@ -103,7 +103,7 @@ type Key struct {
 	Root string
 	// Storage is a place of its own with credentials of its own; nil means that Root says it all. With Storage, Root is a slash path below it.
 	Storage *Storage
-	// State says whether the storage was reached, and StateText what was wrong if not.
+	// State says whether Storage, or Root if that is a URI, was reached, and StateText what was wrong if not.
 	State     State
 	StateText string
 	// TokenKey is an RSA public key in PEM with which an application signs bearer tokens of its users; empty means that none are taken.
@@ -191,7 +191,7 @@ type Grant struct {
 // State says whether a key's storage can be used.
 type State uint8
 
-// The states. A key without Storage is always Ready.
+// The states. A key whose Root is a folder below the docroot is always Ready: the folder is made when it is needed.
 const (
 	Ready   State = iota // the storage was reached
 	Pending              // it was not tried yet

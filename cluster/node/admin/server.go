@@ -421,9 +421,7 @@ func (s *Server) take(ctx context.Context, keys []accesskey.Key, replace bool, o
 			continue
 		}
 		// Whether the storage can be reached from here was not tried.
-		if k.Storage != nil {
-			k.State, k.StateText = accesskey.Pending, ""
-		}
+		nodeapi.Untried(&k)
 		if err := s.audit(ctx, "access_key.import", k.ID); err != nil {
 			return err
 		}

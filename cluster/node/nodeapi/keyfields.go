@@ -29,7 +29,8 @@ func (s *Server) apply(k *accesskey.Key, in *api.AccessKeyRequest) (warning stri
 		if err != nil {
 			return "", api.Errorf(http.StatusBadRequest, "%v", err)
 		}
-		k.Storage, k.Root, k.State, k.StateText = &st, "", accesskey.Pending, ""
+		k.Storage, k.Root = &st, ""
+		Untried(k)
 	}
 	if in.TokenVerificationKey != nil {
 		k.TokenKey = *in.TokenVerificationKey
@@ -76,6 +77,14 @@ func checkSecret(secret string) error {
 	return nil
 }
 
+// Untried sets the state of a key that was given a place: one in a storage has to be reached first.
+func Untried(k *accesskey.Key) {
+	k.State, k.StateText = accesskey.Ready, ""
+	if k.Storage != nil || objstore.IsURI(k.Root) {
+		k.State = accesskey.Pending
+	}
+}
+
 // settings makes the changes that are this project's own.
 func settings(k *accesskey.Key, t *api.KeySettings) error {
 	if t.Rights != nil {
@@ -96,7 +105,8 @@ func settings(k *accesskey.Key, t *api.KeySettings) error {
 		if err != nil {
 			return api.Errorf(http.StatusBadRequest, "tradewind.root: %v", err)
 		}
-		k.Root, k.Storage, k.State, k.StateText = root, nil, accesskey.Ready, "" // it is looked at when it is used
+		k.Root, k.Storage = root, nil
+		Untried(k)
 	}
 	set(&k.Tenant, t.Tenant)
 	set(&k.RateCap, t.RateCap)

@@ -130,7 +130,7 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if err := s.audit(r.Context(), g, "access_key.create", &k, nil); err != nil {
 			return err
 		}
-		return s.put(r.Context(), k, !rooted)
+		return s.put(r.Context(), k)
 	})
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, g accesskey.G
 		if err := s.audit(r.Context(), g, "access_key.change", &k, changedFields(&in)); err != nil {
 			return err
 		}
-		if err := s.put(r.Context(), k, len(in.Storage) > 0); err != nil {
+		if err := s.put(r.Context(), k); err != nil {
 			return err
 		}
 		s.cfg.Logger.Info("access key changed", "key", k.ID, "by", g.User)
@@ -220,12 +220,12 @@ func mayRoot(g accesskey.Grant, in *api.AccessKeyRequest) error {
 	return nil
 }
 
-// put stores a changed key, which was checked, and has its storage tried if that is what changed. The caller is the only one who changes keys.
-func (s *Server) put(ctx context.Context, k accesskey.Key, storage bool) error {
+// put stores a changed key, which was checked, and has its storage tried if it was not yet. The caller is the only one who changes keys.
+func (s *Server) put(ctx context.Context, k accesskey.Key) error {
 	if err := s.cfg.Keys.Put(ctx, k); err != nil {
 		return err
 	}
-	if storage && !s.cfg.Unattended {
+	if k.State == accesskey.Pending && !s.cfg.Unattended {
 		s.probes.start(k.ID)
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *Server) probe(ctx context.Context, id string) {
 	}
 	err = s.Exclusive(ctx, func() error {
 		now, err := s.cfg.Keys.Key(ctx, id)
-		if err != nil || now.State != accesskey.Pending || !sameStorage(now.Storage, k.Storage) {
+		if err != nil || now.State != accesskey.Pending || now.Root != k.Root || !sameStorage(now.Storage, k.Storage) {
 			return err // what was tried is not what it has now; another probe is on its way
 		}
 		now.State, now.StateText = state, text
@@ -93,6 +93,9 @@ func probeText(k *accesskey.Key, err error) string {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported) && k.Storage != nil:
 		return "this node has no driver for storage of type " + k.Storage.Type
+	case errors.Is(err, errors.ErrUnsupported):
+		scheme, _, _ := strings.Cut(k.Root, "://")
+		return "this node has no driver for " + scheme + "://"
 	case errors.Is(err, fs.ErrPermission):
 		return "the storage refuses the credentials, or this path"
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,17 +1,25 @@
 package nodeapi
 
 import (
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tradewind-io/tradewind/accesskey"
+	"github.com/tradewind-io/tradewind/cluster/node/internal/apibed"
 )
 
 // TestTrusted: who looks after the machine needs no credentials, and alone binds keys to places outside of the docroot.
 func TestTrusted(t *testing.T) {
-	b := newBed(t)
+	var asked []string
+	b := newBed(t, func(c *Config) {
+		p := c.Places.(apibed.Folders)
+		p.Ask = func(g accesskey.Grant) error { asked = append(asked, g.Root); return fs.ErrNotExist }
+		c.Places = p
+	})
 	local := b.srv.Trusted("local")
 	ask := func(h http.Handler, method, path, body string) (int, string) {
 		w := httptest.NewRecorder()
@@ -31,9 +39,11 @@ func TestTrusted(t *testing.T) {
 	code, body = ask(local, "POST", "/access_keys", uri)
 	require.Equal(t, 201, code, body)
 	require.Contains(t, body, `"storage":{"path":"s3://host/bucket/x","type":"uri"}`)
-	k, err := b.Keys.Key(t.Context(), "far")
-	require.NoError(t, err)
+	require.Contains(t, body, `"state":"pending"`)
+	k := b.settled("far")
 	require.Equal(t, "s3://host/bucket/x", k.Root)
+	require.Equal(t, accesskey.Failed, k.State)
+	require.Equal(t, "the storage has no such bucket, container or folder", k.StateText)
 	for root, why := range map[string]string{"../x": "leads out", "/a/../../x": "leads out"} {
 		code, body = ask(local, "PUT", "/access_keys/far", `{"tradewind":{"root":"`+root+`"}}`)
 		require.Equal(t, 400, code, body)
@@ -43,9 +53,11 @@ func TestTrusted(t *testing.T) {
 	require.Equal(t, 400, code, body)
 	code, body = ask(local, "PUT", "/access_keys/far", `{"tradewind":{"root":"/a//b/"}}`)
 	require.Equal(t, 204, code, body)
-	k, err = b.Keys.Key(t.Context(), "far")
-	require.NoError(t, err)
+	k = b.settled("far")
 	require.Equal(t, "a/b", k.Root)
+	require.Equal(t, accesskey.Ready, k.State)
+	require.Empty(t, k.StateText)
+	require.Equal(t, []string{"s3://host/bucket/x"}, asked, "a folder of the node's own is made when it is needed")
 	require.Nil(t, k.Storage)
 	// The grant of a trusted request is not one that a header could bring.
 	code, _ = ask(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.srv.ServeHTTP(w, r) }), "GET", "/access_keys", "")
