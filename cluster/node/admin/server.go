@@ -421,7 +421,7 @@ func (s *Server) take(ctx context.Context, keys []accesskey.Key, replace bool, o
 			continue
 		}
 		// Whether the storage can be reached from here was not tried.
-		nodeapi.Untried(&k)
+		nodeapi.ResetState(&k)
 		if err := s.audit(ctx, "access_key.import", k.ID); err != nil {
 			return err
 		}

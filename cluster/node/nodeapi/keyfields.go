@@ -30,7 +30,7 @@ func (s *Server) apply(k *accesskey.Key, in *api.AccessKeyRequest) (warning stri
 			return "", api.Errorf(http.StatusBadRequest, "%v", err)
 		}
 		k.Storage, k.Root = &st, ""
-		Untried(k)
+		ResetState(k)
 	}
 	if in.TokenVerificationKey != nil {
 		k.TokenKey = *in.TokenVerificationKey
@@ -77,8 +77,8 @@ func checkSecret(secret string) error {
 	return nil
 }
 
-// Untried sets the state of a key that was given a place: one in a storage has to be reached first.
-func Untried(k *accesskey.Key) {
+// ResetState sets the state of a key that was given another place, or came to another node: pending if the place is in a storage, which has to be reached first, ready if it is a folder of the node.
+func ResetState(k *accesskey.Key) {
 	k.State, k.StateText = accesskey.Ready, ""
 	if k.Storage != nil || objstore.IsURI(k.Root) {
 		k.State = accesskey.Pending
@@ -106,7 +106,7 @@ func settings(k *accesskey.Key, t *api.KeySettings) error {
 			return api.Errorf(http.StatusBadRequest, "tradewind.root: %v", err)
 		}
 		k.Root, k.Storage = root, nil
-		Untried(k)
+		ResetState(k)
 	}
 	set(&k.Tenant, t.Tenant)
 	set(&k.RateCap, t.RateCap)
